@@ -1,0 +1,318 @@
+// Package client is the wire contract of a cell: the JSON shapes of api.md as Go
+// types, and a typed HTTP client over them. Handlers encode these very types, so
+// the contract is written once. It knows no rooms but money.
+package client
+
+import (
+	"time"
+
+	"guichet/cell/money"
+)
+
+// Availability is what the public sees of stock.
+type Availability string
+
+// The public availabilities. Unknown whenever the home cell cannot be asked (P9).
+const (
+	Available Availability = "available"
+	Few       Availability = "few"
+	None      Availability = "none"
+	Unknown   Availability = "unknown"
+)
+
+// Location is a point in degrees.
+type Location struct {
+	Lat float64 `json:"lat"`
+	Lon float64 `json:"lon"`
+}
+
+// Venue is the place of an event. Capacity 0 means unsaid.
+type Venue struct {
+	Name     string    `json:"name"`
+	Address  string    `json:"address,omitempty"`
+	City     string    `json:"city"`
+	Country  string    `json:"country"` // ISO 3166-1 alpha-2
+	Location *Location `json:"location"`
+	Capacity int64     `json:"capacity,omitempty"`
+}
+
+// Home is where an event's inventory is decided.
+type Home struct {
+	Cell   string `json:"cell"`
+	Region string `json:"region"`
+	Epoch  int64  `json:"epoch,omitempty"`
+}
+
+// Listing is an event as a search result.
+type Listing struct {
+	ID              string       `json:"id"`
+	Name            string       `json:"name"`
+	Summary         string       `json:"summary"`
+	Category        string       `json:"category"`
+	Venue           Venue        `json:"venue"`
+	StartsAt        time.Time    `json:"starts_at"`
+	EndsAt          *time.Time   `json:"ends_at"`
+	TimeZone        string       `json:"time_zone"`
+	PriceFrom       *money.Money `json:"price_from"`
+	Availability    Availability `json:"availability"`
+	AvailabilityAge *float64     `json:"availability_age_s"` // seconds; null when unknown
+	DistanceKM      *float64     `json:"distance_km"`        // null without near
+	Home            Home         `json:"home"`
+	Source          *Source      `json:"source,omitempty"`
+}
+
+// Source credits where a listing's facts come from.
+type Source struct {
+	Name    string `json:"name"`
+	ID      string `json:"id"`
+	Licence string `json:"licence,omitempty"`
+	Credit  string `json:"credit,omitempty"`
+	URL     string `json:"url,omitempty"`
+	Shifted bool   `json:"shifted,omitempty"` // the date was moved ahead by whole weeks
+}
+
+// Facet is one value of a facet with its count.
+type Facet struct {
+	Value string `json:"value"`
+	Count int    `json:"count"`
+}
+
+// Listings is one page of search results.
+type Listings struct {
+	Items      []Listing          `json:"items"`
+	Facets     map[string][]Facet `json:"facets,omitempty"`
+	Total      int                `json:"total"`
+	NextCursor *string            `json:"next_cursor"`
+}
+
+// Suggestions are completions of what was typed.
+type Suggestions struct {
+	Items []Suggestion `json:"items"`
+}
+
+// Suggestion is one completion.
+type Suggestion struct {
+	Text string `json:"text"`
+	Kind string `json:"kind"`         // event, venue, city or category
+	ID   string `json:"id,omitempty"` // of an event
+}
+
+// Event is an event with what can be bought.
+type Event struct {
+	ID          string       `json:"id"`
+	OrganizerID string       `json:"organizer_id"`
+	Name        string       `json:"name"`
+	Summary     string       `json:"summary"`
+	Category    string       `json:"category"`
+	Venue       Venue        `json:"venue"`
+	StartsAt    time.Time    `json:"starts_at"`
+	EndsAt      *time.Time   `json:"ends_at"`
+	TimeZone    string       `json:"time_zone"`
+	Currency    string       `json:"currency"`
+	State       string       `json:"state"`
+	TicketTypes []TicketType `json:"ticket_types"`
+	Quotas      []Quota      `json:"quotas,omitempty"` // for the organizer only
+	Home        Home         `json:"home"`
+	Version     int64        `json:"version"`
+	Source      *Source      `json:"source,omitempty"`
+}
+
+// TicketType is what can be bought.
+type TicketType struct {
+	ID           string       `json:"id"`
+	Name         string       `json:"name"`
+	Price        money.Money  `json:"price"`
+	Fees         money.Money  `json:"fees"`
+	PriceAllIn   money.Money  `json:"price_all_in"`
+	Availability Availability `json:"availability"`
+	MinPerOrder  int64        `json:"min_per_order"`
+	MaxPerOrder  int64        `json:"max_per_order"`
+	SalesStart   *time.Time   `json:"sales_start"`
+	SalesEnd     *time.Time   `json:"sales_end"`
+	Quotas       []string     `json:"quotas,omitempty"` // ids; for the organizer only
+}
+
+// Quota is a limit on how many may be sold, with its counters.
+type Quota struct {
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Size      int64  `json:"size"`
+	Held      int64  `json:"held"`
+	Sold      int64  `json:"sold"`
+	Allocated int64  `json:"allocated"`
+	Free      int64  `json:"free"`
+}
+
+// NewEvent is the body that drafts an event.
+type NewEvent struct {
+	Name        string          `json:"name"`
+	Summary     string          `json:"summary,omitempty"`
+	Category    string          `json:"category,omitempty"`
+	Venue       Venue           `json:"venue"`
+	StartsAt    time.Time       `json:"starts_at"`
+	EndsAt      *time.Time      `json:"ends_at,omitempty"`
+	TimeZone    string          `json:"time_zone"`
+	Currency    string          `json:"currency"`
+	Quotas      []NewQuota      `json:"quotas"`
+	TicketTypes []NewTicketType `json:"ticket_types"`
+	Source      *Source         `json:"source,omitempty"`
+	Publish     bool            `json:"publish,omitempty"` // publish at once, for importers
+}
+
+// NewQuota is a quota of a new event; its name is unique within the event.
+type NewQuota struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+// NewTicketType is a ticket type of a new event; Quotas are names of its quotas.
+// Price may be given as an amount in the event's currency.
+type NewTicketType struct {
+	Name        string      `json:"name"`
+	Price       money.Money `json:"price"`
+	Quotas      []string    `json:"quotas"`
+	MinPerOrder int64       `json:"min_per_order,omitempty"` // default 1
+	MaxPerOrder int64       `json:"max_per_order,omitempty"` // default 10
+	SalesStart  *time.Time  `json:"sales_start,omitempty"`
+	SalesEnd    *time.Time  `json:"sales_end,omitempty"`
+}
+
+// HoldItem is one line of a hold.
+type HoldItem struct {
+	TicketTypeID string       `json:"ticket_type_id"`
+	Quantity     int64        `json:"quantity,omitempty"`
+	SeatIDs      []string     `json:"seat_ids,omitempty"`
+	Name         string       `json:"name,omitempty"`         // answers only
+	PriceAllIn   *money.Money `json:"price_all_in,omitempty"` // answers only, each
+}
+
+// NewHold asks for tickets to be kept aside.
+type NewHold struct {
+	Items     []HoldItem `json:"items"`
+	PromoCode string     `json:"promo_code,omitempty"`
+}
+
+// Hold is a short reservation.
+type Hold struct {
+	ID        string      `json:"id"`
+	EventID   string      `json:"event_id"`
+	State     string      `json:"state"`
+	ExpiresAt time.Time   `json:"expires_at"`
+	Items     []HoldItem  `json:"items"`
+	Total     money.Money `json:"total"`
+}
+
+// Buyer pays.
+type Buyer struct {
+	Email  string `json:"email"`
+	Name   string `json:"name"`
+	Locale string `json:"locale,omitempty"`
+}
+
+// Attendee is the person on a ticket.
+type Attendee struct {
+	Name  string `json:"name"`
+	Email string `json:"email,omitempty"`
+}
+
+// NewOrder turns a hold into an order.
+type NewOrder struct {
+	HoldID     string       `json:"hold_id"`
+	Buyer      Buyer        `json:"buyer"`
+	Attendees  []Attendee   `json:"attendees,omitempty"`
+	ShownTotal *money.Money `json:"shown_total,omitempty"`
+}
+
+// PaymentHandle is what a buyer's browser needs to pay.
+type PaymentHandle struct {
+	Provider       string `json:"provider"`
+	ClientSecret   string `json:"client_secret"`
+	PublishableKey string `json:"publishable_key"`
+}
+
+// Order is one purchase.
+type Order struct {
+	ID           string         `json:"id"`
+	Code         string         `json:"code"`
+	EventID      string         `json:"event_id"`
+	HoldID       string         `json:"hold_id"`
+	State        string         `json:"state"`
+	PaymentState string         `json:"payment_state"`
+	RefundStatus string         `json:"refund_status"`
+	Total        money.Money    `json:"total"`
+	Buyer        *Buyer         `json:"buyer,omitempty"`
+	Items        []OrderItem    `json:"items"`
+	Tickets      []Ticket       `json:"tickets"`
+	Timeline     []Moment       `json:"timeline"`
+	Payment      *PaymentHandle `json:"payment,omitempty"`
+	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
+	CreatedAt    time.Time      `json:"created_at"`
+}
+
+// OrderItem is one line of an order.
+type OrderItem struct {
+	TicketTypeID string      `json:"ticket_type_id"`
+	Name         string      `json:"name"`
+	Quantity     int64       `json:"quantity"`
+	PriceAllIn   money.Money `json:"price_all_in"`
+}
+
+// Moment is one entry of an order's timeline.
+type Moment struct {
+	At   time.Time `json:"at"`
+	What string    `json:"what"`
+}
+
+// Ticket is a right of admission.
+type Ticket struct {
+	ID           string `json:"id"`
+	OrderID      string `json:"order_id"`
+	EventID      string `json:"event_id"`
+	TicketTypeID string `json:"ticket_type_id"`
+	Name         string `json:"name"`     // of the ticket type
+	Attendee     string `json:"attendee"` // may be empty
+	State        string `json:"state"`
+	Barcode      string `json:"barcode"`
+}
+
+// Organizer is an account that sells.
+type Organizer struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	HomeRegion string `json:"home_region"`
+	HomeCell   string `json:"home_cell"`
+	APIKey     string `json:"api_key,omitempty"` // shown once
+}
+
+// JWKSet is the published set of ticket keys (RFC 7517, RFC 8037).
+type JWKSet struct {
+	Keys []JWK `json:"keys"`
+}
+
+// JWK is one Ed25519 public key.
+type JWK struct {
+	KeyType string `json:"kty"` // "OKP"
+	Curve   string `json:"crv"` // "Ed25519"
+	Use     string `json:"use"` // "sig"
+	Alg     string `json:"alg"` // "EdDSA"
+	KeyID   string `json:"kid"`
+	X       string `json:"x"`
+}
+
+// Problem is an RFC 9457 problem document with its stable code.
+type Problem struct {
+	Type       string       `json:"type"`
+	Title      string       `json:"title"`
+	Status     int          `json:"status"`
+	Detail     string       `json:"detail,omitempty"`
+	Code       string       `json:"code"`
+	Instance   string       `json:"instance,omitempty"`
+	RetryAfter int          `json:"retry_after,omitempty"` // seconds
+	Errors     []FieldError `json:"errors,omitempty"`
+}
+
+// FieldError points at what is wrong in a body.
+type FieldError struct {
+	Pointer string `json:"pointer"` // RFC 6901
+	Detail  string `json:"detail"`
+}

@@ -1,0 +1,91 @@
+// Package payment is money on its way: charges, refunds and the ledger that
+// balances. It knows no provider; a provider enters through Processor.
+package payment
+
+import (
+	"context"
+	"time"
+
+	"guichet/cell/money"
+	"guichet/internal/kind"
+)
+
+// Errors a Processor answers with; anything else is a bug or an outage.
+var (
+	// ErrProviderAway means the provider could not be asked or did not know in
+	// time: the outcome is unknown and the same call with the same key may be repeated.
+	ErrProviderAway = kind.Unavailable.New("payment_provider_unavailable")
+	// ErrRefusedByProvider means the provider understood and said no.
+	ErrRefusedByProvider = kind.Unprocessable.New("payment_refused")
+	// ErrUnknownIntent means the provider has no such payment.
+	ErrUnknownIntent = kind.NotFound.New("payment_unknown")
+	// ErrBadSignature means a webhook was not signed by the provider, or too long ago.
+	ErrBadSignature = kind.Invalid.New("bad_signature")
+)
+
+// State of a payment (domain.md).
+type State string
+
+// The states of a payment.
+const (
+	Created    State = "created"
+	Pending    State = "pending"
+	Authorized State = "authorized"
+	Captured   State = "captured"
+	Failed     State = "failed"
+	Canceled   State = "canceled"
+	Disputed   State = "disputed"
+)
+
+// Intent is a payment at the provider.
+type Intent struct {
+	ID           string // the provider's id, "pi_…"
+	ClientSecret string // for the buyer's browser
+	State        State
+	Amount       money.Money
+	Received     int64  // minor units captured so far
+	OrderID      string // our order, from the provider's metadata
+	Decline      string // the provider's decline code after a failed attempt, "" if none
+}
+
+// NewIntent asks the provider to prepare a payment.
+type NewIntent struct {
+	Amount      money.Money
+	OrderID     string
+	EventID     string
+	Email       string // for the provider's receipt and fraud checks
+	Description string
+	Key         string // idempotency key, ours, stable over retries
+}
+
+// Refund is money on its way back.
+type Refund struct {
+	ID     string // the provider's id, "re_…"
+	State  string // "in_transit", "done" or "failed"
+	Amount money.Money
+}
+
+// Notice is a provider's event after its signature was checked.
+type Notice struct {
+	ID      string // the provider's event id, "evt_…": the key for once-only
+	Type    string // the provider's type, "payment_intent.succeeded"
+	Created time.Time
+	Intent  *Intent // set for payment_intent.*
+}
+
+// Processor is a payment provider. Every call is safe to repeat with its key
+// and ends by the context's deadline.
+type Processor interface {
+	// Name is the provider's name in the API, "stripe".
+	Name() string
+	// PublishableKey is what a buyer's browser authenticates with.
+	PublishableKey() string
+	CreateIntent(ctx context.Context, n NewIntent) (Intent, error)
+	GetIntent(ctx context.Context, intentID string) (Intent, error)
+	// CancelIntent answers the intent as it then is: Canceled, or Captured when the money came first.
+	CancelIntent(ctx context.Context, intentID, key string) (Intent, error)
+	// Refund gives amount of the intent back; zero amount means all that is left.
+	Refund(ctx context.Context, intentID string, amount int64, key string) (Refund, error)
+	// ParseNotice checks a webhook's signature header against its raw body.
+	ParseNotice(body []byte, signature string, now time.Time) (Notice, error)
+}

@@ -1,0 +1,117 @@
+// Package kind says what sort of thing went wrong, so that the edge can answer
+// without reading texts. A sentinel is made once with a stable code; callers
+// wrap it with fmt.Errorf("…: %w") and the edge asks Of, CodeOf and DetailOf.
+package kind
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind decides the HTTP status and whether a caller may retry.
+type Kind int
+
+// The kinds, by the answer they lead to.
+const (
+	Internal         Kind = iota // 500: our fault, details stay in the log
+	Invalid                      // 400: the request is malformed
+	Unauthorized                 // 401: no or wrong credentials
+	Forbidden                    // 403: known, but not allowed
+	NotFound                     // 404
+	NotAllowed                   // 405
+	Conflict                     // 409: the state does not allow it now
+	Stale                        // 412: If-Match does not match
+	TooLarge                     // 413
+	UnsupportedMedia             // 415
+	Moved                        // 421: another cell is the home
+	Unprocessable                // 422: well-formed, but against a rule
+	ConditionMissing             // 428: If-Match is required
+	Busy                         // 429: come back later
+	Unavailable                  // 503: cannot ask or cannot store now
+)
+
+var statuses = map[Kind]int{
+	Internal: 500, Invalid: 400, Unauthorized: 401, Forbidden: 403, NotFound: 404, NotAllowed: 405, Conflict: 409,
+	Stale: 412, TooLarge: 413, UnsupportedMedia: 415, Moved: 421, Unprocessable: 422, ConditionMissing: 428, Busy: 429, Unavailable: 503,
+}
+
+// Status is the HTTP status code of the kind.
+func (k Kind) Status() int { return statuses[k] }
+
+// Error is an error with a kind, a stable code for programs, a detail for
+// people and fields that help either. Values are immutable: the With methods copy.
+type Error struct {
+	Kind   Kind
+	Code   string         // stable, snake_case, part of the API
+	Detail string         // one sentence for people, without secrets
+	Fields map[string]any // extra members of the problem document
+	Retry  time.Duration  // when to come back; zero means unsaid
+	origin *Error         // the sentinel this was made from
+}
+
+// New makes a sentinel of this kind.
+func (k Kind) New(code string) *Error { return &Error{Kind: k, Code: code} }
+
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Detail
+}
+
+// Is lets errors.Is find the sentinel behind a detailed copy.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error) //nolint:errorlint // Is must compare identities, not unwrap
+	return ok && (t == e || (e.origin != nil && t == e.origin))
+}
+
+// With says more: the copy matches the sentinel in errors.Is.
+func (e *Error) With(format string, args ...any) *Error {
+	c := e.copy()
+	c.Detail = fmt.Sprintf(format, args...)
+	return c
+}
+
+// Field adds a member to the problem document.
+func (e *Error) Field(name string, value any) *Error {
+	c := e.copy()
+	c.Fields[name] = value
+	return c
+}
+
+// After says when trying again makes sense.
+func (e *Error) After(d time.Duration) *Error {
+	c := e.copy()
+	c.Retry = d
+	return c
+}
+
+func (e *Error) copy() *Error {
+	c := *e
+	c.Fields = make(map[string]any, len(e.Fields)+1)
+	for k, v := range e.Fields {
+		c.Fields[k] = v
+	}
+	if c.origin == nil {
+		c.origin = e
+	}
+	return &c
+}
+
+// As finds the first Error in err's chain, nil if there is none.
+func As(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// Of is the kind of err; Internal when nothing in its chain says one.
+func Of(err error) Kind {
+	if e := As(err); e != nil {
+		return e.Kind
+	}
+	return Internal
+}
