@@ -168,13 +168,14 @@ type NewQuota struct {
 // NewTicketType is a ticket type of a new event; Quotas are names of its quotas.
 // Price may be given as an amount in the event's currency.
 type NewTicketType struct {
-	Name        string      `json:"name"`
-	Price       money.Money `json:"price"`
-	Quotas      []string    `json:"quotas"`
-	MinPerOrder int64       `json:"min_per_order,omitempty"` // default 1
-	MaxPerOrder int64       `json:"max_per_order,omitempty"` // default 10
-	SalesStart  *time.Time  `json:"sales_start,omitempty"`
-	SalesEnd    *time.Time  `json:"sales_end,omitempty"`
+	Name        string       `json:"name"`
+	Price       money.Money  `json:"price"`
+	Quotas      []string     `json:"quotas"`
+	Fees        *money.Money `json:"fees,omitempty"`          // mandatory, on top of the price; default none
+	MinPerOrder int64        `json:"min_per_order,omitempty"` // default 1
+	MaxPerOrder int64        `json:"max_per_order,omitempty"` // default 10
+	SalesStart  *time.Time   `json:"sales_start,omitempty"`
+	SalesEnd    *time.Time   `json:"sales_end,omitempty"`
 }
 
 // HoldItem is one line of a hold.
@@ -315,4 +316,55 @@ type Problem struct {
 type FieldError struct {
 	Pointer string `json:"pointer"` // RFC 6901
 	Detail  string `json:"detail"`
+}
+
+// PatchEvent changes what is set; the event's currency and stock stay.
+type PatchEvent struct {
+	Name     *string    `json:"name,omitempty"`
+	Summary  *string    `json:"summary,omitempty"`
+	Category *string    `json:"category,omitempty"`
+	Venue    *Venue     `json:"venue,omitempty"`
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+	EndsAt   *time.Time `json:"ends_at,omitempty"`
+	TimeZone *string    `json:"time_zone,omitempty"`
+}
+
+// Moved is the problem of a cell that is not the home: where to go instead.
+type Moved struct {
+	Problem
+	HomeCell string `json:"home_cell"`
+	Epoch    int64  `json:"epoch"`
+}
+
+// Stats is what an organizer sees of an event's sale.
+type Stats struct {
+	Quotas      []Quota          `json:"quotas"`
+	TicketTypes []TicketTypeSold `json:"ticket_types"`
+	Orders      map[string]int64 `json:"orders"` // by state
+	Revenue     money.Money      `json:"revenue"`
+	CheckedIn   int64            `json:"checked_in"`
+}
+
+// TicketTypeSold is how a ticket type sells.
+type TicketTypeSold struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Held int64  `json:"held"`
+	Sold int64  `json:"sold"`
+}
+
+// Region is a place an organizer can choose as home.
+type Region struct {
+	Code     string       `json:"code"` // "eu-west-3"
+	City     string       `json:"city"`
+	Country  string       `json:"country"`
+	Location *Location    `json:"location"`
+	Cells    []RegionCell `json:"cells"`
+}
+
+// RegionCell is a cell of a region.
+type RegionCell struct {
+	ID        string `json:"id"`
+	State     string `json:"state"`
+	Residency string `json:"residency"` // where its rows live, for people
 }

@@ -87,6 +87,18 @@ func (e *Error) After(d time.Duration) *Error {
 	return c
 }
 
+// Fault points at a field that is wrong, by JSON pointer (RFC 6901).
+type Fault struct {
+	Pointer string `json:"pointer"`
+	Detail  string `json:"detail"`
+}
+
+// At says which field is wrong and why.
+func (e *Error) At(pointer, format string, args ...any) *Error {
+	detail := fmt.Sprintf(format, args...)
+	return e.With("%s: %s", pointer, detail).Field("errors", []Fault{{pointer, detail}})
+}
+
 func (e *Error) copy() *Error {
 	c := *e
 	c.Fields = make(map[string]any, len(e.Fields)+1)

@@ -1,0 +1,249 @@
+package floorplan
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "guichet/"
+	root   = "../.."
+)
+
+// rooms is the floor plan, ground floor first. A room may always use the
+// standard library and its own subpackages; the most specific line counts.
+var rooms = []struct {
+	name  string
+	doors string // space-separated rooms it may import
+	why   string
+}{
+	{"internal", "", "plumbing knows no rooms"},
+	{"internal/kind", "", "an error's kind is below everything"},
+	{"geo", "internal/kind", "geo is the ground floor"},
+
+	{"control-plane/topology", "geo internal/kind", "the shared map is types and wire form only"},
+	{"control-plane/registry", "control-plane/topology geo internal/kind", "domain"},
+	{"control-plane/placement", "control-plane/topology geo internal/kind", "domain"},
+	{"control-plane", "control-plane geo internal", "the control plane knows places, never bookings"},
+
+	{"cell/id", "control-plane/topology internal/kind", "an id carries the route and nothing else"},
+	{"cell/money", "internal/kind", "money is arithmetic"},
+	{"cell/client", "cell/money control-plane/topology internal/kind", "the wire contract of a cell"},
+	{"cell/bus", "control-plane/topology internal/kind", "what is said on the bus, not how"},
+	{"cell/booking", "cell/id cell/money control-plane/topology internal/kind", "the domain is pure"},
+	{"cell/payment", "cell/id cell/money internal/kind", "the domain is pure"},
+	{"cell/ticket", "cell/id cell/client control-plane/topology internal/kind", "a signature is proved without asking anybody"},
+	{"cell/search", "cell/bus cell/client cell/id cell/money control-plane/topology geo internal/kind", "a domain that answers in the wire's words"},
+	{"cell/catalog", "cell/client cell/money geo internal/kind", "foreign formats become the wire's words"},
+	{"cell/checkout", "cell/booking cell/payment cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
+
+	{"cell/store", "cell/booking cell/payment cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal", "SQL lives here and nowhere else"},
+	{"cell/stripe", "cell/payment cell/money internal", "an adapter serves one room"},
+	{"cell/stripe/sandbox", "cell/money internal", "the stand-in of a third party knows no room of ours"},
+	{"cell/leaf", "cell/bus control-plane/topology internal", "the bus carries envelopes, not bookings"},
+	{"cell/atlas", "control-plane/topology internal", "a cell's copy of the map"},
+	{"cell/join", "control-plane/topology internal", "a cell tells the registry that it lives"},
+	{"cell/api", "cell/booking cell/checkout cell/payment cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
+
+	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
+	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
+	{"cmd", "cell control-plane router geo internal", "wiring opens every door"},
+}
+
+// vendors are the modules that stay in the rooms that are there for them.
+var vendors = []struct {
+	names string // space-separated prefixes of import paths
+	rooms string // space-separated rooms that may import them; none: tests only
+	why   string
+}{
+	{"github.com/jackc/pgx database/sql", "cell/store control-plane/store internal/sqldb internal/pgserver internal/testdb cmd/guichet/town", "SQL lives in a store; elsewhere ask for the port"},
+	{"github.com/cockroachdb/cockroach-go", "internal/sqldb", "ExecuteTx loses failed commits on PostgreSQL; one file may use it"},
+	{"github.com/gin-gonic/gin", "cell/api control-plane/api router internal/httpd", "gin stays where HTTP is spoken"},
+	{"github.com/stripe/stripe-go", "cell/stripe", "money moves through payment.Processor"},
+	{"github.com/nats-io", "cell/leaf control-plane/hub internal/natsd", "messages leave through the outbox"},
+	{"github.com/blevesearch", "cell/search/bleve", "search goes through search.Index"},
+	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
+	{"github.com/go-pdf/fpdf github.com/hajimehoshi/bitmapfont golang.org/x/image", "cell/ticket/render", "paper is one room's business"},
+	{"github.com/skip2/go-qrcode", "cell/ticket/render cmd/guichet", "paper is one room's business"},
+	{"github.com/stripe/stripe-mock github.com/cockroachdb/cockroachdb-parser github.com/getkin/kin-openapi github.com/makiuchi-d/gozxing", "", "a judge of tests is not shipped"},
+}
+
+// pure rooms decide; they touch neither the network nor the machine nor the log.
+const (
+	pure       = "cell/id cell/money cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
+	unpure     = "log/slog os os/exec net"
+	unpureWhy  = "the domain is pure: return the fact, the rim acts on it"
+	fewestSeen = 150 // imports inside the module; a test that walks nothing must not pass
+)
+
+// edge is one import statement.
+type edge struct{ file, from, to string }
+
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	inside := 0
+	for _, e := range edges(t) {
+		if strings.HasPrefix(e.to, module) {
+			inside++
+		}
+		if complaint := complain(e); complaint != "" {
+			t.Errorf("%s: %s", e.file, complaint)
+		}
+	}
+	if inside < fewestSeen {
+		t.Errorf("saw %d imports between rooms, fewer than the %d that are there", inside, fewestSeen)
+	}
+}
+
+// A line about a room that is gone would let its name be used for anything.
+func TestPlan_namesOnlyRoomsThatStand(t *testing.T) {
+	t.Parallel()
+	packages := map[string]bool{}
+	for _, e := range edges(t) {
+		packages[e.from] = true
+	}
+	stands := func(room string) bool {
+		for p := range packages {
+			if under(p, room) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, r := range rooms {
+		if !stands(r.name) {
+			t.Errorf("room %s is in the plan but not in the house", r.name)
+		}
+	}
+	for _, name := range strings.Fields(pure) {
+		if !stands(name) {
+			t.Errorf("pure room %s is not in the house", name)
+		}
+	}
+}
+
+func TestComplain_catchesClosedDoors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		from, to string
+		closed   bool
+	}{
+		{"cell/booking", "guichet/cell/store", true},
+		{"cell/booking", "guichet/cell/payment", true},
+		{"cell/booking", "guichet/cell/id", false},
+		{"cell/booking", "guichet/internal/httpd", true},
+		{"cell/booking", "github.com/jackc/pgx/v5", true},
+		{"cell/booking", "net/http", true},
+		{"cell/booking", "time", false},
+		{"cell/store", "github.com/jackc/pgx/v5/pgconn", false},
+		{"cell/store", "guichet/cell/api", true},
+		{"cell/api", "guichet/cell/store", true},
+		{"cell/search/bleve", "guichet/cell/search", false},
+		{"cell/search", "github.com/blevesearch/bleve/v2", true},
+		{"cell/stripe/sandbox", "guichet/cell/payment", true},
+		{"cell/stripe/sandbox", "github.com/stripe/stripe-mock/server", true},
+		{"control-plane/api", "guichet/cell/booking", true},
+		{"control-plane/topology", "guichet/control-plane/registry", true},
+		{"router/route", "guichet/router/health", true},
+		{"router/proxy", "guichet/cell/booking", true},
+		{"router/proxy", "guichet/cell/client", false},
+		{"internal/httpd", "guichet/cell/client", true},
+		{"internal/httpd", "guichet/internal/kind", false},
+		{"internal/kind", "guichet/internal/httpd", true},
+		{"cmd/cell", "guichet/cell/store", false},
+		{"attic", "fmt", true},
+	} {
+		if got := complain(edge{from: c.from, to: c.to}); (got != "") != c.closed {
+			t.Errorf("%s → %s: %q", c.from, c.to, got)
+		}
+	}
+}
+
+// complain says what is wrong with an import; nothing means the door is open.
+func complain(e edge) string {
+	room := -1
+	for i, r := range rooms {
+		if under(e.from, r.name) && (room < 0 || len(r.name) > len(rooms[room].name)) {
+			room = i
+		}
+	}
+	if room < 0 {
+		return e.from + " is in no room of the plan; add it"
+	}
+	if to, local := strings.CutPrefix(e.to, module); local {
+		if under(to, rooms[room].name) || anyOf(to, rooms[room].doors) {
+			return ""
+		}
+		return fmt.Sprintf("%s must not import %s: %s", e.from, to, rooms[room].why)
+	}
+	if slices.Contains(strings.Fields(unpure), e.to) && anyOf(e.from, pure) {
+		return fmt.Sprintf("%s must not import %s: %s", e.from, e.to, unpureWhy)
+	}
+	for _, v := range vendors {
+		if anyOf(e.to, v.names) && !anyOf(e.from, v.rooms) && !under(e.from, "internal/deps") {
+			return fmt.Sprintf("%s must not import %s: %s", e.from, e.to, v.why)
+		}
+	}
+	return ""
+}
+
+// edges lists the imports of all Go files but tests.
+func edges(t *testing.T) []edge {
+	t.Helper()
+	var found []edge
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); path != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || name == "dist") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		from := filepath.ToSlash(filepath.Dir(name))
+		if len(file.Imports) == 0 {
+			found = append(found, edge{name, from, "C"}) // so that the package is seen
+		}
+		for _, spec := range file.Imports {
+			to, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found = append(found, edge{name, from, to})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func anyOf(pkg, list string) bool {
+	return slices.ContainsFunc(strings.Fields(list), func(name string) bool { return under(pkg, name) })
+}
+
+// under reports whether pkg is name or inside it.
+func under(pkg, name string) bool {
+	return pkg == name || strings.HasPrefix(pkg, name+"/")
+}

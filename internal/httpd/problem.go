@@ -1,0 +1,70 @@
+package httpd
+
+import (
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/internal/kind"
+)
+
+// defaultRetry is said with 429 and 503 when nothing better is known (P9).
+const defaultRetry = time.Second
+
+// Problem answers with the RFC 9457 document of err. Only an error with a kind
+// speaks to the outside; anything else is "internal" there and whole in the log.
+func Problem(w http.ResponseWriter, r *http.Request, err error) {
+	e := kind.As(err)
+	if e == nil || e.Kind == kind.Internal {
+		slog.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		e = internalError
+	}
+	status := e.Kind.Status()
+	doc := make(map[string]any, len(e.Fields)+8)
+	maps.Copy(doc, e.Fields)
+	doc["type"] = "urn:guichet:problem:" + e.Code
+	doc["title"] = http.StatusText(status)
+	doc["status"] = status
+	doc["code"] = e.Code
+	if e.Detail != "" {
+		doc["detail"] = e.Detail
+	}
+	if rid := w.Header().Get(HeaderRequestID); rid != "" {
+		doc["instance"] = "urn:guichet:request:" + rid
+	}
+	retry := e.Retry
+	if retry == 0 && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
+		retry = defaultRetry
+	}
+	if retry > 0 {
+		seconds := int(math.Ceil(retry.Seconds()))
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		doc["retry_after"] = seconds
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	body, merr := json.Marshal(doc)
+	if merr != nil {
+		body = []byte(`{"type":"urn:guichet:problem:internal","title":"Internal Server Error","status":500,"code":"internal"}`)
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+var internalError = kind.Internal.New("internal").With("something broke on our side; the request id finds it in our log")
+
+// Fail ends a gin request with the problem document of err.
+func Fail(c *gin.Context, err error) {
+	Problem(c.Writer, c.Request, err)
+	c.Abort()
+}

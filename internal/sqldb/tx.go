@@ -1,0 +1,91 @@
+package sqldb
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Bounds of the retry loop; the context's deadline may end it earlier.
+const (
+	maxAttempts = 12
+	firstPause  = 2 * time.Millisecond
+	maxPause    = 250 * time.Millisecond
+)
+
+type txKey struct{}
+
+func txOf(ctx context.Context) pgx.Tx {
+	tx, _ := ctx.Value(txKey{}).(pgx.Tx)
+	return tx
+}
+
+// InTx runs fn in one READ COMMITTED transaction: rows that are decided upon are
+// locked by the statements themselves. fn may run again, so nothing in it may be
+// seen from outside. A call inside another InTx joins the outer transaction.
+//
+// cockroach-go's loop is used only on CockroachDB: on PostgreSQL it takes RELEASE
+// SAVEPOINT for the commit and loses failed commits (architecture, "Data").
+func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return db.inTx(ctx, pgx.ReadCommitted, fn)
+}
+
+// InSerializableTx is InTx for an invariant that spans rows which are not locked.
+func (db *DB) InSerializableTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return db.inTx(ctx, pgx.Serializable, fn)
+}
+
+func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	if tx := txOf(ctx); tx != nil {
+		return fn(ctx, tx)
+	}
+	conn, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return Classify(err)
+	}
+	defer conn.Release()
+	opts := pgx.TxOptions{IsoLevel: iso}
+	run := func(tx pgx.Tx) error { return fn(context.WithValue(ctx, txKey{}, tx), tx) }
+	if conn.Conn().PgConn().ParameterStatus("crdb_version") != "" {
+		return Classify(executeCockroach(ctx, conn.Conn(), opts, run))
+	}
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		err := once(ctx, conn.Conn(), opts, run)
+		if err == nil || !retryable(err) || attempt == maxAttempts {
+			return Classify(err)
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // jitter needs no secrecy
+		case <-ctx.Done():
+			return Classify(errors.Join(ctx.Err(), err))
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// once is BEGIN, fn, COMMIT. A COMMIT whose answer was lost is ErrOutcomeUnknown:
+// the caller looks its idempotency key up, it never guesses (drill 10).
+func once(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, fn func(tx pgx.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		// The caller's context may be over; the connection must be clean all the same.
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = tx.Rollback(clean)
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		if isServerAnswer(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+			return err
+		}
+		return ErrOutcomeUnknown.With("the connection was lost during commit; repeat the request with the same Idempotency-Key")
+	}
+	return nil
+}
