@@ -1,0 +1,106 @@
+package route
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"guichet/control-plane/topology"
+)
+
+// Want is what a request is after, as far as routing cares.
+type Want int
+
+// The wants.
+const (
+	WantNearest Want = iota // any cell can answer: catalogue, keys, pages, and what no cell will accept
+	WantEvent               // an event's page: its home knows best, any cell has a copy
+	WantHome                // a decision, or a record that only the home has
+	WantRegion              // something new, at home in a region
+	WantCell                // a cell named by the request
+)
+
+// Target is what a request's line says about where it belongs.
+type Target struct {
+	Want   Want
+	Ref    topology.Ref    // the id it is about, if any
+	Region string          // with WantRegion: the provider's region, empty if it was not given
+	Cell   topology.CellID // with WantCell
+}
+
+// kinds are the collections of the contract and the kind of id each holds. Pages
+// use the same names without /v1.
+var kinds = map[string]string{
+	"events": "evt", "holds": "hld", "orders": "ord", "tickets": "tkt", "payments": "pay", "refunds": "ref", "organizers": "org",
+}
+
+// Aim reads a request line: method, decoded path and query. holdID is what a new
+// order's body names (see PeekHoldID) and empty otherwise. A malformed id aims at
+// the nearest cell, which refuses it as the contract says; the router has no
+// opinion of its own about what is well-formed.
+func Aim(method, path string, query url.Values, holdID string) Target {
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	if segments[0] == "v1" {
+		segments = segments[1:]
+	}
+	collection, text := at(segments, 0), at(segments, 1)
+	switch {
+	case collection == "payments" && text == "stripe" && at(segments, 2) == "webhook":
+		return aimAtCell(query.Get("cell"))
+	case collection == "organizers" && text == "" && method == http.MethodPost:
+		return Target{Want: WantRegion, Region: query.Get("home_region")}
+	case collection == "orders" && text == "" && method == http.MethodPost:
+		return aimAtID(holdID, "hld", WantHome)
+	case kinds[collection] == "":
+		return Target{}
+	}
+	target := aimAtID(stem(text), kinds[collection], WantHome)
+	if target.Want != WantHome {
+		return target
+	}
+	rest := strings.Join(segments[2:], "/")
+	switch {
+	case collection == "events" && rest == "" && isRead(method):
+		target.Want = WantEvent
+	case collection == "organizers" && rest == "events" && method == http.MethodPost && query.Get("home_region") != "":
+		target.Want, target.Region = WantRegion, query.Get("home_region")
+	}
+	return target
+}
+
+func at(segments []string, i int) string {
+	if i < len(segments) {
+		return segments[i]
+	}
+	return ""
+}
+
+// stem takes the form off a ticket's address: tkt_….pdf, tkt_….png.
+func stem(text string) string {
+	if s, ok := strings.CutSuffix(text, ".pdf"); ok {
+		return s
+	}
+	return strings.TrimSuffix(text, ".png")
+}
+
+func aimAtID(text, kind string, want Want) Target {
+	ref, ok := topology.ParseRef(text)
+	root := kind == "evt" || kind == "org"
+	if !ok || ref.Kind != kind || (ref.Own == "") != root {
+		return Target{}
+	}
+	return Target{Want: want, Ref: ref}
+}
+
+func aimAtCell(text string) Target {
+	cell, err := topology.ParseCell(text)
+	if err != nil {
+		return Target{}
+	}
+	return Target{Want: WantCell, Cell: cell}
+}
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// PeekLimit is how far into a new order's body the router looks for the hold.
+const PeekLimit = 64 << 10
