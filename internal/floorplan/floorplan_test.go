@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -83,13 +84,19 @@ const (
 	fewestSeen = 150 // imports inside the module; a test that walks nothing must not pass
 )
 
+// lobby has a doc.go with the map and promises, and no code.
+const lobby = "cell"
+
+// noImport stands for the imports of a file without any.
+const noImport = "(none)"
+
 // edge is one import statement.
 type edge struct{ file, from, to string }
 
 func TestDoors(t *testing.T) {
 	t.Parallel()
 	inside := 0
-	for _, e := range edges(t) {
+	for _, e := range edges(t, false) {
 		if strings.HasPrefix(e.to, module) {
 			inside++
 		}
@@ -106,7 +113,7 @@ func TestDoors(t *testing.T) {
 func TestPlan_namesOnlyRoomsThatStand(t *testing.T) {
 	t.Parallel()
 	packages := map[string]bool{}
-	for _, e := range edges(t) {
+	for _, e := range edges(t, false) {
 		packages[e.from] = true
 	}
 	stands := func(room string) bool {
@@ -122,10 +129,37 @@ func TestPlan_namesOnlyRoomsThatStand(t *testing.T) {
 			t.Errorf("room %s is in the plan but not in the house", r.name)
 		}
 	}
-	for _, name := range strings.Fields(pure) {
+	for name := range strings.FieldsSeq(pure) {
 		if !stands(name) {
 			t.Errorf("pure room %s is not in the house", name)
 		}
+	}
+}
+
+// Whose work is in the programs, and under which licence, is said in one file.
+func TestThirdParty_namesEveryModule(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "THIRD_PARTY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for i, part := range strings.Split(string(text), "`") {
+		if i%2 == 1 && strings.Contains(part, "/") { // between a pair of backquotes
+			names = append(names, part)
+		}
+	}
+	foreign := map[string]bool{}
+	for _, e := range edges(t, true) {
+		if first, _, _ := strings.Cut(e.to, "/"); strings.Contains(first, ".") {
+			foreign[e.to] = true
+			if !slices.ContainsFunc(names, func(name string) bool { return under(e.to, name) }) {
+				t.Errorf("%s: %s is not in THIRD_PARTY.md", e.file, e.to)
+			}
+		}
+	}
+	if len(foreign) < 20 {
+		t.Errorf("saw only %d foreign packages", len(foreign))
 	}
 }
 
@@ -140,7 +174,10 @@ func TestComplain_catchesClosedDoors(t *testing.T) {
 		{"cell/booking", "guichet/cell/id", false},
 		{"cell/booking", "guichet/internal/httpd", true},
 		{"cell/booking", "github.com/jackc/pgx/v5", true},
-		{"cell/booking", "net/http", true},
+		{"cell/booking", "os", true},
+		{"cell", noImport, false},
+		{"cell", "fmt", true},
+		{"cell/attic", "guichet/cell/booking", true},
 		{"cell/booking", "time", false},
 		{"cell/store", "github.com/jackc/pgx/v5/pgconn", false},
 		{"cell/store", "guichet/cell/api", true},
@@ -168,6 +205,12 @@ func TestComplain_catchesClosedDoors(t *testing.T) {
 
 // complain says what is wrong with an import; nothing means the door is open.
 func complain(e edge) string {
+	if e.from == lobby {
+		if e.to == noImport {
+			return ""
+		}
+		return lobby + " holds the map and no code"
+	}
 	room := -1
 	for i, r := range rooms {
 		if under(e.from, r.name) && (room < 0 || len(r.name) > len(rooms[room].name)) {
@@ -194,8 +237,8 @@ func complain(e edge) string {
 	return ""
 }
 
-// edges lists the imports of all Go files but tests.
-func edges(t *testing.T) []edge {
+// edges lists the imports of all Go files, of tests only when asked.
+func edges(t *testing.T, tests bool) []edge {
 	t.Helper()
 	var found []edge
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -208,7 +251,7 @@ func edges(t *testing.T) []edge {
 			}
 			return nil
 		}
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if !strings.HasSuffix(path, ".go") || !tests && strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
@@ -222,7 +265,7 @@ func edges(t *testing.T) []edge {
 		name = filepath.ToSlash(name)
 		from := filepath.ToSlash(filepath.Dir(name))
 		if len(file.Imports) == 0 {
-			found = append(found, edge{name, from, "C"}) // so that the package is seen
+			found = append(found, edge{name, from, noImport}) // so that the package is seen
 		}
 		for _, spec := range file.Imports {
 			to, err := strconv.Unquote(spec.Path.Value)

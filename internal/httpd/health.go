@@ -3,7 +3,10 @@ package httpd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,7 +14,8 @@ import (
 // checkTimeout bounds one readiness check.
 const checkTimeout = time.Second
 
-// Check reports why a part is not ready; nil means ready.
+// Check reports why a part is not ready; nil means ready. It must end with its
+// context, and may run beside others.
 type Check func(ctx context.Context) error
 
 // Health answers /livez and /readyz. Ready means: send requests here.
@@ -46,19 +50,39 @@ func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("{\"status\":\"live\"}\n"))
 }
 
-// Ready answers 200, or 503 with the reasons.
-func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+// ask runs all checks at once, so that a slow one does not make the others late.
+func (h *Health) ask(ctx context.Context) (names []string, faults []error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	h.mu.Lock()
-	names := append([]string(nil), h.names...)
+	names = slices.Clone(h.names)
+	checks := maps.Clone(h.checks)
 	h.mu.Unlock()
+	faults = make([]error, len(names))
+	var running sync.WaitGroup
+	for i, name := range names {
+		running.Go(func() { faults[i] = run(ctx, checks[name]) })
+	}
+	running.Wait()
+	return names, faults
+}
+
+// run turns a panic into a reason: asking must not end the process.
+func run(ctx context.Context, check Check) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the check panicked: %v", p)
+		}
+	}()
+	return check(ctx)
+}
+
+// Ready answers 200, or 503 with the reasons.
+func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	out := readiness{Status: "ready", Checks: map[string]string{}}
-	for _, name := range names {
-		h.mu.Lock()
-		check := h.checks[name]
-		h.mu.Unlock()
-		if err := check(ctx); err != nil {
+	names, faults := h.ask(r.Context())
+	for i, name := range names {
+		if err := faults[i]; err != nil {
 			out.Status = "not ready"
 			out.Checks[name] = err.Error()
 			out.Reasons = append(out.Reasons, name+": "+err.Error())

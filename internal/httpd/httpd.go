@@ -71,17 +71,20 @@ func NewEngine(name string) *gin.Engine {
 	return e
 }
 
-// recovered turns a panic, which is our own bug, into a 500 and a log line.
+// recovered turns a panic, which is our own bug, into a 500 and a log line; an
+// answer that had begun is cut off.
 func recovered(c *gin.Context) {
 	defer func() {
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
-			slog.ErrorContext(c.Request.Context(), "handler panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			if !c.Writer.Written() {
-				Fail(c, internalError)
+			slog.ErrorContext(c.Request.Context(), "handler panicked", slog.String("request_id", c.Writer.Header().Get(HeaderRequestID)),
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			if c.Writer.Written() {
+				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
+			Fail(c, internalError)
 		}
 	}()
 	c.Next()

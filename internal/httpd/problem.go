@@ -1,7 +1,9 @@
 package httpd
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"math"
@@ -14,6 +16,9 @@ import (
 	"guichet/internal/kind"
 )
 
+// ErrTimeout means a request ran into its deadline.
+var ErrTimeout = kind.Unavailable.New("timeout")
+
 // defaultRetry is said with 429 and 503 when nothing better is known (P9).
 const defaultRetry = time.Second
 
@@ -22,8 +27,7 @@ const defaultRetry = time.Second
 func Problem(w http.ResponseWriter, r *http.Request, err error) {
 	e := kind.As(err)
 	if e == nil || e.Kind == kind.Internal {
-		slog.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
-		e = internalError
+		e = unknown(w, r, err)
 	}
 	status := e.Kind.Status()
 	doc := make(map[string]any, len(e.Fields)+8)
@@ -52,6 +56,7 @@ func Problem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	body, merr := json.Marshal(doc)
 	if merr != nil {
+		slog.ErrorContext(r.Context(), "problem cannot be written", slog.String("code", e.Code), slog.Any("error", merr))
 		body = []byte(`{"type":"urn:guichet:problem:internal","title":"Internal Server Error","status":500,"code":"internal"}`)
 		status = http.StatusInternalServerError
 	}
@@ -59,6 +64,20 @@ func Problem(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// unknown is what to say about an error that has no kind.
+func unknown(w http.ResponseWriter, r *http.Request, err error) *kind.Error {
+	said := internalError
+	switch {
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return ErrTimeout // the client hung up: nobody reads this, and nothing is broken
+	case errors.Is(err, context.DeadlineExceeded):
+		said = ErrTimeout.With("the answer did not come in time")
+	}
+	slog.ErrorContext(r.Context(), "request failed", slog.String("request_id", w.Header().Get(HeaderRequestID)),
+		slog.String("path", r.URL.Path), slog.Any("error", err))
+	return said
 }
 
 var internalError = kind.Internal.New("internal").With("something broke on our side; the request id finds it in our log")

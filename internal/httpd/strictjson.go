@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -18,8 +19,12 @@ import (
 	"guichet/internal/kind"
 )
 
-// MaxBody bounds every request body, in bytes.
-const MaxBody = 1 << 20
+// Limits of every request body.
+const (
+	MaxBody     = 1 << 20 // bytes
+	maxElements = 10_000  // of one array: "[{},{},…]" costs far more memory than bytes
+	maxEchoed   = 64      // bytes of a stranger's field name that we repeat
+)
 
 // Errors about bodies.
 var (
@@ -78,6 +83,7 @@ func fill(at string, raw json.RawMessage, v reflect.Value) error {
 	raw = bytes.TrimSpace(raw)
 	if v.Kind() == reflect.Pointer {
 		if string(raw) == "null" {
+			v.SetZero()
 			return nil
 		}
 		v.Set(reflect.New(v.Type().Elem()))
@@ -93,23 +99,38 @@ func fill(at string, raw json.RawMessage, v reflect.Value) error {
 	case reflect.Struct:
 		return fillStruct(at, raw, v)
 	case reflect.Slice:
-		if string(raw) == "null" {
-			return nil
-		}
-		var parts []json.RawMessage
-		if err := json.Unmarshal(raw, &parts); err != nil {
-			return ErrField.At(at, "must be an array")
-		}
-		v.Set(reflect.MakeSlice(v.Type(), len(parts), len(parts)))
-		for i, part := range parts {
-			if err := fill(at+"/"+strconv.Itoa(i), part, v.Index(i)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return fillSlice(at, raw, v)
 	default:
 		return leaf(at, raw, v)
 	}
+}
+
+// fillSlice takes null for no elements, as Go's own clients write it.
+func fillSlice(at string, raw json.RawMessage, v reflect.Value) error {
+	v.SetZero()
+	if string(raw) == "null" {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return ErrField.At(at, "must be an array")
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	for i := 0; dec.More(); i++ {
+		if i == maxElements {
+			return ErrField.At(at, "must have at most %d elements", maxElements).Field("limit", maxElements)
+		}
+		var part json.RawMessage
+		if err := dec.Decode(&part); err != nil {
+			return ErrJSON.With("%s", err.Error())
+		}
+		element := reflect.New(v.Type().Elem()).Elem()
+		if err := fill(at+"/"+strconv.Itoa(i), part, element); err != nil {
+			return err
+		}
+		v.Set(reflect.Append(v, element))
+	}
+	return nil
 }
 
 func leaf(at string, raw json.RawMessage, v reflect.Value) error {
@@ -122,25 +143,43 @@ func leaf(at string, raw json.RawMessage, v reflect.Value) error {
 		}
 		return ErrField.At(at, "must be %s", want(v.Type()))
 	}
-	if v.Kind() == reflect.String && strings.ContainsRune(v.String(), 0) {
+	if hasNUL(raw) {
 		return ErrField.At(at, "must not contain the NUL character")
 	}
 	return nil
 }
 
+// hasNUL finds the escape of NUL in valid JSON, where it cannot stand as it is.
+func hasNUL(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '\\' {
+			if bytes.HasPrefix(raw[i:], []byte(`\u0000`)) {
+				return true
+			}
+			i++ // what is escaped escapes nothing
+		}
+	}
+	return false
+}
+
 func want(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Time]() {
+		return "a time like 2027-05-01T19:30:00+02:00"
+	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return "a string"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
 	case reflect.Bool:
 		return "true or false"
-	case reflect.Int, reflect.Int64, reflect.Int32:
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return "an integer"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "an integer that is not negative"
 	case reflect.Float64, reflect.Float32:
 		return "a number"
-	}
-	if t.String() == "time.Time" {
-		return "a time like 2027-05-01T19:30:00+02:00"
 	}
 	return "a " + t.Name()
 }
@@ -161,6 +200,7 @@ func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {
 		pointer := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 		index, known := fields[name]
 		if !known {
+			pointer = cut(pointer, len(at)+1+maxEchoed)
 			return ErrUnknownField.At(pointer, "is not a field of this call")
 		}
 		if seen[name] {
@@ -176,6 +216,17 @@ func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {
 		}
 	}
 	return nil
+}
+
+// cut shortens s to n bytes, at the start of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
 
 func fieldsOf(t reflect.Type) map[string]int {

@@ -1,6 +1,6 @@
 // Package kind says what sort of thing went wrong, so that the edge can answer
 // without reading texts. A sentinel is made once with a stable code; callers
-// wrap it with fmt.Errorf("…: %w") and the edge asks Of, CodeOf and DetailOf.
+// wrap it with fmt.Errorf("…: %w") and the edge asks As and Of.
 package kind
 
 import (
@@ -36,8 +36,13 @@ var statuses = map[Kind]int{
 	Stale: 412, TooLarge: 413, UnsupportedMedia: 415, Moved: 421, Unprocessable: 422, ConditionMissing: 428, Busy: 429, Unavailable: 503,
 }
 
-// Status is the HTTP status code of the kind.
-func (k Kind) Status() int { return statuses[k] }
+// Status is the HTTP status code of the kind; a kind nobody knows is our fault.
+func (k Kind) Status() int {
+	if s, ok := statuses[k]; ok {
+		return s
+	}
+	return statuses[Internal]
+}
 
 // Error is an error with a kind, a stable code for programs, a detail for
 // people and fields that help either. Values are immutable: the With methods copy.
@@ -93,10 +98,14 @@ type Fault struct {
 	Detail  string `json:"detail"`
 }
 
-// At says which field is wrong and why.
+// At says which field is wrong and why. The empty pointer is the whole body.
 func (e *Error) At(pointer, format string, args ...any) *Error {
 	detail := fmt.Sprintf(format, args...)
-	return e.With("%s: %s", pointer, detail).Field("errors", []Fault{{pointer, detail}})
+	where := pointer + ":"
+	if pointer == "" {
+		where = "the body"
+	}
+	return e.With("%s %s", where, detail).Field("errors", []Fault{{pointer, detail}})
 }
 
 func (e *Error) copy() *Error {

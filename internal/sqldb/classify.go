@@ -26,9 +26,18 @@ var (
 	ErrNoRow = pgx.ErrNoRows
 )
 
-func isServerAnswer(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg)
+// outcome says of a COMMIT that failed whether it may have happened. It did not
+// when it was never sent, or when the server said no; an answer that was lost, or
+// that only says the session or the server is ending, says nothing. 40003 is
+// CockroachDB's own word for it.
+func outcome(err error) error {
+	code := SQLState(err)
+	lost := code == "" || code == "40003" || code[:2] == "08" || code[:2] == "58" || code[:2] == "XX" ||
+		code[:2] == "57" && code != "57014"
+	if !lost || pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+		return err
+	}
+	return errors.Join(ErrOutcomeUnknown.With("the connection was lost during commit; repeat the request with the same Idempotency-Key"), err)
 }
 
 // retryable: a serialization failure, or a deadlock (40P01 on PostgreSQL, 40001 on CockroachDB).
@@ -58,15 +67,18 @@ func Classify(err error) error {
 	if err == nil || kind.As(err) != nil || errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
+	var connect *pgconn.ConnectError
 	switch code := SQLState(err); {
+	case errors.As(err, &connect) && code != "53300" && !errors.Is(err, context.Canceled):
+		// black hole, wrong password, no such database: nobody can be asked
+		return errors.Join(ErrUnavailable.After(2*time.Second), err)
 	case code == "":
-		var connect *pgconn.ConnectError
 		switch {
 		case errors.Is(err, context.Canceled):
 			return err
 		case errors.Is(err, context.DeadlineExceeded):
 			return errors.Join(ErrBusy.With("the database did not answer in time").After(time.Second), err)
-		case errors.As(err, &connect), pgconn.SafeToRetry(err), isConnectionLoss(err):
+		case pgconn.SafeToRetry(err), isConnectionLoss(err):
 			return errors.Join(ErrUnavailable.After(2*time.Second), err)
 		}
 		return err

@@ -28,47 +28,79 @@ const (
 // because DDL inside a transaction is not atomic on CockroachDB. What was
 // applied is remembered, so an interrupted run goes on where it stopped; several
 // processes may start at once, a row lock lets one of them work. Files are
-// forward only, a file that was applied never changes.
+// forward only, a file that was applied never changes. On PostgreSQL a statement
+// and its memory are one transaction; on CockroachDB a process that dies between
+// the two repeats the statement, so write IF NOT EXISTS.
 func (db *DB) Migrate(ctx context.Context, dir fs.FS) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationLimit)
 	defer cancel()
-	if err := db.createMigrationTable(ctx); err != nil {
+	// Two connections beside the pool, which may be small: one holds the lock row.
+	holder, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeSoon(ctx, holder)
+	worker, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeSoon(ctx, worker)
+	if err := createMigrationTable(ctx, worker); err != nil {
 		return fmt.Errorf("create migration table: %w", Classify(err))
 	}
-	lock, err := db.lockMigrations(ctx)
-	if err != nil {
+	if err := lockMigrations(ctx, holder); err != nil {
 		return fmt.Errorf("wait for the other migration: %w", Classify(err))
 	}
-	defer func() { _ = lock.Rollback(context.WithoutCancel(ctx)) }()
-	return db.applyMissing(ctx, dir)
+	return applyMissing(ctx, worker, dir)
 }
 
-// lockMigrations answers a transaction that holds the lock row until it ends. It
-// asks again whenever the session's lock_timeout cuts its wait short.
-func (db *DB) lockMigrations(ctx context.Context) (pgx.Tx, error) {
+// connect opens a session in which a statement may take as long as Migrate: an
+// index on a large table outlives the limit of the pool's sessions.
+func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
+	cfg := db.Pool.Config().ConnConfig
+	cfg.RuntimeParams["statement_timeout"] = "0"
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to migrate: %w", Classify(err))
+	}
+	return conn, nil
+}
+
+// closeSoon says good-bye though ctx may be over; it also ends the lock.
+func closeSoon(ctx context.Context, conn *pgx.Conn) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(end)
+}
+
+// lockMigrations leaves conn in a transaction that holds the lock row. It asks
+// again whenever the session's lock_timeout cuts its wait short.
+func lockMigrations(ctx context.Context, conn *pgx.Conn) error {
 	for {
-		tx, err := db.Pool.Begin(ctx)
+		tx, err := conn.Begin(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if _, err = tx.Exec(ctx, allowIdle); err == nil {
 			_, err = tx.Exec(ctx, takeLock)
 		}
 		if err == nil {
-			return tx, nil
+			return nil
 		}
-		_ = tx.Rollback(context.WithoutCancel(ctx))
+		if err := tx.Rollback(ctx); err != nil {
+			return err
+		}
 		if SQLState(err) != "55P03" {
-			return nil, err
+			return err
 		}
 	}
 }
 
-func (db *DB) createMigrationTable(ctx context.Context) error {
+func createMigrationTable(ctx context.Context, conn *pgx.Conn) error {
 	for {
-		_, err := db.Pool.Exec(ctx, createMigration)
+		_, err := conn.Exec(ctx, createMigration)
 		if err == nil {
-			_, err = db.Pool.Exec(ctx, insertLockRow)
+			_, err = conn.Exec(ctx, insertLockRow)
 			return err
 		}
 		// Two at once: PostgreSQL tells the loser of IF NOT EXISTS about its catalog.
@@ -78,19 +110,21 @@ func (db *DB) createMigrationTable(ctx context.Context) error {
 	}
 }
 
-func (db *DB) applyMissing(ctx context.Context, dir fs.FS) error {
-	type at struct {
-		file      string
-		statement int64
-	}
-	rows, err := db.Pool.Query(ctx, selectApplied)
+// step is one statement of a file, counted from zero.
+type step struct {
+	file      string
+	statement int64
+}
+
+func applyMissing(ctx context.Context, conn *pgx.Conn, dir fs.FS) error {
+	rows, err := conn.Query(ctx, selectApplied)
 	if err != nil {
 		return Classify(err)
 	}
-	applied, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (at, error) {
-		var a at
-		err := row.Scan(&a.file, &a.statement)
-		return a, err
+	applied, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (step, error) {
+		var s step
+		err := row.Scan(&s.file, &s.statement)
+		return s, err
 	})
 	if err != nil {
 		return Classify(err)
@@ -109,24 +143,42 @@ func (db *DB) applyMissing(ctx context.Context, dir fs.FS) error {
 			return fmt.Errorf("read migration: %w", err)
 		}
 		for i, statement := range SplitStatements(string(text)) {
-			if slices.Contains(applied, at{file, int64(i)}) {
+			s := step{file, int64(i)}
+			if slices.Contains(applied, s) {
 				continue
 			}
-			if _, err := db.Pool.Exec(ctx, statement); err != nil {
+			if err := apply(ctx, conn, s, statement); err != nil {
 				return fmt.Errorf("migration %s statement %d: %w", file, i+1, Classify(err))
-			}
-			if _, err := db.Pool.Exec(ctx, insertStatement, file, int64(i)); err != nil {
-				return fmt.Errorf("remember migration %s: %w", file, Classify(err))
 			}
 		}
 	}
 	return nil
 }
 
+// apply runs a statement and remembers it.
+func apply(ctx context.Context, conn *pgx.Conn, s step, statement string) error {
+	both := func(q Querier) error {
+		if _, err := q.Exec(ctx, statement); err != nil {
+			return err
+		}
+		_, err := q.Exec(ctx, insertStatement, s.file, s.statement)
+		return err
+	}
+	if onCockroach(conn) {
+		return both(conn)
+	}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return both(tx) })
+}
+
 // SplitStatements splits a migration file: a statement ends with a semicolon at
 // the end of a line, and lines that start with "--" are comments.
 func SplitStatements(text string) []string {
 	var out []string
+	add := func(statement string) {
+		if s := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(statement), ";")); s != "" {
+			out = append(out, s)
+		}
+	}
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		trimmed := strings.TrimSpace(line)
@@ -135,12 +187,10 @@ func SplitStatements(text string) []string {
 		}
 		b.WriteString(line)
 		if strings.HasSuffix(trimmed, ";") {
-			out = append(out, strings.TrimSuffix(strings.TrimSpace(b.String()), ";"))
+			add(b.String())
 			b.Reset()
 		}
 	}
-	if rest := strings.TrimSpace(b.String()); rest != "" {
-		out = append(out, rest)
-	}
+	add(b.String())
 	return out
 }

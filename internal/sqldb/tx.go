@@ -49,7 +49,7 @@ func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.
 	defer conn.Release()
 	opts := pgx.TxOptions{IsoLevel: iso}
 	run := func(tx pgx.Tx) error { return fn(context.WithValue(ctx, txKey{}, tx), tx) }
-	if conn.Conn().PgConn().ParameterStatus("crdb_version") != "" {
+	if onCockroach(conn.Conn()) {
 		return Classify(executeCockroach(ctx, conn.Conn(), opts, run))
 	}
 	pause := firstPause
@@ -82,10 +82,7 @@ func once(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, fn func(tx pg
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		if isServerAnswer(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
-			return err
-		}
-		return ErrOutcomeUnknown.With("the connection was lost during commit; repeat the request with the same Idempotency-Key")
+		return outcome(err)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func parse(text string) (s tree.Statement, err error) {
 type checker struct {
 	statement
 	wrong   []string
-	tables  []*tree.TableName // as they are named
+	tables  []*tree.TableName // as they are named; a schema alone has no ObjectName
 	mutated []string
 	with    map[string]bool // names that WITH defines
 }
@@ -73,6 +73,10 @@ func isNode(t reflect.Type) bool {
 		return false
 	}
 	return slices.ContainsFunc(kinds, func(k reflect.Type) bool { return t.Implements(k) || reflect.PointerTo(t).Implements(k) })
+}
+
+func (c *checker) allowed(node string) bool {
+	return allowedNodes[node] || plumbingNodes[node] && strings.HasPrefix(c.file, plumbing)
 }
 
 // walk visits everything that is reachable in the parsed statement. Reflection
@@ -98,8 +102,9 @@ func (c *checker) walk(v reflect.Value, embedded bool) {
 			c.walk(v.Index(i), false)
 		}
 		return
+	default: // what holds nothing further, and structs
 	}
-	if t := v.Type(); isNode(t) && !embedded && !allowedNodes[t.Name()] && !(plumbingNodes[t.Name()] && strings.HasPrefix(c.file, plumbing)) {
+	if t := v.Type(); isNode(t) && !embedded && !c.allowed(t.Name()) {
 		c.refuse("%s is not on the list of what both engines do alike", t.Name())
 	}
 	if v.Kind() != reflect.Struct {
@@ -189,6 +194,9 @@ func (c *checker) look(node any) {
 		if n.FormatAsIndex || n.WithoutIndex || n.Sharded != nil || n.Storing != nil || n.Predicate != nil {
 			c.refuse("constraint %s has parts that are CockroachDB's own", n.Name)
 		}
+	case *tree.CreateSchema:
+		c.tables = append(c.tables, &tree.TableName{})
+		c.tables[len(c.tables)-1].SchemaName = n.Schema.SchemaName
 	case *tree.CreateTable:
 		if n.PartitionByTable != nil || n.Locality != nil || n.StorageParams != nil || n.Persistence != tree.PersistencePermanent {
 			c.refuse("a plain table only: no locality, partition or storage parameter")

@@ -22,8 +22,11 @@ var rooms = []struct {
 }
 
 // crossings are the files that may touch another schema, each with its reason.
-// It is empty, and every entry is a promise that two rooms can never part.
-var crossings = map[string][]string{}
+// Every entry is a promise that two rooms can never part: keep it tiny.
+var crossings = map[string][]string{
+	// The control plane's first migration makes both of its schemas.
+	"control-plane/store/migrations/0001_town.sql": {"registry", "placement"},
+}
 
 func TestEveryStatement_readsAlikeOnBothEngines(t *testing.T) {
 	t.Parallel()
@@ -88,6 +91,7 @@ func TestCheck_catchesWhatDoesNotReadAlike(t *testing.T) {
 		`BEGIN`:                                                                                     "BeginTransaction",
 		`TRUNCATE booking.hold`:                                                                     "Truncate",
 		`GRANT SELECT ON booking.hold TO x`:                                                         "Grant",
+		`CREATE SCHEMA payment`:                                                                     "belongs to payment",
 		`CREATE SEQUENCE booking.s`:                                                                 "CreateSequence",
 		`CREATE DOMAIN booking.d AS text`:                                                           "grammar",
 		`CREATE TABLE booking.t (a serial PRIMARY KEY)`:                                             "SERIAL",

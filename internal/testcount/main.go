@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -53,7 +54,7 @@ func run(ctx context.Context, command []string, out io.Writer) error {
 	case waitErr != nil:
 		return fmt.Errorf("%s: %w", command[0], waitErr)
 	case t.passed == 0:
-		return fmt.Errorf("no test ran")
+		return errors.New("no test ran")
 	}
 	return nil
 }

@@ -1,0 +1,10 @@
+.PHONY: run demo build test race bench lint fmt clean
+run: build ; @./bin/guichet town $(if $(FRESH),--fresh) $(ARGS)
+demo: build ; @./bin/guichet demo $(ARGS)
+build: ; @mkdir -p bin && go build -o bin/ ./cmd/...
+test: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcount go test -json $(or $(PKG),./...)
+race: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcount go test -race -json $(or $(PKG),./...)
+bench: ; @go run ./internal/testdb/cmd/with-postgres -- go test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem $(or $(PKG),./...)
+lint: ; @.ci/lint run $(or $(PKG),./...)
+fmt: ; @.ci/lint fmt
+clean: ; @rm -rf bin dist .cache
