@@ -1,0 +1,89 @@
+package stripe
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	api "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/webhook"
+
+	"guichet/cell/payment"
+	"guichet/internal/kind"
+)
+
+// ErrNotice means a webhook that Stripe signed and that is no event we can read.
+var ErrNotice = kind.Invalid.New("notice_not_understood")
+
+// ParseNotice checks the Stripe-Signature header against the raw body and, by
+// now, that it is at most 300 s old (or ahead, for clocks that differ).
+func (p *Processor) ParseNotice(body []byte, signature string, now time.Time) (payment.Notice, error) {
+	if p.config.WebhookSecret == "" { // a signature under an empty secret is anybody's
+		return payment.Notice{}, payment.ErrBadSignature.With("this cell has no webhook secret")
+	}
+	at, err := signedAt(signature)
+	if err != nil {
+		return payment.Notice{}, err
+	}
+	if age := now.Sub(at); age > webhook.DefaultTolerance || age < -webhook.DefaultTolerance {
+		return payment.Notice{}, payment.ErrBadSignature.With("the signature is from %s, more than %s away", at.UTC().Format(time.RFC3339), webhook.DefaultTolerance)
+	}
+	// stripe-go asks the wall clock for the tolerance; here it was asked for above.
+	if err := webhook.ValidatePayloadIgnoringTolerance(body, signature, p.config.WebhookSecret); err != nil {
+		return payment.Notice{}, fmt.Errorf("%w: %w", payment.ErrBadSignature, err)
+	}
+	event, err := webhook.ConstructEventWithOptions(body, signature, p.config.WebhookSecret,
+		webhook.ConstructEventOptions{IgnoreTolerance: true, IgnoreAPIVersionMismatch: true})
+	if err != nil {
+		return payment.Notice{}, fmt.Errorf("%w: %w", ErrNotice, err)
+	}
+	return noticeOf(event)
+}
+
+// signedAt is the one timestamp of the header. Two are refused: stripe-go
+// would sign with the last, so which one was checked must not be a question.
+func signedAt(signature string) (time.Time, error) {
+	var at time.Time
+	n := 0
+	for part := range strings.SplitSeq(signature, ",") {
+		value, ok := strings.CutPrefix(part, "t=")
+		if !ok {
+			continue
+		}
+		n++
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds <= 0 || seconds > 1<<40 {
+			return at, payment.ErrBadSignature.With("the signature has no readable time")
+		}
+		at = time.Unix(seconds, 0)
+	}
+	if n != 1 {
+		return at, payment.ErrBadSignature.With("the signature has %d times, must have one", n)
+	}
+	return at, nil
+}
+
+func noticeOf(event api.Event) (payment.Notice, error) {
+	n := payment.Notice{ID: event.ID, Type: string(event.Type), Created: time.Unix(event.Created, 0).UTC()}
+	if !isID(n.ID, "evt_") || n.Type == "" {
+		return payment.Notice{}, ErrNotice.With("the event has no id or no type")
+	}
+	if !strings.HasPrefix(n.Type, "payment_intent.") {
+		return n, nil
+	}
+	if event.Data == nil {
+		return payment.Notice{}, ErrNotice.With("the event %s has no object", n.ID)
+	}
+	var pi api.PaymentIntent
+	if err := json.Unmarshal(event.Data.Raw, &pi); err != nil {
+		return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
+	}
+	in, err := checked(&pi)
+	if err != nil {
+		return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
+	}
+	n.Intent = &in
+	return n, nil
+}

@@ -1,0 +1,140 @@
+package stripe_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stripe/stripe-go/v76/webhook"
+
+	"guichet/cell/payment"
+	"guichet/cell/stripe"
+	"guichet/internal/kind"
+)
+
+var noticeTime = time.Unix(1_790_000_000, 0)
+
+const noticeBody = `{"id":"evt_1","object":"event","api_version":"2099-01-01","created":1790000000,"type":"payment_intent.succeeded",
+"data":{"object":{"id":"pi_1","object":"payment_intent","status":"succeeded","amount":500,"amount_received":500,"currency":"jpy",
+"metadata":{"order_id":"ord_1"}}}}`
+
+func signed(body, secret string, at time.Time) string {
+	return webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: secret, Timestamp: at}).Header
+}
+
+func TestParseNotice_takesWhatStripeSigned(t *testing.T) {
+	p := processor("http://127.0.0.1:0", nil)
+	// A newer API version than the library's, and clocks that differ by up to the tolerance.
+	for _, ahead := range []time.Duration{0, 300 * time.Second, -300 * time.Second} {
+		n, err := p.ParseNotice([]byte(noticeBody), signed(noticeBody, webhookSecret, noticeTime), noticeTime.Add(ahead))
+		if err != nil {
+			t.Fatalf("%s: %v", ahead, err)
+		}
+		if n.ID != "evt_1" || !n.Created.Equal(noticeTime) || n.Intent == nil || n.Intent.Amount.Currency != "JPY" || n.Intent.Received != 500 {
+			t.Fatalf("%s: %+v %+v", ahead, n, n.Intent)
+		}
+	}
+	refund := strings.ReplaceAll(noticeBody, "payment_intent.succeeded", "charge.refunded")
+	n, err := p.ParseNotice([]byte(refund), signed(refund, webhookSecret, noticeTime), noticeTime)
+	if err != nil || n.Intent != nil || n.Type != "charge.refunded" {
+		t.Fatalf("%+v, %v", n, err)
+	}
+	rolled := signed(noticeBody, "whsec_new", noticeTime) + "," + strings.SplitN(signed(noticeBody, webhookSecret, noticeTime), ",", 2)[1]
+	if _, err := p.ParseNotice([]byte(noticeBody), rolled, noticeTime); err != nil {
+		t.Fatalf("while the secret is rolled Stripe signs with both: %v", err)
+	}
+}
+
+// forgeries are headers that must not be taken for the body at noticeTime.
+func forgeries() map[string]string {
+	good := signed(noticeBody, webhookSecret, noticeTime)
+	old := signed(noticeBody, webhookSecret, noticeTime.Add(-301*time.Second))
+	at, mac, _ := strings.Cut(good, ",")
+	_, oldMac, _ := strings.Cut(old, ",")
+	return map[string]string{
+		"none":                     "",
+		"truncated":                good[:len(good)-2],
+		"half":                     good[:len(good)/2],
+		"one digit":                good[:len(good)-1],
+		"no time":                  mac,
+		"no mac":                   at,
+		"another secret":           signed(noticeBody, "whsec_other", noticeTime),
+		"an empty secret":          signed(noticeBody, "", noticeTime),
+		"too old":                  old,
+		"too far ahead":            signed(noticeBody, webhookSecret, noticeTime.Add(301*time.Second)),
+		"an old mac at a new time": at + "," + oldMac,
+		"two times, new first":     at + "," + old,
+		"two times, new last":      old + "," + at,
+		"another scheme":           strings.Replace(good, "v1=", "v0=", 1),
+		"time zero":                signed(noticeBody, webhookSecret, time.Unix(0, 0)),
+		"time overflows":           "t=99999999999999999999," + mac,
+		"time of another age":      "t=9223372036854775807," + mac,
+		"negative time":            "t=-1," + mac,
+		"not hex":                  at + ",v1=zz",
+		"equals signs":             at + ",v1==" + mac,
+		"commas":                   ",,,,",
+		"another body":             signed(noticeBody+" ", webhookSecret, noticeTime),
+	}
+}
+
+func TestParseNotice_refusesForgedOldAndTruncatedSignatures(t *testing.T) {
+	p := processor("http://127.0.0.1:0", nil)
+	for name, header := range forgeries() {
+		if n, err := p.ParseNotice([]byte(noticeBody), header, noticeTime); !errors.Is(err, payment.ErrBadSignature) {
+			t.Errorf("%s: %+v, %v", name, n, err)
+		}
+	}
+	unset := stripe.New(stripe.Config{})
+	if _, err := unset.ParseNotice([]byte(noticeBody), signed(noticeBody, "", noticeTime), noticeTime); !errors.Is(err, payment.ErrBadSignature) {
+		t.Errorf("without a secret everybody could sign: %v", err)
+	}
+}
+
+func TestParseNotice_saysWhenASignedBodyIsNoEvent(t *testing.T) {
+	p := processor("http://127.0.0.1:0", nil)
+	for _, body := range []string{
+		"", "null", "[]", "{", "{}", `{"id":"evt_1","type":"payment_intent.succeeded"}`, `{"id":"","type":"charge.refunded"}`,
+		`{"id":"evt_1","type":"payment_intent.succeeded","data":{}}`,
+		`{"id":"evt_1","type":"payment_intent.succeeded","data":{"object":7}}`,
+		`{"id":"evt_1","type":"payment_intent.succeeded","data":{"object":{"id":"pi_1","status":"dreaming"}}}`,
+		`{"id":"../evt","type":"charge.refunded"}`,
+	} {
+		_, err := p.ParseNotice([]byte(body), signed(body, webhookSecret, noticeTime), noticeTime)
+		if !errors.Is(err, stripe.ErrNotice) || kind.Of(err) != kind.Invalid {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+func FuzzParseNotice(f *testing.F) {
+	good := signed(noticeBody, webhookSecret, noticeTime)
+	f.Add([]byte(noticeBody), good, false)
+	f.Add([]byte(`{"id":"evt_1","type":"payment_intent.created","data":{"object":{"id":"pi_1","status":"canceled"}}}`), good, true)
+	f.Add([]byte(`{"id":"evt_1","type":"payment_intent.created","data":null}`), "", true)
+	for _, header := range forgeries() {
+		f.Add([]byte(noticeBody), header, false)
+	}
+	p := processor("http://127.0.0.1:0", nil)
+	f.Fuzz(func(t *testing.T, body []byte, header string, honest bool) {
+		if honest {
+			header = signed(string(body), webhookSecret, noticeTime)
+		}
+		n, err := p.ParseNotice(body, header, noticeTime)
+		if err != nil {
+			if kind.Of(err) != kind.Invalid {
+				t.Fatalf("not a caller's mistake: %v", err)
+			}
+			return
+		}
+		if n.ID == "" || n.Type == "" {
+			t.Fatalf("accepted %+v", n)
+		}
+		// Whoever is let in has a mac over this very body and a time within the tolerance.
+		if err := webhook.ValidatePayloadIgnoringTolerance(body, header, webhookSecret); err != nil {
+			t.Fatalf("accepted %q: %v", header, err)
+		}
+		_ = fmt.Sprintf("%+v", n)
+	})
+}

@@ -1,0 +1,129 @@
+package sandbox
+
+// change is one line of the journal: everything that one request did, together.
+type change struct {
+	Account   string   `json:"account,omitempty"`
+	Intent    *intent  `json:"intent,omitempty"`
+	Charge    *charge  `json:"charge,omitempty"`
+	Refund    *refund  `json:"refund,omitempty"`
+	Events    []event  `json:"events,omitempty"`
+	Reply     *reply   `json:"reply,omitempty"`
+	Delivered string   `json:"delivered,omitempty"`
+	Header    *heading `json:"header,omitempty"`
+}
+
+// reply is what an idempotency key was answered with.
+type reply struct {
+	Key     string `json:"key"`
+	Print   string `json:"print"` // SHA-256 of method, path and parameters
+	Status  int    `json:"status"`
+	Body    string `json:"body"`
+	Request string `json:"request"` // id of the request that did it
+	At      int64  `json:"at"`
+}
+
+// account is the state of one Stripe account.
+type account struct {
+	name    string
+	intents table[intent]
+	charges table[charge]
+	refunds table[refund]
+	events  table[event]
+	replies table[reply]
+}
+
+func newAccount(name string) *account {
+	return &account{
+		name: name, intents: newTable[intent](maxIntents), charges: newTable[charge](maxCharges),
+		refunds: newTable[refund](maxRefunds), events: newTable[event](maxEvents), replies: newTable[reply](maxReplies),
+	}
+}
+
+// apply makes a change so. It is the only place where the state of an account changes.
+func (a *account) apply(c change) {
+	if c.Intent != nil {
+		a.intents.put(c.Intent.ID, *c.Intent)
+	}
+	if c.Charge != nil {
+		a.charges.put(c.Charge.ID, *c.Charge)
+	}
+	if c.Refund != nil {
+		a.refunds.put(c.Refund.ID, *c.Refund)
+	}
+	for _, e := range c.Events {
+		a.events.put(e.ID, e)
+	}
+	if c.Reply != nil {
+		a.replies.put(c.Reply.Key, *c.Reply)
+	}
+	if e, ok := a.events.get(c.Delivered); ok {
+		e.PendingWebhooks = 0
+		a.events.put(e.ID, e)
+	}
+}
+
+// each gives the whole state as changes, oldest first.
+func (a *account) each(put func(change) error) error {
+	var err error
+	keep := func(c change) bool {
+		c.Account = a.name
+		err = put(c)
+		return err == nil
+	}
+	a.intents.oldest(func(v intent) bool { return keep(change{Intent: &v}) })
+	a.charges.oldest(func(v charge) bool { return err == nil && keep(change{Charge: &v}) })
+	a.refunds.oldest(func(v refund) bool { return err == nil && keep(change{Refund: &v}) })
+	a.events.oldest(func(v event) bool { return err == nil && keep(change{Events: []event{v}}) })
+	a.replies.oldest(func(v reply) bool { return err == nil && keep(change{Reply: &v}) })
+	return err
+}
+
+// owed are the ids of the events that the endpoint has not had often enough, oldest first.
+func (a *account) owed() []string {
+	var ids []string
+	a.events.oldest(func(e event) bool {
+		if e.PendingWebhooks > 0 {
+			ids = append(ids, e.ID)
+		}
+		return true
+	})
+	return ids
+}
+
+// table keeps the youngest limit values by id, in the order in which they came.
+type table[V any] struct {
+	limit int
+	byID  map[string]V
+	order []string
+}
+
+func newTable[V any](limit int) table[V] { return table[V]{limit: limit, byID: map[string]V{}} }
+
+func (t *table[V]) get(id string) (V, bool) { v, ok := t.byID[id]; return v, ok }
+
+func (t *table[V]) put(id string, v V) {
+	if _, ok := t.byID[id]; !ok {
+		t.order = append(t.order, id)
+	}
+	t.byID[id] = v
+	if len(t.order) > t.limit {
+		delete(t.byID, t.order[0])
+		t.order = t.order[1:]
+	}
+}
+
+func (t *table[V]) oldest(yield func(V) bool) {
+	for _, id := range t.order {
+		if !yield(t.byID[id]) {
+			return
+		}
+	}
+}
+
+func (t *table[V]) youngest(yield func(V) bool) {
+	for i := len(t.order) - 1; i >= 0; i-- {
+		if !yield(t.byID[t.order[i]]) {
+			return
+		}
+	}
+}
