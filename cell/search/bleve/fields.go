@@ -1,0 +1,228 @@
+package bleve
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/blevesearch/bleve/v2/analysis"
+	"github.com/blevesearch/bleve/v2/document"
+	bleveindex "github.com/blevesearch/bleve_index_api"
+
+	"guichet/cell/search"
+	"guichet/geo"
+)
+
+// The index's fields. Changing what any of them holds means a new formatVersion.
+const (
+	fieldName     = "name"     // words, likewise the next five
+	fieldVenue    = "venue"    //
+	fieldCity     = "city"     //
+	fieldCountry  = "country"  //
+	fieldCategory = "category" //
+	fieldSummary  = "summary"  //
+
+	fieldNamePrefix     = "name.p" // beginnings of words, for what is still being typed
+	fieldVenuePrefix    = "venue.p"
+	fieldCityPrefix     = "city.p"
+	fieldCategoryPrefix = "category.p"
+
+	fieldNameKey     = "name.k" // the folded whole, for filters and exact names
+	fieldCityKey     = "city.k"
+	fieldCountryKey  = "country.k"
+	fieldCategoryKey = "category.k"
+
+	facetVenue    = "venue.f" // DocValues: folded, separator, as written
+	facetCity     = "city.f"
+	facetCountry  = "country.f"
+	facetCategory = "category.f"
+
+	fieldStarts = "starts" // Unix seconds
+	fieldEnds   = "ends"
+	fieldPrice  = "price" // minor units
+	fieldOrder  = "order" // DocValues: start and id, the date order and every tie-break
+	fieldPlace  = "place" // DocValues: latitude and longitude, exact
+	fieldGrid   = "grid"  // cells of geographic grids that hold the place
+	fieldBody   = "body"  // stored: the document's JSON
+)
+
+// facetSeparator stands between a facet's folded key and its spelling.
+const facetSeparator = "\x1f"
+
+// maxPrefixRunes is the longest beginning of a word that is kept.
+const maxPrefixRunes = 12
+
+const (
+	wordOptions  = bleveindex.IndexField | bleveindex.SkipFreqNorm
+	valueOptions = bleveindex.IndexField | bleveindex.SkipFreqNorm | bleveindex.DocValues
+)
+
+// terms is an analyzer that emits terms already made by the domain
+// (search.Terms): the same words for the index, the query and the tests.
+type terms []string
+
+func (t terms) Analyze([]byte) analysis.TokenStream {
+	out := make(analysis.TokenStream, len(t))
+	for i, term := range t {
+		out[i] = &analysis.Token{Term: []byte(term), Position: i + 1, Type: analysis.AlphaNumeric}
+	}
+	return out
+}
+
+// convert makes the index's document of a catalogue document.
+func convert(d *search.Document) (*document.Document, error) {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", d.ID(), err)
+	}
+	doc := document.NewDocument(d.ID())
+	add := func(field string, options bleveindex.FieldIndexingOptions, words ...string) {
+		if len(words) > 0 {
+			doc.AddField(document.NewTextFieldCustom(field, nil, nil, options, terms(words)))
+		}
+	}
+	number := func(field string, n int64) {
+		doc.AddField(document.NewNumericFieldWithIndexingOptions(field, nil, float64(n), wordOptions))
+	}
+	t := d.Texts()
+	for field, text := range map[string]string{
+		fieldName: t.Name, fieldVenue: t.Venue, fieldCity: t.City, fieldCountry: t.Country, fieldCategory: t.Category, fieldSummary: t.Summary,
+	} {
+		add(field, wordOptions, search.Terms(text)...)
+	}
+	for field, text := range map[string]string{
+		fieldNamePrefix: t.Name, fieldVenuePrefix: t.Venue, fieldCityPrefix: t.City, fieldCategoryPrefix: t.Category,
+	} {
+		add(field, wordOptions, beginnings(text)...)
+	}
+	keys := [...]struct{ key, facet, text string }{
+		{fieldNameKey, "", t.Name}, {"", facetVenue, t.Venue}, {fieldCityKey, facetCity, t.City},
+		{fieldCountryKey, facetCountry, d.Event.Venue.Country}, {fieldCategoryKey, facetCategory, t.Category},
+	}
+	for _, k := range keys {
+		folded := keyOf(k.text)
+		if folded == "" {
+			continue
+		}
+		if k.key != "" {
+			add(k.key, wordOptions, folded)
+		}
+		if k.facet != "" {
+			add(k.facet, valueOptions, folded+facetSeparator+clip(k.text))
+		}
+	}
+	number(fieldStarts, d.Event.StartsAt.Unix())
+	number(fieldEnds, d.EndsAt().Unix())
+	if p := d.PriceFrom(); p != nil {
+		number(fieldPrice, p.Amount)
+	}
+	add(fieldOrder, valueOptions, orderKey(d.Event.StartsAt, d.ID()))
+	if at, ok := d.Point(); ok {
+		add(fieldPlace, valueOptions, placeKey(at))
+		add(fieldGrid, wordOptions, gridCells(at)...)
+	}
+	doc.AddField(document.NewTextFieldCustom(fieldBody, nil, body, bleveindex.StoreField, nil))
+	return doc, nil
+}
+
+// beginnings are the prefixes of a text's words; dense words begin anywhere.
+func beginnings(text string) []string {
+	seen := map[string]bool{}
+	var out []string
+	add := func(s string) {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
+		}
+	}
+	for _, w := range search.Words(text) {
+		if w.Dense {
+			for _, r := range w.Text {
+				add(string(r))
+			}
+			for _, p := range w.Pairs() {
+				add(p)
+			}
+			continue
+		}
+		n := 0
+		for i := range w.Text {
+			if n > 0 {
+				add(w.Text[:i])
+			}
+			if n++; n > maxPrefixRunes {
+				break
+			}
+		}
+		if n <= maxPrefixRunes {
+			add(w.Text)
+		}
+	}
+	return out
+}
+
+// maxKeyBytes bounds keywords; longer ones are cut, at both index and query.
+const maxKeyBytes = 200
+
+// keyOf is the folded whole of a text, its words joined by one space each.
+func keyOf(text string) string {
+	words := search.Words(text)
+	var b []byte
+	for i, w := range words {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, w.Text...)
+	}
+	if len(b) > maxKeyBytes {
+		b = b[:maxKeyBytes]
+	}
+	return string(b)
+}
+
+func clip(s string) string {
+	if len(s) <= maxKeyBytes {
+		return s
+	}
+	for i := range s {
+		if i > maxKeyBytes-4 {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// orderKey sorts as text by start, then id: the seconds since the year 1, padded.
+func orderKey(start time.Time, id string) string {
+	const yearOne = -62135596800
+	return fmt.Sprintf("%012d%s", max(0, start.Unix()-yearOne), id)
+}
+
+func placeKey(p geo.Point) string {
+	return fmt.Sprintf("%016x%016x", math.Float64bits(p.Lat), math.Float64bits(p.Lon))
+}
+
+func parsePlace(term []byte) (geo.Point, bool) {
+	if len(term) != 32 {
+		return geo.Point{}, false
+	}
+	lat, ok1 := parseHex(term[:16])
+	lon, ok2 := parseHex(term[16:])
+	return geo.Point{Lat: math.Float64frombits(lat), Lon: math.Float64frombits(lon)}, ok1 && ok2
+}
+
+func parseHex(b []byte) (uint64, bool) {
+	var v uint64
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			v = v<<4 | uint64(c-'0')
+		case c >= 'a' && c <= 'f':
+			v = v<<4 | uint64(c-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return v, true
+}

@@ -1,0 +1,276 @@
+package search
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"guichet/cell/money"
+	"guichet/geo"
+	"guichet/internal/kind"
+)
+
+// Limits of a query.
+const (
+	MaxText      = 200 // characters of q
+	MaxWords     = 24  // words of q that count; the rest is ignored
+	MaxKeyword   = 100 // characters of category and city
+	MaxRadiusKM  = 20000
+	MaxLimit     = 100
+	DefaultLimit = 20
+	MaxSuggest   = 8
+)
+
+// Errors about queries; each names the parameter.
+var (
+	ErrUnknownParameter = kind.Invalid.New("unknown_parameter")
+	ErrParameter        = kind.Invalid.New("invalid_parameter")
+	ErrCursor           = kind.Invalid.New("invalid_cursor")
+)
+
+// Sort is the order of results. Equals are ordered by start, then id.
+type Sort string
+
+// The orders.
+const (
+	ByRelevance Sort = "relevance"
+	ByDate      Sort = "date"     // soonest first
+	ByDistance  Sort = "distance" // needs Near; events without a point come last
+)
+
+// FacetNames are the facets that can be asked for.
+var FacetNames = []string{"category", "city", "country"}
+
+// Query is what an attendee looks for. Zero fields do not filter.
+type Query struct {
+	Text     string
+	Near     *geo.Point
+	RadiusKM float64 // needs Near; 0 means without bound
+	// From and To bound the start, both inclusive. Without From, what is over
+	// is left out instead (NotEndedAt, which the Service sets).
+	From, To, NotEndedAt time.Time
+	// Category, Country and City are compared as a whole, without case and accents.
+	Category, Country, City string
+	// PriceMax compares with price_from.amount in minor units of the event's own
+	// currency; nothing is converted. Events without a price do not match.
+	PriceMax *int64
+	Sort     Sort
+	Facets   []string
+	After    *Position // from the cursor
+	Limit    int
+}
+
+var parameters = []string{
+	"q", "near", "radius_km", "from", "to", "category", "country", "city", "price_max", "sort", "facets", "cursor", "limit",
+}
+
+// ParseQuery reads the parameters of GET /v1/events. It is strict: an unknown or
+// repeated parameter and a value out of bounds are errors that name it; an empty
+// value means the parameter is absent. Without sort the order is relevance when
+// there is text, else distance when there is a place, else date.
+func ParseQuery(v url.Values) (Query, error) {
+	var q Query
+	if err := known(v, parameters); err != nil {
+		return q, err
+	}
+	p := parser{v: v}
+	q.Text = p.text("q", MaxText)
+	q.Near = p.point("near")
+	q.RadiusKM = p.radius(q.Near)
+	q.From = p.time("from", false)
+	q.To = p.time("to", true)
+	if p.err == nil && !q.From.IsZero() && !q.To.IsZero() && q.To.Before(q.From) {
+		p.fail("to", "it is before from")
+	}
+	q.Category = p.text("category", MaxKeyword)
+	q.City = p.text("city", MaxKeyword)
+	q.Country = p.country()
+	q.PriceMax = p.price()
+	q.Facets = p.facets()
+	q.Limit = p.limit()
+	q.Sort = p.sort(q)
+	if p.err != nil {
+		return Query{}, p.err
+	}
+	if c := v.Get("cursor"); c != "" {
+		pos, err := decodeCursor(c, q)
+		if err != nil {
+			return Query{}, err
+		}
+		q.After = pos
+	}
+	return q, nil
+}
+
+// ParseSuggest reads the parameters of GET /v1/events/suggest.
+func ParseSuggest(v url.Values) (string, error) {
+	if err := known(v, []string{"q"}); err != nil {
+		return "", err
+	}
+	p := parser{v: v}
+	text := p.text("q", MaxText)
+	return text, p.err
+}
+
+func known(v url.Values, names []string) error {
+	given := make([]string, 0, len(v))
+	for name := range v {
+		given = append(given, name)
+	}
+	slices.Sort(given)
+	for _, name := range given {
+		if !slices.Contains(names, name) {
+			return ErrUnknownParameter.With("%.60q is not a parameter of this call; known are %s",
+				name, strings.Join(names, ", ")).Field("parameter", strings.ToValidUTF8(name, "�"))
+		}
+		if len(v[name]) > 1 {
+			return ErrParameter.With("%s is given more than once", name).Field("parameter", name)
+		}
+	}
+	return nil
+}
+
+// parser keeps the first fault, so that reading stays a list of lines.
+type parser struct {
+	v   url.Values
+	err error
+}
+
+func (p *parser) fail(name, format string, args ...any) {
+	if p.err == nil {
+		p.err = ErrParameter.With(name+": "+format, args...).Field("parameter", name)
+	}
+}
+
+func (p *parser) text(name string, limit int) string {
+	s := strings.TrimSpace(strings.ToValidUTF8(p.v.Get(name), "�"))
+	if n := utf8.RuneCountInString(s); n > limit {
+		p.fail(name, "it has at most %d characters, this has %d", limit, n)
+	}
+	return s
+}
+
+func (p *parser) point(name string) *geo.Point {
+	s := p.v.Get(name)
+	if s == "" {
+		return nil
+	}
+	at, err := geo.ParsePoint(s)
+	if err != nil {
+		p.fail(name, "it is lat,lon in degrees like 48.8566,2.3522")
+		return nil
+	}
+	return &at
+}
+
+func (p *parser) radius(near *geo.Point) float64 {
+	s := p.v.Get("radius_km")
+	if s == "" {
+		return 0
+	}
+	if near == nil {
+		p.fail("radius_km", "it needs near")
+		return 0
+	}
+	r, err := strconv.ParseFloat(s, 64)
+	if err != nil || strings.Trim(s, "0123456789.") != "" || !(r > 0 && r <= MaxRadiusKM) {
+		p.fail("radius_km", "it is a number above 0 and at most %d", MaxRadiusKM)
+	}
+	return r
+}
+
+// time reads RFC 3339 or a date, which stands for its first instant in UTC or,
+// at the end of a range, its last second. A "+" that arrived as a space is mended.
+func (p *parser) time(name string, end bool) time.Time {
+	s := strings.ReplaceAll(p.v.Get(name), " ", "+")
+	if s == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		if t, err = time.Parse(time.DateOnly, s); err == nil && end {
+			t = t.Add(24*time.Hour - time.Second)
+		}
+	}
+	if err != nil || !writable(t) {
+		p.fail(name, "it is a time like 2026-05-01T19:30:00+02:00 or a date like 2026-05-01")
+	}
+	return t.UTC()
+}
+
+func (p *parser) country() string {
+	s := strings.ToUpper(p.v.Get("country"))
+	if s != "" && (len(s) != 2 || strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
+		p.fail("country", "it is an ISO 3166 code of two letters like FR")
+	}
+	return s
+}
+
+func (p *parser) price() *int64 {
+	s := p.v.Get("price_max")
+	if s == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || s[0] == '+' || n < 0 || n > money.Max {
+		p.fail("price_max", "it is a whole number of minor units (cents) from 0 to %d", int64(money.Max))
+	}
+	return &n
+}
+
+func (p *parser) facets() []string {
+	s := p.v.Get("facets")
+	if s == "" {
+		return nil
+	}
+	var names []string
+	for name := range strings.SplitSeq(s, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(FacetNames, name) {
+			p.fail("facets", "%.40q is not one of %s", name, strings.Join(FacetNames, ","))
+			return nil
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (p *parser) limit() int {
+	s := p.v.Get("limit")
+	if s == "" {
+		return DefaultLimit
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || s[0] == '+' || n < 1 || n > MaxLimit {
+		p.fail("limit", "it is a whole number from 1 to %d", MaxLimit)
+	}
+	return n
+}
+
+func (p *parser) sort(q Query) Sort {
+	switch s := Sort(p.v.Get("sort")); s {
+	case ByRelevance, ByDate:
+		return s
+	case ByDistance:
+		if q.Near == nil {
+			p.fail("sort", "distance needs near")
+		}
+		return s
+	case "":
+		switch {
+		case q.Text != "":
+			return ByRelevance
+		case q.Near != nil:
+			return ByDistance
+		}
+		return ByDate
+	default:
+		p.fail("sort", "it is one of relevance, date, distance")
+		return ""
+	}
+}
