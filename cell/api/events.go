@@ -1,0 +1,283 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/booking"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/search"
+	"guichet/internal/httpd"
+	"guichet/internal/kind"
+)
+
+var errIfMatch = kind.ConditionMissing.New("if_match_required")
+
+func (s *Server) searchEvents(c *gin.Context) error {
+	q, err := search.ParseQuery(c.Request.URL.Query())
+	if err != nil {
+		return err
+	}
+	out, err := s.Search.Search(c, q)
+	if err != nil {
+		return err
+	}
+	c.JSON(200, out)
+	return nil
+}
+
+func (s *Server) suggest(c *gin.Context) error {
+	text, err := search.ParseSuggest(c.Request.URL.Query())
+	if err != nil {
+		return err
+	}
+	out, err := s.Search.Suggest(c, text)
+	if err != nil {
+		return err
+	}
+	c.JSON(200, out)
+	return nil
+}
+
+// getEvent answers from the home's own rows. Elsewhere it shows this cell's copy
+// with availability unknown: the home was not asked, so nobody says "none" (P9).
+func (s *Server) getEvent(c *gin.Context) error {
+	event, err := id.ParseEvent(c.Param("event_id"))
+	if err != nil {
+		return err
+	}
+	e, err := s.Booking.Store.Event(c, event)
+	if errors.Is(err, booking.ErrEventNotFound) {
+		return s.copyOf(c, event)
+	}
+	if err != nil {
+		return err
+	}
+	whole := false
+	if c.GetHeader("Authorization") != "" {
+		org, err := s.organizer(c)
+		if err != nil {
+			return err
+		}
+		whole = org == e.Organizer
+	}
+	if e.State == booking.Drafted && !whole {
+		return booking.ErrEventNotFound
+	}
+	s.sendEvent(c, 200, EventView(e, s.Cell, s.Region, whole))
+	return nil
+}
+
+func (s *Server) copyOf(c *gin.Context, event id.Event) error {
+	if home, _ := s.homeOf(event.Key()); home == s.Cell {
+		return booking.ErrEventNotFound
+	}
+	d, err := s.Copies.Document(c, event)
+	if kind.Of(err) == kind.NotFound || err == nil && !d.Published && d.Event.State == string(booking.Drafted) {
+		return booking.ErrEventNotFound // homeward turns this into 421: its home may know more
+	}
+	if err != nil {
+		return err
+	}
+	for i := range d.Event.TicketTypes {
+		d.Event.TicketTypes[i].Availability = client.Unknown
+	}
+	s.sendEvent(c, 200, d.Event)
+	return nil
+}
+
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+func (s *Server) sendEvent(c *gin.Context, status int, e client.Event) {
+	c.Header("ETag", etag(e.Version))
+	c.JSON(status, e)
+}
+
+func (s *Server) createEvent(c *gin.Context) error {
+	org, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	if err := s.inRegionOf(org, c.Query("home_region")); err != nil {
+		return err
+	}
+	var in client.NewEvent
+	body, err := httpd.DecodeJSON(c, &in)
+	if err != nil {
+		return err
+	}
+	answer, err := s.once(c, true, org.String(), body, 201, func(ctx context.Context) (any, error) {
+		e, err := s.Booking.DraftEvent(ctx, org, draftOf(in), in.Publish)
+		if err != nil {
+			return nil, err
+		}
+		return EventView(e, s.Cell, s.Region, true), nil
+	})
+	if err != nil {
+		return err
+	}
+	c.Header("ETag", etag(1))
+	send(c, 201, answer)
+	return nil
+}
+
+// ownAccount is the organizer in the path, who must be the one who asks.
+func (s *Server) ownAccount(c *gin.Context) (id.Organizer, error) {
+	org, err := id.ParseOrganizer(c.Param("organizer_id"))
+	if err != nil {
+		return org, err
+	}
+	who, err := s.organizer(c)
+	if err != nil {
+		return org, err
+	}
+	if who != org {
+		return org, errForbidden.With("this API key belongs to another organizer")
+	}
+	return org, nil
+}
+
+func draftOf(in client.NewEvent) booking.Draft {
+	d := booking.Draft{
+		Name: in.Name, Summary: in.Summary, Category: in.Category, Venue: venueOf(in.Venue), StartsAt: in.StartsAt, EndsAt: in.EndsAt,
+		TimeZone: in.TimeZone, Currency: in.Currency,
+	}
+	for _, q := range in.Quotas {
+		d.Quotas = append(d.Quotas, booking.DraftQuota{Name: q.Name, Size: q.Size})
+	}
+	for _, t := range in.TicketTypes {
+		d.Types = append(d.Types, typeOf(t))
+	}
+	if in.Source != nil {
+		d.Source = &booking.Source{Name: in.Source.Name, ID: in.Source.ID, Licence: in.Source.Licence, Credit: in.Source.Credit, URL: in.Source.URL, Shifted: in.Source.Shifted}
+	}
+	return d
+}
+
+func typeOf(t client.NewTicketType) booking.DraftType {
+	return booking.DraftType{
+		Name: t.Name, Price: t.Price, Fees: t.Fees, Quotas: t.Quotas, Min: t.MinPerOrder, Max: t.MaxPerOrder,
+		SalesStart: t.SalesStart, SalesEnd: t.SalesEnd,
+	}
+}
+
+// change is what the calls that change an event have in common: who, which
+// version, and the answer. in is the body to read first, nil for none.
+func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *booking.Event, now time.Time) error) error {
+	event, err := id.ParseEvent(c.Param("event_id"))
+	if err != nil {
+		return err
+	}
+	org, err := s.organizer(c)
+	if err != nil {
+		return err
+	}
+	version, err := ifMatch(c, needVersion)
+	if err != nil {
+		return err
+	}
+	var body []byte
+	if in != nil {
+		if body, err = httpd.DecodeJSON(c, in); err != nil {
+			return err
+		}
+	}
+	answer, err := s.once(c, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
+		e, err := s.Booking.Change(ctx, event, org, version, act)
+		if err != nil {
+			return nil, err
+		}
+		return EventView(e, s.Cell, s.Region, true), nil
+	})
+	if err != nil {
+		return err
+	}
+	var view struct {
+		Version int64 `json:"version"`
+	}
+	if err := json.Unmarshal(answer, &view); err != nil {
+		return fmt.Errorf("read first answer: %w", err)
+	}
+	c.Header("ETag", etag(view.Version))
+	send(c, 200, answer)
+	return nil
+}
+
+func ifMatch(c *gin.Context, required bool) (int64, error) {
+	h := c.GetHeader("If-Match")
+	if h == "" || h == "*" {
+		if h == "" && required {
+			return 0, errIfMatch.With("send the event's ETag as If-Match, or * to overwrite")
+		}
+		return 0, nil
+	}
+	v, err := strconv.ParseInt(strings.Trim(h, `"`), 10, 64)
+	if err != nil || v < 1 {
+		return 0, booking.ErrStale.With("If-Match is not an ETag of this event")
+	}
+	return v, nil
+}
+
+func (s *Server) patchEvent(c *gin.Context) error {
+	var in client.PatchEvent
+	return s.change(c, &in, true, func(e *booking.Event, _ time.Time) error {
+		set(&e.Name, in.Name)
+		set(&e.Summary, in.Summary)
+		set(&e.Category, in.Category)
+		set(&e.StartsAt, in.StartsAt)
+		set(&e.TimeZone, in.TimeZone)
+		if in.EndsAt != nil {
+			e.EndsAt = in.EndsAt
+		}
+		if in.Venue != nil {
+			e.Venue = venueOf(*in.Venue)
+		}
+		return nil
+	})
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+func (s *Server) publishEvent(c *gin.Context) error {
+	return s.change(c, nil, false, func(e *booking.Event, now time.Time) error { return e.Publish(now) })
+}
+
+func (s *Server) cancelEvent(c *gin.Context) error {
+	return s.change(c, nil, false, func(e *booking.Event, _ time.Time) error { return e.Cancel() })
+}
+
+func (s *Server) putQuota(c *gin.Context) error {
+	quota, err := id.ParseQuota(c.Param("quota_id"))
+	if err != nil {
+		return err
+	}
+	var in client.NewQuota
+	return s.change(c, &in, true, func(e *booking.Event, _ time.Time) error { return e.Resize(quota, in.Name, in.Size) })
+}
+
+func (s *Server) putTicketType(c *gin.Context) error {
+	tid, err := id.ParseTicketType(c.Param("ticket_type_id"))
+	if err != nil {
+		return err
+	}
+	var in client.NewTicketType
+	return s.change(c, &in, true, func(e *booking.Event, _ time.Time) error {
+		t := e.Type(tid)
+		if t == nil {
+			return booking.ErrTicketType.With("the event has no such ticket type")
+		}
+		return t.Revise(e, typeOf(in))
+	})
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/booking"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/internal/httpd"
+)
+
+func (s *Server) createHold(c *gin.Context) error {
+	event, err := id.ParseEvent(c.Param("event_id"))
+	if err != nil {
+		return err
+	}
+	var in client.NewHold
+	body, err := httpd.DecodeJSON(c, &in)
+	if err != nil {
+		return err
+	}
+	lines, err := linesOf(in)
+	if err != nil {
+		return err
+	}
+	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+		h, err := s.Booking.Hold(ctx, booking.Request{Hold: id.NewHold(event), Lines: lines})
+		if err != nil {
+			return nil, err
+		}
+		return holdView(h), nil
+	})
+	if err != nil {
+		return err
+	}
+	send(c, 201, answer)
+	return nil
+}
+
+func linesOf(in client.NewHold) ([]booking.Line, error) {
+	if in.PromoCode != "" {
+		return nil, booking.ErrPromoCode.At("/promo_code", "the event has no such promo code")
+	}
+	var lines []booking.Line
+	for i, item := range in.Items {
+		at := "/items/" + strconv.Itoa(i)
+		tid, err := id.ParseTicketType(item.TicketTypeID)
+		if err != nil {
+			return nil, id.ErrMalformed.At(at+"/ticket_type_id", "is not the id of a ticket type")
+		}
+		if len(item.SeatIDs) > 0 {
+			return nil, booking.ErrNoSeating.At(at+"/seat_ids", "the event has no seating plan")
+		}
+		if item.Name != "" || item.PriceAllIn != nil {
+			return nil, httpd.ErrUnknownField.At(at, "name and price_all_in are the cell's to say")
+		}
+		lines = append(lines, booking.Line{Type: tid, Quantity: item.Quantity})
+	}
+	return lines, nil
+}
+
+func (s *Server) getHold(c *gin.Context) error {
+	hold, err := id.ParseHold(c.Param("hold_id"))
+	if err != nil {
+		return err
+	}
+	h, err := s.Booking.Look(c, hold)
+	if err != nil {
+		return err
+	}
+	c.JSON(200, holdView(h))
+	return nil
+}
+
+func (s *Server) extendHold(c *gin.Context) error {
+	hold, err := id.ParseHold(c.Param("hold_id"))
+	if err != nil {
+		return err
+	}
+	answer, err := s.once(c, false, "", nil, 200, func(ctx context.Context) (any, error) {
+		h, err := s.Booking.Extend(ctx, hold)
+		if err != nil {
+			return nil, err
+		}
+		return holdView(h), nil
+	})
+	if err != nil {
+		return err
+	}
+	send(c, 200, answer)
+	return nil
+}
+
+func (s *Server) releaseHold(c *gin.Context) error {
+	hold, err := id.ParseHold(c.Param("hold_id"))
+	if err != nil {
+		return err
+	}
+	if _, err := s.Booking.Release(c, hold); err != nil {
+		return err
+	}
+	c.Status(204)
+	c.Writer.WriteHeaderNow()
+	return nil
+}

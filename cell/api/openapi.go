@@ -1,0 +1,270 @@
+package api
+
+import (
+	"encoding"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/client"
+)
+
+func (s *Server) openapi(c *gin.Context) error {
+	c.Data(http.StatusOK, "application/json", document())
+	return nil
+}
+
+// object is a JSON object of the document.
+type object = map[string]any
+
+// document is openapi.json, made once from the routes that are served.
+var document = sync.OnceValue(func() []byte {
+	g := &generator{schemas: object{}}
+	paths := object{}
+	for _, r := range routes {
+		at, ok := paths[r.path].(object)
+		if !ok {
+			at = object{}
+			paths[r.path] = at
+		}
+		at[strings.ToLower(r.method)] = g.operation(r)
+	}
+	g.schema(reflect.TypeFor[client.Problem]())
+	out, err := json.MarshalIndent(object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title": "Guichet", "version": "1",
+			"summary":     "Event booking in regional cells.",
+			"description": "The same paths at the router and at each cell. X-Guichet-Cell says which cell answered, X-Guichet-Route why. Errors are RFC 9457 problem documents with a stable code.",
+			"license":     object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
+		},
+		"paths": paths,
+		"components": object{
+			"schemas": g.schemas, "headers": headers,
+			"securitySchemes": object{
+				string(organizer): object{"type": "http", "scheme": "bearer", "description": "an organizer's API key"},
+				string(operator):  object{"type": "http", "scheme": "bearer", "description": "an operator's token"},
+			},
+		},
+	}, "", " ")
+	if err != nil {
+		panic(err) // the document is made of our own literals
+	}
+	return out
+})
+
+type generator struct{ schemas object }
+
+func (g *generator) operation(r route) object {
+	op := object{"summary": r.doc, "operationId": operationID(r), "responses": g.responses(r)}
+	var params []object
+	for rest := r.path; ; {
+		_, after, ok := strings.Cut(rest, "{")
+		if !ok {
+			break
+		}
+		name, tail, _ := strings.Cut(after, "}")
+		params = append(params, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+		rest = tail
+	}
+	for _, p := range r.params {
+		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "schema": object{"type": p.kind}})
+	}
+	if r.key != noKey {
+		params = append(params, object{
+			"name": "Idempotency-Key", "in": "header", "required": r.key == keyRequired, "description": "1 to 255 visible ASCII characters; the same key and body get the first answer again",
+			"schema": object{"type": "string", "minLength": 1, "maxLength": maxKey},
+		})
+	}
+	if r.match != noMatch {
+		params = append(params, object{
+			"name": "If-Match", "in": "header", "required": r.match == matchRequired, "description": "the event's ETag, or * for any version",
+			"schema": object{"type": "string"},
+		})
+	}
+	if params != nil {
+		op["parameters"] = params
+	}
+	if r.in != nil {
+		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", g.schema(reflect.TypeOf(r.in)))}
+	}
+	if r.foreign {
+		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", object{})}
+	}
+	if r.auth != public {
+		op["security"] = []object{{string(r.auth): []string{}}}
+	}
+	return op
+}
+
+func operationID(r route) string {
+	words := strings.FieldsFunc(r.path, func(c rune) bool { return strings.ContainsRune("/{}._", c) })
+	return strings.ToLower(r.method) + "_" + strings.Join(words[min(1, len(words)-1):], "_")
+}
+
+func (g *generator) responses(r route) object {
+	ok := object{"description": http.StatusText(r.status), "headers": headersOf(r)}
+	switch {
+	case r.media != "":
+		ok["content"] = object{r.media: object{}}
+	case r.out != nil:
+		ok["content"] = jsonOf("application/json", g.schema(reflect.TypeOf(r.out)))
+	}
+	codes := strings.Fields(r.problems)
+	codes = append(codes, "unknown_parameter", "invalid_parameter", "busy", "database_unavailable", "outcome_unknown", "internal")
+	if r.foreign {
+		codes = append(codes, "body_too_large", "invalid_json")
+	}
+	if r.in != nil {
+		codes = append(codes, "invalid_json", "unknown_field", "invalid_field", "body_too_large", "unsupported_media_type")
+	}
+	if r.key == keyRequired {
+		codes = append(codes, "idempotency_key_required")
+	}
+	if r.key != noKey {
+		codes = append(codes, "idempotency_key_invalid", "idempotency_key_reused", "in_flight")
+	}
+	if r.auth != public {
+		codes = append(codes, "unauthorized", "forbidden")
+	}
+	if r.auth == organizer {
+		codes = append(codes, "api_key_malformed", "api_key_unknown_key", "api_key_bad_signature")
+	}
+	slices.Sort(codes)
+	all := object{
+		strconv.Itoa(r.status): ok,
+		"default": object{
+			"description": "A problem with one of these codes: " + strings.Join(slices.Compact(codes), ", "),
+			"headers":     object{"Retry-After": headerRef("RetryAfter")},
+			"content":     jsonOf(problemMedia, g.schema(reflect.TypeFor[client.Problem]())),
+		},
+	}
+	if slices.Contains(codes, "moved") {
+		all["421"] = object{
+			"description": "Another cell decides about this; ask there.",
+			"content":     jsonOf(problemMedia, g.schema(reflect.TypeFor[client.Moved]())),
+		}
+	}
+	if r.on503 != nil {
+		all["503"] = object{
+			"description": "Not ready.", "headers": object{"Retry-After": headerRef("RetryAfter")},
+			"content": jsonOf("application/json", g.schema(reflect.TypeOf(r.on503))),
+		}
+	}
+	return all
+}
+
+const problemMedia = "application/problem+json"
+
+func jsonOf(media string, schema object) object { return object{media: object{"schema": schema}} }
+
+func headerRef(name string) object { return object{"$ref": "#/components/headers/" + name} }
+
+// headersOf are the headers of a route's good answer.
+func headersOf(r route) object {
+	h := object{"X-Guichet-Cell": headerRef("Cell"), "X-Request-Id": headerRef("RequestID")}
+	if r.key != noKey {
+		h["Idempotent-Replayed"] = headerRef("Replayed")
+	}
+	if _, ok := r.out.(client.Event); ok {
+		h["ETag"] = headerRef("ETag")
+	}
+	return h
+}
+
+// headers are the headers that answers share.
+var headers = object{
+	"Cell":       header("string", "which cell answered"),
+	"RequestID":  header("string", "the request's X-Request-Id, or one made for it"),
+	"Replayed":   header("string", "true when this is the first answer to the Idempotency-Key, given again"),
+	"ETag":       header("string", "the event's version, for If-Match"),
+	"RetryAfter": header("integer", "seconds after which trying again makes sense; always there with 429 and 503"),
+}
+
+func header(kind, doc string) object {
+	return object{"description": doc, "schema": object{"type": kind}}
+}
+
+// schema is the JSON schema of a wire type; named structs become components.
+func (g *generator) schema(t reflect.Type) object {
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return object{"type": "string", "format": "date-time"}
+	case t.Kind() == reflect.Pointer:
+		return object{"anyOf": []object{g.schema(t.Elem()), {"type": "null"}}}
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		return object{"type": "string"}
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return object{"type": "boolean"}
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return object{"type": "integer"}
+	case reflect.Float64:
+		return object{"type": "number"}
+	case reflect.String:
+		return object{"type": "string"}
+	case reflect.Slice:
+		return object{"type": "array", "items": g.schema(t.Elem())}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": g.schema(t.Elem())}
+	case reflect.Struct:
+		return g.component(t)
+	}
+	return object{}
+}
+
+func (g *generator) component(t reflect.Type) object {
+	name := componentName(t)
+	ref := object{"$ref": "#/components/schemas/" + name}
+	if _, done := g.schemas[name]; done {
+		return ref
+	}
+	g.schemas[name] = object{} // a type that holds itself ends here
+	props, required := g.fields(t)
+	s := object{"type": "object", "properties": props}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	g.schemas[name] = s
+	return ref
+}
+
+// fields are a struct's fields by their JSON names, with those of embedded ones.
+func (g *generator) fields(t reflect.Type) (props object, required []string) {
+	props = object{}
+	for f := range t.Fields() {
+		field, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && field == "" {
+			inner, must := g.fields(f.Type)
+			maps.Copy(props, inner)
+			required = append(required, must...)
+			continue
+		}
+		if field == "" || field == "-" {
+			continue
+		}
+		props[field] = g.schema(f.Type)
+		if !strings.Contains(opts, "omit") {
+			required = append(required, field)
+		}
+	}
+	return props, required
+}
+
+func componentName(t reflect.Type) string {
+	name := t.Name()
+	if base, arg, generic := strings.Cut(name, "["); generic {
+		arg = strings.TrimSuffix(arg, "]")
+		name = base + "Of" + arg[strings.LastIndexByte(arg, '.')+1:]
+	}
+	return strings.ToUpper(name[:1]) + name[1:]
+}

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/checkout"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+	"guichet/internal/httpd"
+)
+
+// createOrder stores the order with the key's answer in one transaction, then
+// asks the provider outside of it. A request that died in between is repeated
+// with its key: the order is the same, and so is the intent.
+func (s *Server) createOrder(c *gin.Context) error {
+	var in client.NewOrder
+	body, err := httpd.DecodeJSON(c, &in)
+	if err != nil {
+		return err
+	}
+	hold, err := id.ParseHold(in.HoldID)
+	if err != nil {
+		return id.ErrMalformed.At("/hold_id", "is not the id of a hold")
+	}
+	c.Set(holdParam, hold.String())
+	req := checkout.Request{Hold: hold, Buyer: checkout.Buyer{Email: in.Buyer.Email, Name: in.Buyer.Name, Locale: in.Buyer.Locale}, Shown: in.ShownTotal}
+	for _, a := range in.Attendees {
+		req.Attendees = append(req.Attendees, checkout.Attendee{Name: a.Name, Email: a.Email})
+	}
+	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+		o, err := s.Checkout.Create(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		return s.orderView(o), nil
+	})
+	if err != nil {
+		return err
+	}
+	var view client.Order
+	if err := json.Unmarshal(answer, &view); err != nil {
+		return fmt.Errorf("read first answer: %w", err)
+	}
+	if view.State == string(checkout.Pending) {
+		order, err := id.ParseOrder(view.ID)
+		if err != nil {
+			return fmt.Errorf("read first answer: %s", err.Error()) //nolint:errorlint // our own row, not the caller's fault
+		}
+		o, err := s.Checkout.Prepare(c, order)
+		if err != nil {
+			return err
+		}
+		if o.Payment != nil && o.Payment.IntentID != "" {
+			view.PaymentState = string(payment.Pending)
+			view.Payment = &client.PaymentHandle{Provider: o.Payment.Provider, ClientSecret: o.Payment.ClientSecret, PublishableKey: s.Checkout.Processor.PublishableKey()}
+		}
+	}
+	c.JSON(201, view)
+	return nil
+}
+
+func orderID(c *gin.Context) (id.Order, error) { return id.ParseOrder(c.Param("order_id")) }
+
+func (s *Server) getOrder(c *gin.Context) error {
+	order, err := orderID(c)
+	if err != nil {
+		return err
+	}
+	o, err := s.Checkout.Look(c, order)
+	if err != nil {
+		return err
+	}
+	c.JSON(200, s.orderView(o))
+	return nil
+}
+
+func (s *Server) cancelOrder(c *gin.Context) error {
+	order, err := orderID(c)
+	if err != nil {
+		return err
+	}
+	answer, err := s.once(c, false, "", nil, 200, func(ctx context.Context) (any, error) {
+		o, err := s.Checkout.Cancel(ctx, order)
+		if err != nil {
+			return nil, err
+		}
+		return s.orderView(o), nil
+	})
+	if err != nil {
+		return err
+	}
+	send(c, 200, answer)
+	return nil
+}
+
+func (s *Server) refundOrder(c *gin.Context) error {
+	order, err := orderID(c)
+	if err != nil {
+		return err
+	}
+	by := payment.ByBuyer
+	if c.GetHeader("Authorization") != "" {
+		org, err := s.organizer(c)
+		if err != nil {
+			return err
+		}
+		e, err := s.Booking.Store.Event(c, order.Event())
+		if err != nil {
+			return err
+		}
+		if e.Organizer != org {
+			return errForbidden.With("the event belongs to another organizer")
+		}
+		by = payment.ByOrganizer
+	}
+	var in client.NewRefund
+	body, err := httpd.DecodeJSON(c, &in)
+	if err != nil {
+		return err
+	}
+	amount, err := s.refundAmount(c, order, in, by)
+	if err != nil {
+		return err
+	}
+	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+		o, err := s.Checkout.Refund(ctx, order, amount, by, in.Reason)
+		if err != nil {
+			return nil, err
+		}
+		return s.orderView(o), nil
+	})
+	if err != nil {
+		return err
+	}
+	send(c, 201, answer)
+	return nil
+}
+
+// refundAmount is minor units, 0 for the whole. A buyer gives tickets back by
+// canceling; only the organizer may leave them valid and give a part back.
+func (s *Server) refundAmount(c *gin.Context, order id.Order, in client.NewRefund, by payment.Source) (int64, error) {
+	if in.Amount == nil {
+		return 0, nil
+	}
+	o, err := s.Checkout.Look(c, order)
+	if err != nil {
+		return 0, err
+	}
+	if in.Amount.Currency != o.Total.Currency || in.Amount.Amount < 1 {
+		return 0, checkout.ErrInvalidOrder.At("/amount", "must be at least 1 minor unit of %s", o.Total.Currency)
+	}
+	if by == payment.ByBuyer && in.Amount.Amount != o.Total.Amount {
+		return 0, checkout.ErrNotAllowed.With("only the organizer may refund a part; without an amount the whole order is canceled and refunded")
+	}
+	return in.Amount.Amount, nil
+}
+
+func (s *Server) webhook(c *gin.Context) error {
+	body, err := httpd.ReadBody(c.Writer, c.Request)
+	if err != nil {
+		return err
+	}
+	if err := s.Checkout.Hear(c, body, c.GetHeader("Stripe-Signature"), s.Now()); err != nil {
+		return err
+	}
+	c.JSON(200, received{Received: true})
+	return nil
+}
+
+// received is what a provider is told once its notice is stored.
+type received struct {
+	Received bool `json:"received"`
+}

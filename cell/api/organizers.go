@@ -1,0 +1,224 @@
+package api
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/booking"
+	"guichet/cell/checkout"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/cell/ticket"
+	"guichet/geo"
+	"guichet/internal/httpd"
+	"guichet/internal/kind"
+)
+
+var (
+	errParameter = kind.Invalid.New("invalid_parameter")
+	errCursor    = kind.Invalid.New("invalid_cursor")
+)
+
+type newOrganizer struct {
+	Name string `json:"name"`
+}
+
+func (s *Server) createOrganizer(c *gin.Context) error {
+	if err := s.operator(c); err != nil {
+		return err
+	}
+	if err := s.inRegion(c.Query("home_region")); err != nil {
+		return err
+	}
+	var in newOrganizer
+	body, err := httpd.DecodeJSON(c, &in)
+	if err != nil {
+		return err
+	}
+	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+		org := id.NewOrganizer(s.Cell)
+		o, err := s.Booking.OpenAccount(ctx, org, in.Name, ticket.HashSecret(s.Signer.Secret(org)))
+		if err != nil {
+			return nil, err
+		}
+		return client.Organizer{ID: o.ID.String(), Name: o.Name, HomeRegion: o.HomeRegion, HomeCell: s.Cell.String()}, nil
+	})
+	if err != nil {
+		return err
+	}
+	// The key is made again for each repetition: it is never stored, not even in the first answer.
+	var view client.Organizer
+	if err := json.Unmarshal(answer, &view); err != nil {
+		return fmt.Errorf("read first answer: %w", err)
+	}
+	org, err := id.ParseOrganizer(view.ID)
+	if err != nil {
+		return fmt.Errorf("read first answer: %s", err.Error()) //nolint:errorlint // our own row, not the caller's fault
+	}
+	view.APIKey = s.Signer.Credential(org, s.Signer.Secret(org))
+	c.JSON(201, view)
+	return nil
+}
+
+// ownEvent is the event in the path, when it belongs to who asks.
+func (s *Server) ownEvent(c *gin.Context) (booking.Event, error) {
+	event, err := id.ParseEvent(c.Param("event_id"))
+	if err != nil {
+		return booking.Event{}, err
+	}
+	org, err := s.organizer(c)
+	if err != nil {
+		return booking.Event{}, err
+	}
+	e, err := s.Booking.Store.Event(c, event)
+	if err == nil && e.Organizer != org {
+		return booking.Event{}, booking.ErrEventNotFound
+	}
+	return e, err
+}
+
+func (s *Server) getStats(c *gin.Context) error {
+	e, err := s.ownEvent(c)
+	if err != nil {
+		return err
+	}
+	orders, sold, checkedIn, err := s.Reports.Counts(c, e.ID)
+	if err != nil {
+		return err
+	}
+	held, err := s.Reports.Held(c, e.ID)
+	if err != nil {
+		return err
+	}
+	revenue, err := s.Reports.Revenue(c, e.ID)
+	if err != nil {
+		return err
+	}
+	out := client.Stats{Quotas: quotaViews(e.Quotas), TicketTypes: []client.TicketTypeSold{}, Orders: orders, Revenue: money.Money{Amount: revenue, Currency: e.Currency}, CheckedIn: checkedIn}
+	for _, t := range e.Types {
+		out.TicketTypes = append(out.TicketTypes, client.TicketTypeSold{ID: t.ID.String(), Name: t.Name, Held: held[t.ID.String()], Sold: sold[t.ID.String()]})
+	}
+	c.JSON(200, out)
+	return nil
+}
+
+func (s *Server) listOrders(c *gin.Context) error {
+	e, err := s.ownEvent(c)
+	if err != nil {
+		return err
+	}
+	limit := 20
+	if text := c.Query("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || text[0] == '+' || limit < 1 || limit > 100 {
+			return errParameter.With("limit must be 1 to 100").Field("parameter", "limit")
+		}
+	}
+	after := c.Query("cursor")
+	if after != "" {
+		if o, err := id.ParseOrder(after); err != nil || o.Event() != e.ID {
+			return errCursor.With("the cursor is not from this list")
+		}
+	}
+	orders, err := s.Reports.OrdersOf(c, e.ID, after, limit+1)
+	if err != nil {
+		return err
+	}
+	page := Page[client.Order]{Items: []client.Order{}}
+	if len(orders) > limit {
+		next := orders[limit-1].ID.String()
+		page.NextCursor, orders = &next, orders[:limit]
+	}
+	for _, o := range orders {
+		v := s.orderView(o)
+		v.Payment = nil // the secret is the buyer's
+		page.Items = append(page.Items, v)
+	}
+	c.JSON(200, page)
+	return nil
+}
+
+// attendeesBatch is how many orders are read at a time.
+const attendeesBatch = 100
+
+// attendees streams who comes, one line a ticket that is valid or used.
+func (s *Server) attendees(c *gin.Context) error {
+	e, err := s.ownEvent(c)
+	if err != nil {
+		return err
+	}
+	orders, err := s.Reports.OrdersOf(c, e.ID, "", attendeesBatch)
+	if err != nil {
+		return err
+	}
+	c.Header("Content-Type", "text/csv; charset=utf-8")
+	c.Header("Content-Disposition", `attachment; filename="attendees.csv"`)
+	w := csv.NewWriter(c.Writer)
+	_ = w.Write([]string{"order_code", "order_id", "ticket_id", "ticket_type", "attendee", "buyer_name", "buyer_email", "ticket_state"})
+	for len(orders) > 0 {
+		for _, o := range orders {
+			for _, t := range o.Tickets {
+				if t.State != checkout.TicketCanceled {
+					_ = w.Write([]string{o.Code, o.ID.String(), t.ID.String(), field(t.Name), field(t.Attendee), field(o.Buyer.Name), field(o.Buyer.Email), string(t.State)})
+				}
+			}
+		}
+		if orders, err = s.Reports.OrdersOf(c, e.ID, orders[len(orders)-1].ID.String(), attendeesBatch); err != nil {
+			slog.ErrorContext(c.Request.Context(), "attendees end too early", slog.String("event", e.ID.String()), slog.Any("error", err))
+			panic(http.ErrAbortHandler) // the answer has begun: only a torn connection tells that its end is missing
+		}
+	}
+	w.Flush()
+	return nil
+}
+
+// field keeps a spreadsheet from running a stranger's name as a formula.
+func field(s string) string {
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, unicode.IsSpace))
+	if strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
+		return "'" + s
+	}
+	return s
+}
+
+func (s *Server) regions(c *gin.Context) error {
+	page := Page[client.Region]{Items: []client.Region{}}
+	if snap := s.Topology(); snap != nil {
+		for _, known := range snap.Cells {
+			rc := client.RegionCell{ID: known.ID.String(), State: string(known.State), Residency: known.Residency}
+			i := slices.IndexFunc(page.Items, func(r client.Region) bool { return r.Code == known.Region })
+			if i < 0 {
+				r := client.Region{Code: known.Region}
+				if at, ok := geo.RegionByCode(known.Region); ok {
+					r.City, r.Country, r.Location = at.City, at.Country, &client.Location{Lat: at.Lat, Lon: at.Lon}
+				}
+				page.Items = append(page.Items, r)
+				i = len(page.Items) - 1
+			}
+			page.Items[i].Cells = append(page.Items[i].Cells, rc)
+		}
+	}
+	c.JSON(200, page)
+	return nil
+}
+
+func (s *Server) topology(c *gin.Context) error {
+	snap := s.Topology()
+	if snap == nil {
+		return errNoTopology.With("this cell has not seen a map yet")
+	}
+	c.Header("Cache-Control", "no-store")
+	c.JSON(200, snap)
+	return nil
+}

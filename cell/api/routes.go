@@ -1,0 +1,194 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/client"
+	"guichet/control-plane/topology"
+)
+
+// auth says whose bearer token a call wants.
+type auth string
+
+const (
+	public    auth = ""
+	organizer auth = "organizer"
+	operator  auth = "operator"
+)
+
+// key says whether a call takes an Idempotency-Key.
+type key int
+
+const (
+	noKey key = iota
+	keyOptional
+	keyRequired
+)
+
+// match says whether a call takes an If-Match.
+type match int
+
+const (
+	noMatch match = iota
+	matchOptional
+	matchRequired
+)
+
+// param is a query parameter.
+type param struct{ name, kind, doc string }
+
+// route is one call of the contract: what is served and what openapi.json says
+// are made from the same row.
+type route struct {
+	method, path string
+	handle       func(*Server, *gin.Context) error // nil: another row's handler serves it
+	doc          string
+	auth         auth
+	key          key
+	match        match
+	in           any // zero value of the body, nil for none
+	out          any // zero value of the answer
+	status       int
+	params       []param
+	ownParams    bool // the handler checks the parameters itself
+	anyParams    bool // whatever a probe adds is ignored
+	foreign      bool // the body is a third party's, told by its signature
+	on503        any  // what 503 answers where it is no problem document
+	media        string
+	problems     string // codes, space-separated, besides the ones every call has
+}
+
+func (r *route) knows(name string) bool {
+	return slices.ContainsFunc(r.params, func(p param) bool { return p.name == name })
+}
+
+// ginPath turns {name} into :name.
+func ginPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+var page = []param{{"cursor", "string", "where the page before ended"}, {"limit", "integer", "1 to 100, default 20"}}
+
+// Page is a list in the contract's form.
+type Page[T any] struct {
+	Items      []T     `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// routes is the contract, in its order. It is filled in init because the served
+// openapi.json is made from it.
+var routes []route
+
+func init() {
+	routes = slices.Concat(attendeeRoutes, organizerRoutes, commonRoutes)
+}
+
+var attendeeRoutes = []route{
+	{
+		method: http.MethodGet, path: "/v1/events", handle: (*Server).searchEvents, ownParams: true, out: client.Listings{}, status: 200,
+		doc: "Search the whole world's published events in this cell's own index.", problems: "invalid_parameter invalid_cursor",
+		params: append([]param{
+			{"q", "string", "words; typos and accents are forgiven"}, {"near", "string", "lat,lon in degrees"},
+			{"radius_km", "number", "only with near"}, {"from", "string", "date or RFC 3339 time"}, {"to", "string", "date or RFC 3339 time"},
+			{"category", "string", ""}, {"country", "string", "ISO 3166-1 alpha-2"}, {"city", "string", ""},
+			{"price_max", "integer", "minor units of each event's own currency"}, {"sort", "string", "relevance, date or distance"},
+			{"facets", "string", "comma-separated: category, city, country"},
+		}, page...),
+	},
+	{
+		method: http.MethodGet, path: "/v1/events/suggest", handle: (*Server).suggest, ownParams: true, out: client.Suggestions{}, status: 200,
+		doc: "Complete what was typed, at most 8 times.", params: []param{{"q", "string", "what was typed"}}, problems: "invalid_parameter",
+	},
+	{
+		method: http.MethodGet, path: "/v1/events/{event_id}", handle: (*Server).getEvent, out: client.Event{}, status: 200,
+		doc:      "The event with its ticket types, from its home; from this cell's copy with availability unknown when this is not the home. The ETag is its version.",
+		problems: "invalid_id event_not_found",
+	},
+	{
+		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
+		doc:      "Keep tickets aside for a short while.",
+		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating unknown_promo_code moved",
+	},
+	{method: http.MethodGet, path: "/v1/holds/{hold_id}", handle: (*Server).getHold, out: client.Hold{}, status: 200, doc: "The hold.", problems: "invalid_id hold_not_found moved"},
+	{
+		method: http.MethodPost, path: "/v1/holds/{hold_id}/extend", handle: (*Server).extendHold, key: keyOptional, out: client.Hold{}, status: 200,
+		doc: "Extend a hold; its life is capped.", problems: "invalid_id hold_not_found hold_expired extend_limit moved",
+	},
+	{
+		method: http.MethodDelete, path: "/v1/holds/{hold_id}", handle: (*Server).releaseHold, status: 204,
+		doc: "Give the stock back. Doing it again changes nothing.", problems: "invalid_id hold_not_found hold_in_checkout invalid_state moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
+		doc:      "Make an order from a hold. It answers what a browser needs to pay; a free order comes back paid.",
+		problems: "invalid_id invalid_order hold_not_found hold_expired hold_in_checkout price_changed payment_provider_unavailable moved",
+	},
+	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
+	{
+		method: http.MethodPost, path: "/v1/orders/{order_id}/cancel", handle: (*Server).cancelOrder, key: keyOptional, out: client.Order{}, status: 200,
+		doc: "Cancel an order: unpaid, its stock goes back; paid, the whole is refunded too.", problems: "invalid_id order_not_found invalid_state moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
+		doc:      "Give money back. The organizer of the event may give back any part; anyone else who has the order's id only the whole, which cancels the order.",
+		problems: "invalid_id order_not_found invalid_state refund_too_large not_allowed moved",
+	},
+	{method: http.MethodGet, path: "/v1/orders/{order_id}/tickets", handle: (*Server).getTickets, out: Page[client.Ticket]{}, status: 200, doc: "The order's tickets.", problems: "invalid_id order_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}", handle: (*Server).getTicket, out: client.Ticket{}, status: 200, doc: "A ticket with its signed barcode.", problems: "invalid_id ticket_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found moved"},
+	{method: http.MethodGet, path: "/v1/keys/tickets", handle: (*Server).ticketKeys, out: client.JWKSet{}, status: 200, doc: "Public keys of all cells, with which a gate verifies barcodes offline."},
+	{
+		method: http.MethodPost, path: "/v1/payments/stripe/webhook", handle: (*Server).webhook, foreign: true, out: received{}, status: 200,
+		doc: "The payment provider's events; 200 once stored.", params: []param{{"cell", "string", "whose account it is, for the router"}}, problems: "bad_signature",
+	},
+}
+
+var organizerRoutes = []route{
+	{
+		method: http.MethodPost, path: "/v1/organizers", handle: (*Server).createOrganizer, auth: operator, key: keyRequired, in: newOrganizer{}, out: client.Organizer{}, status: 201,
+		doc: "Open an organizer's account in a region. The API key is shown once.", params: []param{{"home_region", "string", "the provider's name of the region"}},
+		problems: "invalid_organizer unknown_region moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/organizers/{organizer_id}/events", handle: (*Server).createEvent, auth: organizer, key: keyRequired, in: client.NewEvent{}, out: client.Event{}, status: 201,
+		doc: "Draft an event at a cell of the region.", params: []param{{"home_region", "string", "default: the organizer's"}},
+		problems: "invalid_id invalid_event invalid_state unknown_region moved",
+	},
+	{
+		method: http.MethodPatch, path: "/v1/events/{event_id}", handle: (*Server).patchEvent, auth: organizer, key: keyOptional, match: matchRequired, in: client.PatchEvent{}, out: client.Event{}, status: 200,
+		doc: "Change an event's description.", problems: "invalid_id event_not_found invalid_event version_mismatch if_match_required moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/events/{event_id}/publish", handle: (*Server).publishEvent, auth: organizer, key: keyOptional, match: matchOptional, out: client.Event{}, status: 200,
+		doc: "Put the event before the public.", problems: "invalid_id event_not_found invalid_state version_mismatch moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/events/{event_id}/cancel", handle: (*Server).cancelEvent, auth: organizer, key: keyOptional, match: matchOptional, out: client.Event{}, status: 200,
+		doc: "End the sale for good. Refunds are made order by order.", problems: "invalid_id event_not_found invalid_state version_mismatch moved",
+	},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/quotas/{quota_id}", handle: (*Server).putQuota, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewQuota{}, out: client.Event{}, status: 200,
+		doc: "Rename or resize a quota, never below what is held, sold and allocated.", problems: "invalid_id event_not_found quota_not_found quota_too_small version_mismatch if_match_required moved",
+	},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/ticket_types/{ticket_type_id}", handle: (*Server).putTicketType, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewTicketType{}, out: client.Event{}, status: 200,
+		doc: "Change a ticket type; the quotas it draws on stay.", problems: "invalid_id event_not_found unknown_ticket_type version_mismatch if_match_required moved",
+	},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/regions", handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
+}
+
+var commonRoutes = []route{
+	{method: http.MethodGet, path: "/v1/topology", handle: (*Server).topology, out: topology.Snapshot{}, status: 200, doc: "The map as this cell knows it.", problems: "topology_unknown"},
+	{method: http.MethodGet, path: "/livez", handle: (*Server).live, anyParams: true, out: Probe{}, status: 200, doc: "Whether the process can answer at all."},
+	{method: http.MethodGet, path: "/readyz", handle: (*Server).ready, anyParams: true, out: Probe{}, on503: Probe{}, status: 200, doc: "Whether to send requests here; 503 with the reasons when not."},
+	{method: http.MethodGet, path: "/metrics", handle: (*Server).metrics, anyParams: true, status: 200, media: "text/plain", doc: "Counters and histograms for Prometheus."},
+	{method: http.MethodGet, path: "/openapi.json", handle: (*Server).openapi, status: 200, media: "application/json", doc: "This document."},
+}

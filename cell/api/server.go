@@ -1,0 +1,143 @@
+// Package api is a cell's HTTP face: gin routes, one file per resource. It reads
+// strictly, asks the services, and writes the contract's shapes (cell/client) or
+// a problem document. It decides nothing about stock or money.
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"guichet/cell/booking"
+	"guichet/cell/checkout"
+	"guichet/cell/id"
+	"guichet/cell/search"
+	"guichet/cell/ticket"
+	"guichet/control-plane/topology"
+	"guichet/internal/httpd"
+	"guichet/internal/telemetry"
+)
+
+// Answers runs an effect together with its idempotency key (P5).
+type Answers interface {
+	AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (status int, body []byte, err error)) (status int, body []byte, replayed bool, err error)
+}
+
+// Reports reads what organizers want to know.
+type Reports interface {
+	Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error)
+	Revenue(ctx context.Context, event id.Event) (int64, error)
+	OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error)
+	// Held counts tickets in live holds by ticket type.
+	Held(ctx context.Context, event id.Event) (map[string]int64, error)
+}
+
+// Copies are the documents of all cells' events, for when a home is away.
+type Copies interface {
+	Document(ctx context.Context, event id.Event) (search.Document, error)
+}
+
+// Server is the API of one cell process.
+type Server struct {
+	Cell      topology.CellID
+	Region    string
+	Booking   *booking.Service
+	Checkout  *checkout.Service
+	Search    *search.Service
+	Answers   Answers
+	Reports   Reports
+	Copies    Copies
+	Topology  func() *topology.Snapshot // the newest known; nil when none was ever seen
+	Signer    *ticket.Signer
+	Operator  string // operator token
+	Health    *httpd.Health
+	Metrics   *prometheus.Registry
+	Now       func() time.Time
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	scrape    http.Handler
+}
+
+// Handler is the whole API.
+func (s *Server) Handler() http.Handler {
+	e := httpd.NewEngine("cell " + s.Cell.String())
+	s.measure(e)
+	s.scrape = telemetry.Handler(s.Metrics)
+	for _, r := range routes {
+		if r.handle != nil {
+			e.Handle(r.method, ginPath(r.path), s.checked(r))
+		}
+	}
+	return e
+}
+
+// measure says who answered, and counts.
+func (s *Server) measure(e *gin.Engine) {
+	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "guichet_http_requests_total", Help: "Requests by route and status. Many 5xx: look at the log; many 429: the event is hotter than this cell.",
+	}, []string{"route", "method", "status"})
+	s.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "guichet_http_request_duration_seconds", Help: "Time to answer. A high value on holds means lock waits at the database.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"route", "method"})
+	s.Metrics.MustRegister(s.requests, s.durations)
+	e.Use(func(c *gin.Context) {
+		begin := s.Now()
+		c.Header(httpd.HeaderCell, s.Cell.String())
+		c.Header("Cache-Control", "no-store") // names, barcodes, stock of this moment; a handler may say otherwise
+		c.Next()
+		route := c.FullPath()
+		if route == "" {
+			route = "none"
+		}
+		s.requests.WithLabelValues(route, c.Request.Method, statusClass(c.Writer.Status())).Inc()
+		s.durations.WithLabelValues(route, c.Request.Method).Observe(s.Now().Sub(begin).Seconds())
+	})
+}
+
+func statusClass(status int) string {
+	return string(rune('0'+status/100)) + "xx"
+}
+
+// checked holds a request's query parameters to the route's before it is handled.
+func (s *Server) checked(r route) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		err := r.checkQuery(c.Request.URL.RawQuery)
+		if err == nil {
+			err = r.handle(s, c)
+		}
+		if err != nil {
+			httpd.Fail(c, s.homeward(c, err))
+		}
+	}
+}
+
+// checkQuery refuses parameters that the call does not have, and ones that a
+// proxy and we could read differently: broken escapes, and one given twice.
+func (r *route) checkQuery(raw string) error {
+	if r.anyParams {
+		return nil
+	}
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return errParameter.With("the query cannot be read: %.100s", err.Error())
+	}
+	if r.ownParams {
+		return nil
+	}
+	for name, values := range query {
+		name := strings.ToValidUTF8(name, "\uFFFD")
+		if !r.knows(name) {
+			return search.ErrUnknownParameter.With("%.60q is not a parameter of this call", name).Field("parameter", name)
+		}
+		if len(values) > 1 {
+			return errParameter.With("%s is given more than once", name).Field("parameter", name)
+		}
+	}
+	return nil
+}

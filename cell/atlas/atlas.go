@@ -1,0 +1,145 @@
+// Package atlas holds the newest map of the town that this cell has seen. The map
+// comes from the leaf's mirror, or by HTTP from the control plane, and is kept in
+// a file, so that a cell that starts alone still knows the town (P6, P8). A map
+// that would empty the table or turn time back is refused.
+package atlas
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"guichet/control-plane/topology"
+)
+
+// Bounds of the fall-back by HTTP.
+const (
+	fetchPeriod  = 5 * time.Second
+	fetchTimeout = 2 * time.Second
+	maxSnapshot  = 32 << 20 // bytes
+	fileName     = "topology.json"
+)
+
+// Atlas holds a snapshot and keeps the newest.
+type Atlas struct {
+	file    string
+	current atomic.Pointer[topology.Snapshot]
+
+	mu      sync.Mutex // one Offer at a time
+	unsaved bool       // the disk refused the newest map
+}
+
+// Open loads the map that was last seen from dir. A damaged file is as good as none.
+func Open(dir string) (*Atlas, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory for the map: %w", err)
+	}
+	a := &Atlas{file: filepath.Join(dir, fileName)}
+	text, err := os.ReadFile(a.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the map: %w", err)
+	}
+	var snap topology.Snapshot
+	if err == nil && json.Unmarshal(text, &snap) == nil && len(snap.Cells) > 0 {
+		a.current.Store(&snap)
+	}
+	return a, nil
+}
+
+// Current is the newest map, nil when none was ever seen.
+func (a *Atlas) Current() *topology.Snapshot { return a.current.Load() }
+
+// Offer takes a map in when it may replace the one at hand, and keeps it on disk.
+// A map that is not newer is no error; the same one told again, with newer beats,
+// is kept in memory only.
+func (a *Atlas) Offer(next *topology.Snapshot) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.current.Load()
+	if now != nil && next != nil && next.Version <= now.Version {
+		if next.Version == now.Version && next.IssuedAt.After(now.IssuedAt) && now.Replace(next) == nil {
+			a.current.Store(next)
+		}
+		if a.unsaved {
+			return a.save(a.current.Load())
+		}
+		return nil
+	}
+	if err := now.Replace(next); err != nil {
+		return err
+	}
+	a.current.Store(next)
+	a.unsaved = true
+	return a.save(next)
+}
+
+// save writes the file whole or not at all. The other name is always the same,
+// so that processes which die here leave one file, not many.
+func (a *Atlas) save(snap *topology.Snapshot) error {
+	text, err := json.Marshal(snap)
+	if err != nil {
+		return fmt.Errorf("write the map: %w", err)
+	}
+	tmp, err := os.OpenFile(a.file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the map: %w", err)
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("write the map: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), a.file); err != nil {
+		return fmt.Errorf("write the map: %w", err)
+	}
+	a.unsaved = false
+	return nil
+}
+
+// Follow asks url for the map on a fixed period until ctx ends; report is told of
+// every failure, which changes nothing.
+func (a *Atlas) Follow(ctx context.Context, client *http.Client, url string, report func(error)) {
+	tick := time.NewTicker(fetchPeriod)
+	defer tick.Stop()
+	for {
+		if err := a.fetch(ctx, client, url); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *Atlas) fetch(ctx context.Context, client *http.Client, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/topology", nil)
+	if err != nil {
+		return fmt.Errorf("ask for the map: %w", err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask for the map: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("ask for the map: %s answered %d", url, res.StatusCode)
+	}
+	var snap topology.Snapshot
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxSnapshot)).Decode(&snap); err != nil {
+		return fmt.Errorf("read the map: %w", err)
+	}
+	return a.Offer(&snap)
+}

@@ -1,0 +1,224 @@
+// Package booking is the box office: events, ticket types, quotas and holds, and
+// the decisions about them. Decisions are pure: they take facts and the time and
+// change the facts in memory; the store gives them rows it has locked and writes
+// what they changed in the same transaction. Nobody else may change stock (P2).
+package booking
+
+import (
+	"time"
+
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/control-plane/topology"
+)
+
+// State is where an event stands in its life (domain.md).
+type State string
+
+// The states of an event that are stored; on sale and ended follow from times.
+const (
+	Drafted   State = "draft"
+	Published State = "published"
+	Canceled  State = "canceled"
+)
+
+// Event is one thing sold with its own rules.
+type Event struct {
+	ID        id.Event
+	Organizer id.Organizer
+	Name      string
+	Summary   string
+	Category  string
+	Venue     Venue
+	StartsAt  time.Time
+	EndsAt    *time.Time
+	TimeZone  string // IANA
+	Currency  string // ISO 4217
+	State     State
+	Source    *Source
+	Types     []TicketType
+	Quotas    []Quota
+	Version   int64 // grows with every change; the ETag
+	Epoch     topology.Epoch
+	Placement topology.PlacementState
+}
+
+// Venue is the place of an event.
+type Venue struct {
+	Name     string
+	Address  string
+	City     string
+	Country  string // ISO 3166-1 alpha-2
+	Lat, Lon float64
+	Located  bool  // whether Lat and Lon are known
+	Capacity int64 // persons; 0 when unsaid
+}
+
+// Source credits where an event's facts come from.
+type Source struct {
+	Name, ID, Licence, Credit, URL string
+	Shifted                        bool
+}
+
+// TicketType is what can be bought.
+type TicketType struct {
+	ID          id.TicketType
+	Name        string
+	Price       money.Money // face value
+	Fees        money.Money // mandatory fees on top
+	Quotas      []id.Quota  // every one of them must have room
+	MinPerOrder int64
+	MaxPerOrder int64
+	SalesStart  *time.Time
+	SalesEnd    *time.Time
+}
+
+// AllIn is the price with every mandatory fee.
+func (t *TicketType) AllIn() money.Money {
+	return money.Money{Amount: t.Price.Amount + t.Fees.Amount, Currency: t.Price.Currency}
+}
+
+// Quota is a limit on how many may be sold, with its counters.
+type Quota struct {
+	ID                    id.Quota
+	Name                  string
+	Size                  int64
+	Held, Sold, Allocated int64
+}
+
+// Free is what is left to hold: size − held − sold − allocated.
+func (q *Quota) Free() int64 { return q.Size - q.Held - q.Sold - q.Allocated }
+
+// Free is what is left of the ticket type: the least of its quotas.
+func (e *Event) Free(t *TicketType) int64 {
+	free := int64(-1)
+	for _, qid := range t.Quotas {
+		if q := e.Quota(qid); q != nil && (free < 0 || q.Free() < free) {
+			free = q.Free()
+		}
+	}
+	return max(free, 0)
+}
+
+// Size is the least size of the ticket type's quotas.
+func (e *Event) Size(t *TicketType) int64 {
+	size := int64(-1)
+	for _, qid := range t.Quotas {
+		if q := e.Quota(qid); q != nil && (size < 0 || q.Size < size) {
+			size = q.Size
+		}
+	}
+	return max(size, 0)
+}
+
+// Quota finds a quota of the event.
+func (e *Event) Quota(qid id.Quota) *Quota {
+	for i := range e.Quotas {
+		if e.Quotas[i].ID == qid {
+			return &e.Quotas[i]
+		}
+	}
+	return nil
+}
+
+// Type finds a ticket type of the event.
+func (e *Event) Type(tid id.TicketType) *TicketType {
+	for i := range e.Types {
+		if e.Types[i].ID == tid {
+			return &e.Types[i]
+		}
+	}
+	return nil
+}
+
+// Fence refuses when the event is not decided here, or not now (P1).
+func (e *Event) Fence() error {
+	if e.Placement != topology.Serving {
+		return ErrMoved.With("the event is being moved to another home").After(2 * time.Second)
+	}
+	return nil
+}
+
+// OnSale says whether the ticket type can be held now, and if not, why.
+func (e *Event) OnSale(t *TicketType, now time.Time) error {
+	if err := e.usable(now); err != nil {
+		return err
+	}
+	switch {
+	case t.SalesStart != nil && now.Before(*t.SalesStart):
+		return ErrNotOnSale.With("sales of %q start at %s", t.Name, t.SalesStart.Format(time.RFC3339)).Field("sales_start", *t.SalesStart)
+	case t.SalesEnd != nil && !now.Before(*t.SalesEnd):
+		return ErrNotOnSale.With("sales of %q ended at %s", t.Name, t.SalesEnd.Format(time.RFC3339)).Field("sales_end", *t.SalesEnd)
+	}
+	return nil
+}
+
+// usable says whether a ticket that is sold now could still be used.
+func (e *Event) usable(now time.Time) error {
+	switch {
+	case e.State != Published:
+		return ErrNotOnSale.With("the event is %s", e.State)
+	case !now.Before(e.end()):
+		return ErrNotOnSale.With("the event is over")
+	}
+	return nil
+}
+
+// end is when nobody can use a ticket any more.
+func (e *Event) end() time.Time {
+	if e.EndsAt != nil {
+		return *e.EndsAt
+	}
+	return e.StartsAt.Add(24 * time.Hour)
+}
+
+// Class is the public view of stock.
+type Class string
+
+// The public availabilities a home cell can state; "unknown" is for those who
+// cannot ask it (P9).
+const (
+	Available Class = "available"
+	Few       Class = "few"
+	None      Class = "none"
+)
+
+// fewShare: up to a tenth of the stock left is "few".
+const fewShare = 10
+
+// Availability of a ticket type.
+func (e *Event) Availability(t *TicketType) Class {
+	free := e.Free(t)
+	switch {
+	case free <= 0:
+		return None
+	case free*fewShare <= e.Size(t):
+		return Few
+	}
+	return Available
+}
+
+// OverallAvailability is the best of the ticket types'.
+func (e *Event) OverallAvailability() Class {
+	best := None
+	for i := range e.Types {
+		switch e.Availability(&e.Types[i]) {
+		case Available:
+			return Available
+		case Few:
+			best = Few
+		}
+	}
+	return best
+}
+
+// PriceFrom is the least all-in price, nil without ticket types.
+func (e *Event) PriceFrom() *money.Money {
+	var least *money.Money
+	for i := range e.Types {
+		if p := e.Types[i].AllIn(); least == nil || p.Amount < least.Amount {
+			least = &p
+		}
+	}
+	return least
+}

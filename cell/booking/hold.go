@@ -1,0 +1,58 @@
+package booking
+
+import (
+	"time"
+
+	"guichet/cell/id"
+	"guichet/cell/money"
+)
+
+// HoldState is where a hold stands; it ends in one of the last three.
+type HoldState string
+
+// The states of a hold.
+const (
+	HoldActive    HoldState = "active"
+	HoldConverted HoldState = "converted"
+	HoldExpired   HoldState = "expired"
+	HoldReleased  HoldState = "released"
+)
+
+// Hold is a short reservation for a buyer in checkout.
+type Hold struct {
+	ID        id.Hold
+	State     HoldState
+	CreatedAt time.Time // the database's clock, like every time here
+	ExpiresAt time.Time
+	Order     id.Order // set once an order is being paid from it
+	Items     []HoldItem
+	Total     money.Money // all-in, fixed when held
+}
+
+// HoldItem is one line of a hold; its price is fixed when held.
+type HoldItem struct {
+	Type     id.TicketType
+	Name     string
+	Quantity int64
+	AllIn    money.Money // each
+}
+
+// Request asks for tickets to be kept aside.
+type Request struct {
+	Hold  id.Hold // its id, chosen by the caller
+	Lines []Line
+}
+
+// Line is so many tickets of one type.
+type Line struct {
+	Type     id.TicketType
+	Quantity int64
+}
+
+// Limits of holds.
+const (
+	DefaultHoldTTL     = 10 * time.Minute
+	MaxHoldLife        = 45 * time.Minute // from its making, however often it is extended before an order is made
+	MaxLines           = 20
+	MaxTicketsPerOrder = 50 // above any ticket type's own maximum
+)

@@ -1,0 +1,38 @@
+package booking
+
+import (
+	"context"
+	"time"
+
+	"guichet/cell/id"
+)
+
+// Store keeps what booking decides. A call made with a ctx that carries a
+// transaction joins it. Rows are locked before the functions given are called;
+// those may run again and must not be seen from outside.
+type Store interface {
+	InsertOrganizer(ctx context.Context, o Organizer, keyHash string) error
+	Organizer(ctx context.Context, org id.Organizer) (o Organizer, keyHash string, err error)
+
+	// InsertEvent stores a new event and, when it is published, announces it.
+	InsertEvent(ctx context.Context, e Event) error
+	// Event reads an event with its types, quotas and counters.
+	Event(ctx context.Context, event id.Event) (Event, error)
+	// ChangeEvent locks the event, lets change decide, stores the description and
+	// announces it; the version grows by one.
+	ChangeEvent(ctx context.Context, event id.Event, change func(e *Event, now time.Time) error) (Event, error)
+
+	// WithStock locks the event's stock, lets decide change it and writes what
+	// changed, in one transaction. The named holds and holds that are due are loaded.
+	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *Stock) error) error
+	Hold(ctx context.Context, hold id.Hold) (Hold, error)
+	// EventsWithDueHolds lists events that have holds past their expiry.
+	EventsWithDueHolds(ctx context.Context, limit int) ([]id.Event, error)
+}
+
+// Organizer is an account that sells.
+type Organizer struct {
+	ID         id.Organizer
+	Name       string
+	HomeRegion string
+}

@@ -1,0 +1,172 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"guichet/cell/id"
+	"guichet/control-plane/topology"
+)
+
+// Service is the box office of one cell.
+type Service struct {
+	Store   Store
+	Cell    topology.CellID
+	Region  string
+	HoldTTL time.Duration
+	Now     func() time.Time // for descriptions only; stock goes by the database's clock
+}
+
+// OpenAccount makes an organizer at this cell. keyHash is what is kept of the key.
+func (s *Service) OpenAccount(ctx context.Context, org id.Organizer, name, keyHash string) (Organizer, error) {
+	if err := text("/name", name, 1, MaxName, false); err != nil {
+		return Organizer{}, err
+	}
+	o := Organizer{ID: org, Name: name, HomeRegion: s.Region}
+	if err := s.Store.InsertOrganizer(ctx, o, keyHash); err != nil {
+		return Organizer{}, fmt.Errorf("open account %s: %w", org, err)
+	}
+	return o, nil
+}
+
+// DraftEvent makes an event at this cell, published at once when publish is set.
+func (s *Service) DraftEvent(ctx context.Context, org id.Organizer, d Draft, publish bool) (Event, error) {
+	e, err := d.Event(s.Cell, org, s.Now())
+	if err != nil {
+		return Event{}, err
+	}
+	if publish {
+		if err := e.Publish(s.Now()); err != nil {
+			return Event{}, err
+		}
+	}
+	if err := s.Store.InsertEvent(ctx, e); err != nil {
+		return Event{}, fmt.Errorf("store event: %w", err)
+	}
+	return e, nil
+}
+
+// Change lets an organizer change his event's description. version is what he
+// last saw; 0 means whatever it is now.
+func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, version int64, change func(e *Event, now time.Time) error) (Event, error) {
+	e, err := s.Store.ChangeEvent(ctx, event, func(e *Event, now time.Time) error {
+		if e.Organizer != org {
+			return ErrEventNotFound
+		}
+		if err := e.Fence(); err != nil {
+			return err
+		}
+		if version != 0 && version != e.Version {
+			return ErrStale.With("the event is at version %d", e.Version).Field("version", e.Version)
+		}
+		if err := change(e, now); err != nil {
+			return err
+		}
+		return e.Validate(now)
+	})
+	if err != nil {
+		return Event{}, fmt.Errorf("change event %s: %w", event, err)
+	}
+	return e, nil
+}
+
+// Hold keeps tickets aside. hold is a new id of the event.
+func (s *Service) Hold(ctx context.Context, want Request) (Hold, error) {
+	if len(want.Lines) < 1 || len(want.Lines) > MaxLines {
+		return Hold{}, ErrQuantity.At("/items", "must be 1 to %d items", MaxLines)
+	}
+	for round := 1; ; round++ {
+		h, dueLeft, err := s.grant(ctx, want)
+		if err == nil {
+			return h, nil
+		}
+		if !errors.Is(err, ErrSoldOut) || !dueLeft || round == sweepRounds {
+			return Hold{}, fmt.Errorf("place hold: %w", err)
+		}
+		// Others' holds that are due were not all seen: a "sold out" would not be true (P9).
+		if err := s.sweepEvent(ctx, want.Hold.Event()); err != nil {
+			return Hold{}, fmt.Errorf("place hold: %w", err)
+		}
+	}
+}
+
+// sweepRounds bounds how often one request for tickets sweeps before it is told "sold out".
+const sweepRounds = 20
+
+func (s *Service) grant(ctx context.Context, want Request) (granted Hold, dueLeft bool, err error) {
+	err = s.Store.WithStock(ctx, want.Hold.Event(), s.HoldTTL, nil, func(stock *Stock) error {
+		dueLeft = stock.DueLeft
+		h, err := stock.Grant(want)
+		if err != nil {
+			return err
+		}
+		granted = *h
+		return nil
+	})
+	return granted, dueLeft, err
+}
+
+func (s *Service) sweepEvent(ctx context.Context, event id.Event) error {
+	return s.Store.WithStock(ctx, event, s.HoldTTL, nil, func(stock *Stock) error {
+		stock.Sweep()
+		return nil
+	})
+}
+
+// Look reads a hold. One that is past its expiry is shown as expired, whether
+// or not the sweeper has come by.
+func (s *Service) Look(ctx context.Context, hold id.Hold) (Hold, error) {
+	h, err := s.Store.Hold(ctx, hold)
+	if err != nil {
+		return Hold{}, fmt.Errorf("read hold: %w", err)
+	}
+	return h, nil
+}
+
+// Extend moves a hold's expiry.
+func (s *Service) Extend(ctx context.Context, hold id.Hold) (Hold, error) {
+	return s.onHold(ctx, hold, (*Stock).Extend)
+}
+
+// Release gives a hold's stock back.
+func (s *Service) Release(ctx context.Context, hold id.Hold) (Hold, error) {
+	return s.onHold(ctx, hold, (*Stock).Release)
+}
+
+func (s *Service) onHold(ctx context.Context, hold id.Hold, act func(*Stock, *Hold) error) (Hold, error) {
+	var after Hold
+	err := s.Store.WithStock(ctx, hold.Event(), s.HoldTTL, []id.Hold{hold}, func(stock *Stock) error {
+		h := stock.Holds[hold]
+		if h == nil {
+			return ErrHoldNotFound
+		}
+		if err := act(stock, h); err != nil {
+			return err
+		}
+		after = *h
+		return nil
+	})
+	if err != nil {
+		return Hold{}, fmt.Errorf("change hold %s: %w", hold, err)
+	}
+	return after, nil
+}
+
+// sweepEvents bounds one pass of the sweeper.
+const sweepEvents = 100
+
+// Sweep expires holds that are due, event by event, and says how many events it
+// went through. What fails is left for the next pass.
+func (s *Service) Sweep(ctx context.Context) (int, error) {
+	events, err := s.Store.EventsWithDueHolds(ctx, sweepEvents)
+	if err != nil {
+		return 0, fmt.Errorf("list due holds: %w", err)
+	}
+	var errs []error
+	for _, event := range events {
+		errs = append(errs, s.sweepEvent(ctx, event))
+	}
+	return len(events), errors.Join(errs...)
+}

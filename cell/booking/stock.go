@@ -1,0 +1,260 @@
+package booking
+
+import (
+	"strconv"
+	"time"
+
+	"guichet/cell/id"
+	"guichet/cell/money"
+)
+
+// Stock is an event's stock as one transaction sees it, its rows locked. The
+// methods decide and count in memory; the store writes what changed.
+type Stock struct {
+	Event
+	Now     time.Time // the database's clock, read after the locks were taken
+	HoldTTL time.Duration
+	Holds   map[id.Hold]*Hold // those the caller named, those that are due, and new ones
+	DueLeft bool              // more holds may be due than were loaded
+}
+
+// Left says how much of a ticket type there still is, in a refusal.
+type Left struct {
+	TicketType string `json:"ticket_type_id"`
+	Left       int64  `json:"left"`
+}
+
+// Grant keeps tickets aside for a buyer. Due holds are swept before anybody is
+// told "sold out". P2: held + sold + allocated <= size, for every quota drawn on.
+func (s *Stock) Grant(want Request) (*Hold, error) {
+	if err := s.Fence(); err != nil {
+		return nil, err
+	}
+	s.Sweep()
+	need, err := s.check(want.Lines)
+	if err != nil {
+		return nil, err
+	}
+	for qid, n := range need {
+		if s.Quota(qid).Free() < n {
+			return nil, s.soldOut(want.Lines)
+		}
+	}
+	for qid, n := range need {
+		s.Quota(qid).Held += n
+	}
+	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), Total: money.Money{Currency: s.Currency}}
+	for _, line := range want.Lines {
+		t := s.Type(line.Type)
+		sum, err := t.AllIn().Times(line.Quantity)
+		if err == nil {
+			hold.Total, err = hold.Total.Add(sum)
+		}
+		if err != nil {
+			return nil, err
+		}
+		hold.Items = append(hold.Items, HoldItem{Type: t.ID, Name: t.Name, Quantity: line.Quantity, AllIn: t.AllIn()})
+	}
+	s.Holds[hold.ID] = hold
+	return hold, nil
+}
+
+// check holds the lines to the rules and answers how much each quota must give.
+func (s *Stock) check(lines []Line) (map[id.Quota]int64, error) {
+	need := map[id.Quota]int64{}
+	perType := map[id.TicketType]int64{}
+	var all int64
+	for i, line := range lines {
+		at := "/items/" + strconv.Itoa(i)
+		t := s.Type(line.Type)
+		if t == nil {
+			return nil, ErrTicketType.At(at+"/ticket_type_id", "the event has no such ticket type")
+		}
+		if line.Quantity < 1 {
+			return nil, ErrQuantity.At(at+"/quantity", "must be at least 1")
+		}
+		if err := s.OnSale(t, s.Now); err != nil {
+			return nil, err
+		}
+		if limit := min(t.MaxPerOrder, MaxTicketsPerOrder); line.Quantity > limit-perType[t.ID] {
+			return nil, ErrTooMany.At(at+"/quantity", "at most %d tickets of %q in one order", limit, t.Name).Field("limit", limit)
+		}
+		if line.Quantity > MaxTicketsPerOrder-all {
+			return nil, ErrTooMany.At(at+"/quantity", "at most %d tickets in one order", MaxTicketsPerOrder).Field("limit", int64(MaxTicketsPerOrder))
+		}
+		perType[t.ID] += line.Quantity
+		all += line.Quantity
+		for _, q := range t.Quotas {
+			need[q] += line.Quantity
+		}
+	}
+	for tid, n := range perType {
+		if t := s.Type(tid); n < t.MinPerOrder {
+			return nil, ErrTooFew.With("at least %d tickets of %q in one order", t.MinPerOrder, t.Name).Field("limit", t.MinPerOrder)
+		}
+	}
+	return need, nil
+}
+
+func (s *Stock) soldOut(lines []Line) error {
+	var left []Left
+	for _, line := range lines {
+		left = append(left, Left{line.Type.String(), s.Free(s.Type(line.Type))})
+	}
+	return ErrSoldOut.With("there are not that many left").Field("left", left)
+}
+
+// Sweep expires every loaded hold that is due and not being paid. A hold that is
+// being paid is ended by its order, which first reads the payment back. Behind the
+// fence nothing moves: the event's next home sweeps (P1).
+func (s *Stock) Sweep() (expired int) {
+	if s.Fence() != nil {
+		return 0
+	}
+	for _, h := range s.Holds {
+		if h.State == HoldActive && h.Order.IsZero() && !s.Now.Before(h.ExpiresAt) {
+			s.give(h, HoldExpired)
+			expired++
+		}
+	}
+	return expired
+}
+
+// Release gives a hold's stock back; releasing again changes nothing.
+func (s *Stock) Release(h *Hold) error {
+	if err := s.Fence(); err != nil {
+		return err
+	}
+	if h.State == HoldConverted {
+		return ErrState.With("the hold has become an order; cancel the order instead")
+	}
+	if h.State == HoldActive && !h.Order.IsZero() {
+		return ErrHoldInCheckout.With("an order is being paid from this hold; cancel the order instead").Field("order_id", h.Order.String())
+	}
+	if h.State == HoldActive {
+		s.give(h, HoldReleased)
+	}
+	return nil
+}
+
+// End gives the stock of a hold whose order ended unpaid back, exactly once.
+func (s *Stock) End(h *Hold, as HoldState) {
+	if h.State == HoldActive {
+		s.give(h, as)
+	}
+}
+
+// Extend moves a hold's expiry to one TTL from now, never past MaxHoldLife. Once
+// an order is being paid from it, the order's window counts, which nobody extends.
+func (s *Stock) Extend(h *Hold) error {
+	if err := s.live(h); err != nil {
+		return err
+	}
+	if !h.Order.IsZero() {
+		return ErrHoldInCheckout.With("an order is being paid from this hold; its window is not extended").Field("order_id", h.Order.String())
+	}
+	until := s.Now.Add(s.HoldTTL)
+	if last := h.CreatedAt.Add(MaxHoldLife); until.After(last) {
+		until = last
+	}
+	if !until.After(h.ExpiresAt) {
+		return ErrExtendLimit.With("a hold lives at most %s", MaxHoldLife).Field("limit", int64(MaxHoldLife.Seconds())).Field("expires_at", h.ExpiresAt)
+	}
+	h.ExpiresAt = until
+	return nil
+}
+
+// Enter binds a hold to the order that is being paid from it and extends it
+// until the payment's deadline, once ("Paid but expired", rule 1). Nobody is asked
+// to pay for an event that was canceled meanwhile.
+func (s *Stock) Enter(h *Hold, order id.Order, until time.Time) error {
+	if err := s.live(h); err != nil {
+		return err
+	}
+	if !h.Order.IsZero() {
+		return ErrHoldInCheckout.With("an order is already being paid from this hold").Field("order_id", h.Order.String())
+	}
+	if s.State != Published {
+		return ErrNotOnSale.With("the event is %s", s.State)
+	}
+	h.Order = order
+	if until.After(h.ExpiresAt) {
+		h.ExpiresAt = until
+	}
+	return nil
+}
+
+func (s *Stock) live(h *Hold) error {
+	if err := s.Fence(); err != nil {
+		return err
+	}
+	if h.State != HoldActive || h.Order.IsZero() && !s.Now.Before(h.ExpiresAt) {
+		if h.State == HoldActive {
+			s.give(h, HoldExpired)
+		}
+		return ErrHoldExpired.With("the hold is no longer active").Field("state", string(h.State))
+	}
+	return nil
+}
+
+// Convert sells what is held. When the hold was ended before the money came, the
+// stock is taken again if it is still there ("Paid but expired", rule 3). What
+// cannot be sold any more, gone or of no use, is refused and changes nothing.
+func (s *Stock) Convert(h *Hold) error {
+	if err := s.Fence(); err != nil {
+		return err
+	}
+	switch h.State {
+	case HoldConverted:
+		return nil
+	case HoldActive:
+		if s.State != Published {
+			return ErrNotOnSale.With("the event is %s", s.State)
+		}
+		s.count(h, func(q *Quota, n int64) { q.Held -= n; q.Sold += n })
+	default:
+		if err := s.usable(s.Now); err != nil {
+			return err
+		}
+		s.Sweep()
+		enough := true
+		s.count(h, func(q *Quota, n int64) { enough = enough && q.Free() >= n })
+		if !enough {
+			return ErrSoldOut.With("the hold had ended and its tickets are gone")
+		}
+		s.count(h, func(q *Quota, n int64) { q.Sold += n })
+	}
+	h.State = HoldConverted
+	return nil
+}
+
+// Return gives sold tickets back to the quotas of their types.
+func (s *Stock) Return(sold map[id.TicketType]int64) {
+	for tid, n := range sold {
+		if t := s.Type(tid); t != nil {
+			for _, q := range t.Quotas {
+				s.Quota(q).Sold -= n
+			}
+		}
+	}
+}
+
+func (s *Stock) give(h *Hold, as HoldState) {
+	s.count(h, func(q *Quota, n int64) { q.Held -= n })
+	h.State = as
+}
+
+// count calls f with what the hold draws in all from each quota.
+func (s *Stock) count(h *Hold, f func(q *Quota, n int64)) {
+	need := map[id.Quota]int64{}
+	for _, item := range h.Items {
+		if t := s.Type(item.Type); t != nil {
+			for _, q := range t.Quotas {
+				need[q] += item.Quantity
+			}
+		}
+	}
+	for qid, n := range need {
+		f(s.Quota(qid), n)
+	}
+}

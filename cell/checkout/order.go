@@ -1,0 +1,191 @@
+// Package checkout turns a hold into an order, its payment into tickets, and
+// every failure into a refund. It is the only room that joins booking and
+// payment; the home cell runs it alone (P6). What it decides is stored in one
+// transaction with the stock it concerns; the provider is only ever called
+// outside of transactions, with a key that makes the call safe to repeat (P5).
+package checkout
+
+import (
+	"crypto/rand"
+	"net/mail"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/cell/payment"
+	"guichet/internal/kind"
+)
+
+// What checkout can say. The codes are part of the API.
+var (
+	ErrOrderNotFound  = kind.NotFound.New("order_not_found")
+	ErrTicketNotFound = kind.NotFound.New("ticket_not_found")
+	ErrPriceChanged   = kind.Conflict.New("price_changed")
+	ErrInvalidOrder   = kind.Invalid.New("invalid_order")
+	ErrState          = kind.Conflict.New("invalid_state")
+	ErrRefundTooLarge = kind.Unprocessable.New("refund_too_large")
+	ErrNotAllowed     = kind.Forbidden.New("not_allowed")
+	// ErrCodeTaken means another order of the event has this code; nothing was stored.
+	ErrCodeTaken = kind.Internal.New("order_code_taken")
+)
+
+// State of an order (domain.md).
+type State string
+
+// The states of an order.
+const (
+	Pending  State = "pending"
+	Paid     State = "paid"
+	Expired  State = "expired"
+	Canceled State = "canceled"
+)
+
+// RefundStatus stands beside the state.
+type RefundStatus string
+
+// The refund statuses.
+const (
+	NoRefund      RefundStatus = "none"
+	PartialRefund RefundStatus = "partial"
+	FullRefund    RefundStatus = "full"
+)
+
+// Buyer pays.
+type Buyer struct {
+	Email, Name, Locale string
+}
+
+// Attendee is the person on a ticket.
+type Attendee struct {
+	Name, Email string
+}
+
+// Order is one purchase.
+type Order struct {
+	ID        id.Order
+	Hold      id.Hold
+	Code      string // short, for people, unique within the event
+	State     State
+	Refund    RefundStatus
+	Total     money.Money // all-in, fixed when held
+	Fees      int64       // our share of it
+	Buyer     Buyer
+	Attendees []Attendee
+	Items     []booking.HoldItem
+	CreatedAt time.Time
+	ExpiresAt time.Time // of the payment window
+	Payment   *payment.Payment
+	Tickets   []Ticket
+	Timeline  []Moment
+}
+
+// Moment is one entry of the timeline.
+type Moment struct {
+	At   time.Time
+	What string
+}
+
+// TicketState of a ticket (domain.md).
+type TicketState string
+
+// The states of a ticket.
+const (
+	TicketValid     TicketState = "valid"
+	TicketCheckedIn TicketState = "checked_in"
+	TicketCanceled  TicketState = "canceled"
+)
+
+// Ticket is a right of admission.
+type Ticket struct {
+	ID       id.Ticket
+	Order    id.Order
+	Type     id.TicketType
+	Name     string // of the ticket type
+	Attendee string
+	State    TicketState
+	Barcode  string
+}
+
+// Request is what a buyer says to order.
+type Request struct {
+	Hold      id.Hold
+	Buyer     Buyer
+	Attendees []Attendee
+	Shown     *money.Money // the total the buyer saw
+}
+
+// Limits of what buyers say, in characters.
+const (
+	maxText  = 200
+	maxEmail = 254
+)
+
+// Check holds the request to its rules; errors point at the JSON field.
+func (r *Request) Check() error {
+	if err := email("/buyer/email", r.Buyer.Email); err != nil {
+		return err
+	}
+	if err := plain("/buyer/name", r.Buyer.Name, 1); err != nil {
+		return err
+	}
+	if err := plain("/buyer/locale", r.Buyer.Locale, 0); err != nil {
+		return err
+	}
+	if len(r.Attendees) > booking.MaxTicketsPerOrder {
+		return ErrInvalidOrder.At("/attendees", "must be at most %d", booking.MaxTicketsPerOrder)
+	}
+	for i, a := range r.Attendees {
+		at := "/attendees/" + strconv.Itoa(i)
+		if err := plain(at+"/name", a.Name, 1); err != nil {
+			return err
+		}
+		if a.Email != "" {
+			if err := email(at+"/email", a.Email); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func email(at, s string) error {
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || len(s) > maxEmail {
+		return ErrInvalidOrder.At(at, "must be an e-mail address")
+	}
+	return nil
+}
+
+func plain(at, s string, least int) error {
+	n := utf8.RuneCountInString(s)
+	if n < least || n > maxText || least > 0 && strings.TrimSpace(s) == "" {
+		return ErrInvalidOrder.At(at, "must be %d to %d characters", least, maxText)
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return ErrInvalidOrder.At(at, "must not contain control characters")
+	}
+	return nil
+}
+
+// codeLetters leaves out what people confuse; codeLen of them make an order code.
+// At the hundred-thousandth order of an event one in 300,000 is taken already;
+// codeTries of them are never all taken.
+const (
+	codeLetters = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+	codeLen     = 7
+	codeTries   = 5
+)
+
+func newCode() string {
+	b := make([]byte, codeLen)
+	_, _ = rand.Read(b)
+	for i := range b {
+		b[i] = codeLetters[b[i]&31]
+	}
+	return string(b)
+}

@@ -1,0 +1,65 @@
+package checkout
+
+import (
+	"context"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+	"guichet/cell/ticket"
+)
+
+// Stock is the part of booking's store that checkout needs.
+type Stock interface {
+	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *booking.Stock) error) error
+}
+
+// Store keeps orders and money. Calls made with the ctx of InTx are one
+// transaction. Outside of it they stand alone.
+type Store interface {
+	Stock
+	InTx(ctx context.Context, do func(ctx context.Context) error) error
+	// Clock is the database's: the one clock that decides about expiry.
+	Clock(ctx context.Context) (time.Time, error)
+
+	// InsertOrder answers ErrCodeTaken, in a transaction that can go on, when another
+	// order of the event has the code.
+	InsertOrder(ctx context.Context, o Order) error
+	// Order reads an order with its payment, tickets and timeline.
+	Order(ctx context.Context, order id.Order) (Order, error)
+	// SetOrder stores state, refund status and a moment of the timeline.
+	SetOrder(ctx context.Context, o Order, at time.Time, what string) error
+	// Note adds a moment to the timeline, once per word.
+	Note(ctx context.Context, order id.Order, at time.Time, what string) error
+	InsertTickets(ctx context.Context, tickets []Ticket, at time.Time) error
+	CancelTickets(ctx context.Context, order id.Order) error
+	Ticket(ctx context.Context, ticket id.Ticket) (Ticket, error)
+
+	InsertPayment(ctx context.Context, p payment.Payment) error
+	// SetIntent remembers what the provider made; the first one stays.
+	SetIntent(ctx context.Context, p payment.Payment) error
+	SetPayment(ctx context.Context, p payment.Payment) error
+	// ClaimPayments leases up to limit unsettled payments whose time has come, by
+	// the database's clock, so that peers do not work on the same one.
+	ClaimPayments(ctx context.Context, limit int, lease time.Duration) ([]id.Order, error)
+	// CheckLater says when the reconciler should look at a payment again.
+	CheckLater(ctx context.Context, order id.Order, in time.Duration) error
+
+	// InsertNotice stores a webhook once; false means it was there.
+	InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (first bool, err error)
+	Post(ctx context.Context, e payment.Entry) error
+
+	InsertRefund(ctx context.Context, r payment.Back) error
+	Refunds(ctx context.Context, order id.Order) ([]payment.Back, error)
+	ClaimRefunds(ctx context.Context, limit int, lease time.Duration) ([]payment.Back, error)
+	SetRefund(ctx context.Context, r payment.Back) error
+
+	// Tell writes a fact about an order into the outbox.
+	Tell(ctx context.Context, order id.Order, what string) error
+}
+
+// Signer makes barcodes.
+type Signer interface {
+	Barcode(c ticket.Claims) string
+}

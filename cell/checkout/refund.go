@@ -1,0 +1,109 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+)
+
+// Refund gives money of a paid order back: amount minor units, 0 for all that is
+// left. When all is given back the order is canceled, its tickets are void and
+// its stock returns, exactly once. The provider is asked by Reconcile.
+func (s *Service) Refund(ctx context.Context, order id.Order, amount int64, by payment.Source, reason string) (Order, error) {
+	if err := plain("/reason", reason, 0); err != nil {
+		return Order{}, err
+	}
+	var o Order
+	err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, found *Order) error {
+		defer func() { o = *found }()
+		return s.refund(ctx, stock, found, amount, by, reason)
+	})
+	if err != nil {
+		return Order{}, fmt.Errorf("refund %s: %w", order, err)
+	}
+	return o, nil
+}
+
+func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, amount int64, by payment.Source, reason string) error {
+	if o.State != Paid {
+		return ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
+	}
+	given, err := s.given(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	left := o.Total.Amount - given
+	if amount < 0 {
+		return ErrInvalidOrder.At("/amount", "must not be negative")
+	}
+	if amount == 0 {
+		amount = left
+	}
+	if amount > left {
+		return ErrRefundTooLarge.With("%d minor units can still be refunded", left).Field("limit", left)
+	}
+	if amount > 0 {
+		back := payment.Back{ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: by, Reason: reason}
+		back.Amount.Amount = amount
+		if err := s.Store.InsertRefund(ctx, back); err != nil {
+			return err
+		}
+		// Our share of the fees goes back in step with the total; sums stay exact.
+		fees := share(o.Fees, given+amount, o.Total.Amount) - share(o.Fees, given, o.Total.Amount)
+		if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees)); err != nil {
+			return err
+		}
+		o.Refund = PartialRefund
+	}
+	if amount < left {
+		return s.Store.SetOrder(ctx, *o, stock.Now, "refunded_in_part")
+	}
+	if o.Total.Amount > 0 {
+		o.Refund = FullRefund
+	}
+	return s.void(ctx, stock, o)
+}
+
+// void cancels a paid order: tickets void, stock back.
+func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) error {
+	sold := map[id.TicketType]int64{}
+	for i, t := range o.Tickets {
+		if t.State != TicketCanceled {
+			sold[t.Type]++
+			o.Tickets[i].State = TicketCanceled
+		}
+	}
+	stock.Return(sold)
+	if err := s.Store.CancelTickets(ctx, o.ID); err != nil {
+		return err
+	}
+	o.State = Canceled
+	if err := s.Store.SetOrder(ctx, *o, stock.Now, "canceled"); err != nil {
+		return err
+	}
+	return s.Store.Tell(ctx, o.ID, "canceled")
+}
+
+// given is what was decided to go back. A refund that the provider refused counts:
+// the ledger owes it to the buyer, it must not be taken from the organizer twice.
+func (s *Service) given(ctx context.Context, order id.Order) (int64, error) {
+	backs, err := s.Store.Refunds(ctx, order)
+	if err != nil {
+		return 0, err
+	}
+	var sum int64
+	for _, b := range backs {
+		sum += b.Amount.Amount
+	}
+	return sum, nil
+}
+
+// share is amount·part/whole, rounded down; the product may need 80 bits.
+func share(amount, part, whole int64) int64 {
+	product := new(big.Int).Mul(big.NewInt(amount), big.NewInt(part))
+	return product.Quo(product, big.NewInt(whole)).Int64()
+}

@@ -1,0 +1,235 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+	"guichet/cell/ticket"
+)
+
+// Times of checkout.
+const (
+	// DefaultWindow is how long a buyer may take to pay.
+	DefaultWindow = 15 * time.Minute
+	// grace keeps the hold beyond the window, while the payment is read back.
+	grace = 5 * time.Minute
+	// firstLook is when the reconciler first asks the provider by itself; the
+	// webhook is usually there long before.
+	firstLook = 5 * time.Second
+)
+
+// Service is the checkout of one cell.
+type Service struct {
+	Store     Store
+	Processor payment.Processor
+	Signer    Signer
+	Window    time.Duration
+	HoldTTL   time.Duration
+
+	newCode func() string // nil: random
+}
+
+// Create makes an order from a hold. It asks nobody outside; call Prepare after
+// the transaction has been committed to get the payment started.
+func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
+	if err := r.Check(); err != nil {
+		return Order{}, err
+	}
+	var o Order
+	err := s.locked(ctx, r.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
+		o = Order{
+			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
+			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
+		}
+		if err := stock.Enter(h, o.ID, o.ExpiresAt.Add(grace)); err != nil {
+			return err
+		}
+		if r.Shown != nil && *r.Shown != h.Total {
+			return ErrPriceChanged.With("the total is %s, not %s", h.Total, r.Shown).Field("total", h.Total)
+		}
+		var tickets int64
+		for _, item := range h.Items {
+			tickets += item.Quantity
+			if t := stock.Type(item.Type); t != nil {
+				o.Fees += min(t.Fees.Amount, item.AllIn.Amount) * item.Quantity
+			}
+		}
+		if int64(len(o.Attendees)) > tickets {
+			return ErrInvalidOrder.At("/attendees", "must be at most %d, one for each ticket", tickets)
+		}
+		if err := s.insert(ctx, &o); err != nil {
+			return err
+		}
+		if o.Total.Amount == 0 {
+			return s.complete(ctx, stock, h, &o)
+		}
+		return s.Store.InsertPayment(ctx, payment.Payment{
+			ID: id.NewPayment(stock.ID), Order: o.ID, Provider: s.Processor.Name(), State: payment.Created, Amount: o.Total,
+		})
+	})
+	if err != nil {
+		return Order{}, fmt.Errorf("create order from %s: %w", r.Hold, err)
+	}
+	return o, nil
+}
+
+// insert stores the order under a code that no other order of the event has.
+func (s *Service) insert(ctx context.Context, o *Order) error {
+	code := newCode
+	if s.newCode != nil {
+		code = s.newCode
+	}
+	for try := 1; ; try++ {
+		o.Code = code()
+		if err := s.Store.InsertOrder(ctx, *o); !errors.Is(err, ErrCodeTaken) || try == codeTries {
+			return err
+		}
+	}
+}
+
+// locked runs do with the hold's event locked, in one transaction. Behind the
+// fence nothing is decided here (P1): neither stock nor money moves.
+func (s *Service) locked(ctx context.Context, hold id.Hold, do func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error) error {
+	return s.Store.InTx(ctx, func(ctx context.Context) error {
+		return s.Store.WithStock(ctx, hold.Event(), s.HoldTTL, []id.Hold{hold}, func(stock *booking.Stock) error {
+			h := stock.Holds[hold]
+			if h == nil {
+				return booking.ErrHoldNotFound
+			}
+			if err := stock.Fence(); err != nil {
+				return err
+			}
+			return do(ctx, stock, h)
+		})
+	})
+}
+
+// complete sells the hold and issues the tickets: with the order's new state,
+// all in the transaction at hand (P3).
+func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+	if err := stock.Convert(h); err != nil {
+		return err
+	}
+	o.State = Paid
+	for _, item := range o.Items {
+		for range item.Quantity {
+			t := Ticket{ID: id.NewTicket(stock.ID), Order: o.ID, Type: item.Type, Name: item.Name, State: TicketValid}
+			if n := len(o.Tickets); n < len(o.Attendees) {
+				t.Attendee = o.Attendees[n].Name
+			}
+			t.Barcode = s.Signer.Barcode(ticket.Claims{Ticket: t.ID, Type: t.Type, IssuedAt: stock.Now})
+			o.Tickets = append(o.Tickets, t)
+		}
+	}
+	if err := s.Store.InsertTickets(ctx, o.Tickets, stock.Now); err != nil {
+		return err
+	}
+	if err := s.Store.SetOrder(ctx, *o, stock.Now, "paid"); err != nil {
+		return err
+	}
+	return s.Store.Tell(ctx, o.ID, "paid")
+}
+
+// Prepare gets an order's payment to where its buyer can pay: it asks the
+// provider for an intent unless that was done, with a key that makes asking
+// twice harmless. An order that needs no payment is answered as it is.
+func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
+	o, err := s.Store.Order(ctx, order)
+	if err != nil {
+		return Order{}, fmt.Errorf("read order: %w", err)
+	}
+	if o.Payment == nil || o.Payment.IntentID != "" || o.State != Pending {
+		return o, nil
+	}
+	if err := s.askIntent(ctx, &o); err != nil {
+		return Order{}, fmt.Errorf("prepare payment of %s: %w", order, err)
+	}
+	return o, nil
+}
+
+func (s *Service) askIntent(ctx context.Context, o *Order) error {
+	intent, err := s.Processor.CreateIntent(ctx, payment.NewIntent{
+		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: o.Buyer.Email,
+		Description: "Order " + o.Code, Key: o.ID.String() + ":intent",
+	})
+	if err != nil {
+		return err
+	}
+	o.Payment.IntentID, o.Payment.ClientSecret = intent.ID, intent.ClientSecret
+	if o.Payment.State == payment.Created {
+		o.Payment.State = payment.Pending
+	}
+	return s.Store.SetIntent(ctx, *o.Payment)
+}
+
+// Look reads an order.
+func (s *Service) Look(ctx context.Context, order id.Order) (Order, error) {
+	o, err := s.Store.Order(ctx, order)
+	if err != nil {
+		return Order{}, fmt.Errorf("read order: %w", err)
+	}
+	return o, nil
+}
+
+// Cancel ends an order at its buyer's wish: unpaid, its stock goes back and the
+// intent is canceled behind it; paid, the whole is refunded too.
+func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
+	var o Order
+	err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, found *Order) error {
+		defer func() { o = *found }()
+		switch found.State {
+		case Canceled:
+			return nil
+		case Pending:
+			stock.End(h, booking.HoldReleased)
+			found.State = Canceled
+			if err := s.Store.SetOrder(ctx, *found, stock.Now, "canceled"); err != nil {
+				return err
+			}
+			if err := s.Store.CheckLater(ctx, order, 0); err != nil {
+				return err
+			}
+			return s.Store.Tell(ctx, order, "canceled")
+		case Paid:
+			return s.refund(ctx, stock, found, 0, payment.ByBuyer, "canceled by the buyer")
+		}
+		return ErrState.With("the order is %s", found.State).Field("state", string(found.State))
+	})
+	if err != nil {
+		return Order{}, fmt.Errorf("cancel order %s: %w", order, err)
+	}
+	return o, nil
+}
+
+// onOrder runs do with the order's event locked and the order read behind that lock.
+func (s *Service) onOrder(ctx context.Context, order id.Order, do func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error) error {
+	before, err := s.Store.Order(ctx, order) // only for its hold, which never changes
+	if err != nil {
+		return err
+	}
+	return s.locked(ctx, before.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
+		o, err := s.Store.Order(ctx, order)
+		if err != nil {
+			return err
+		}
+		return do(ctx, stock, h, &o)
+	})
+}
+
+// Ticket reads a ticket with the order it came from.
+func (s *Service) Ticket(ctx context.Context, ticket id.Ticket) (Ticket, Order, error) {
+	t, err := s.Store.Ticket(ctx, ticket)
+	if err != nil {
+		return Ticket{}, Order{}, fmt.Errorf("read ticket: %w", err)
+	}
+	o, err := s.Store.Order(ctx, t.Order)
+	if err != nil {
+		return Ticket{}, Order{}, errors.Join(ErrTicketNotFound, err)
+	}
+	return t, o, nil
+}

@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/bus"
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/control-plane/topology"
+	"guichet/internal/sqldb"
+)
+
+const insertOrganizer = `INSERT INTO booking.organizer (organizer_id, name, home_region, key_hash) VALUES ($1, $2, $3, $4)`
+
+// InsertOrganizer stores a new organizer with the hash of his key.
+func (s *Store) InsertOrganizer(ctx context.Context, o booking.Organizer, keyHash string) error {
+	_, err := s.DB.On(ctx).Exec(ctx, insertOrganizer, o.ID.String(), o.Name, o.HomeRegion, keyHash)
+	return sqldb.Classify(err)
+}
+
+const selectOrganizer = `SELECT name, home_region, key_hash FROM booking.organizer WHERE organizer_id = $1`
+
+// Organizer reads an organizer whose account lives at this cell.
+func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organizer, string, error) {
+	o := booking.Organizer{ID: org}
+	var hash string
+	err := s.DB.On(ctx).QueryRow(ctx, selectOrganizer, org.String()).Scan(&o.Name, &o.HomeRegion, &hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return o, "", booking.ErrOrganizerNotFound
+	}
+	return o, hash, sqldb.Classify(err)
+}
+
+const insertEvent = `INSERT INTO booking.event (event_id, organizer_id, name, summary, category, venue, starts_at, ends_at,
+	time_zone, currency, state, source, version, epoch, placement)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+
+const insertQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size) VALUES ($1, $2, $3, $4, $5)`
+
+const insertTicketType = `INSERT INTO booking.ticket_type (ticket_type_id, event_id, position, name, price, fees,
+	min_per_order, max_per_order, sales_start, sales_end, quotas) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+// InsertEvent stores a new event and announces it when it is published.
+func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
+	venue, source, err := describe(e)
+	if err != nil {
+		return err
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		b := &pgx.Batch{}
+		b.Queue(insertEvent, e.ID.String(), e.Organizer.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt,
+			e.TimeZone, e.Currency, string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement))
+		for i, q := range e.Quotas {
+			b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
+		}
+		for i, t := range e.Types {
+			b.Queue(insertTicketType, t.ID.String(), e.ID.String(), int64(i), t.Name, t.Price.Amount, t.Fees.Amount,
+				t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, texts(t.Quotas))
+		}
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return fmt.Errorf("insert event: %w", sqldb.Classify(err))
+		}
+		return s.announce(ctx, e)
+	})
+}
+
+// announce writes the outbox row that carries a published event into every
+// cell's catalogue; a draft is nobody's business.
+func (s *Store) announce(ctx context.Context, e booking.Event) error {
+	if s.Announce == nil || e.State == booking.Drafted {
+		return nil
+	}
+	payload, err := s.Announce(e)
+	if err != nil {
+		return fmt.Errorf("announce %s: %w", e.ID, err)
+	}
+	return s.Publish(ctx, Outgoing{Key: e.ID.String(), Subject: bus.Catalog(s.Cell, e.ID.String()), Payload: payload})
+}
+
+func describe(e booking.Event) (venue, source []byte, err error) {
+	if venue, err = json.Marshal(e.Venue); err != nil {
+		return nil, nil, fmt.Errorf("describe venue: %w", err)
+	}
+	if e.Source != nil {
+		if source, err = json.Marshal(e.Source); err != nil {
+			return nil, nil, fmt.Errorf("describe source: %w", err)
+		}
+	}
+	return venue, source, nil
+}
+
+const selectEvent = `SELECT organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
+	source, version, epoch, placement FROM booking.event WHERE event_id = $1`
+
+const selectEventForUpdate = selectEvent + ` FOR UPDATE`
+
+const selectQuotas = `SELECT quota_id, name, size, held, sold, allocated FROM booking.quota WHERE event_id = $1 ORDER BY position`
+
+const selectQuotasForUpdate = selectQuotas + ` FOR UPDATE`
+
+const selectTicketTypes = `SELECT ticket_type_id, name, price, fees, min_per_order, max_per_order, sales_start, sales_end, quotas
+	FROM booking.ticket_type WHERE event_id = $1 ORDER BY position`
+
+// Event reads an event with its types, quotas and counters as they are now.
+func (s *Store) Event(ctx context.Context, event id.Event) (booking.Event, error) {
+	e := booking.Event{ID: event}
+	b := &pgx.Batch{}
+	queueEvent(b, &e, selectEvent, selectQuotas)
+	return e, s.send(ctx, b)
+}
+
+// send runs a batch of reads on the transaction in ctx, or in one of its own. Each
+// read sees one state; a later one may see a newer state.
+func (s *Store) send(ctx context.Context, b *pgx.Batch) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.SendBatch(ctx, b).Close()
+	})
+}
+
+// queueEvent queues the three reads that make an event.
+func queueEvent(b *pgx.Batch, e *booking.Event, event, quotas string) {
+	b.Queue(event, e.ID.String()).QueryRow(func(row pgx.Row) error { return scanEvent(row, e) })
+	b.Queue(quotas, e.ID.String()).Query(func(rows pgx.Rows) error {
+		e.Quotas = nil
+		for rows.Next() {
+			var q booking.Quota
+			var qid string
+			if err := rows.Scan(&qid, &q.Name, &q.Size, &q.Held, &q.Sold, &q.Allocated); err != nil {
+				return err
+			}
+			var err error
+			if q.ID, err = id.ParseQuota(qid); err != nil {
+				return corrupt(err)
+			}
+			e.Quotas = append(e.Quotas, q)
+		}
+		return rows.Err()
+	})
+	b.Queue(selectTicketTypes, e.ID.String()).Query(func(rows pgx.Rows) error {
+		e.Types = nil
+		for rows.Next() {
+			t, err := scanType(rows, e.Currency)
+			if err != nil {
+				return err
+			}
+			e.Types = append(e.Types, t)
+		}
+		return rows.Err()
+	})
+}
+
+func scanEvent(row pgx.Row, e *booking.Event) error {
+	var org, state, placement string
+	var venue, source []byte
+	var epoch int64
+	err := row.Scan(&org, &e.Name, &e.Summary, &e.Category, &venue, &e.StartsAt, &e.EndsAt, &e.TimeZone, &e.Currency, &state,
+		&source, &e.Version, &epoch, &placement)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return booking.ErrEventNotFound
+	}
+	if err != nil {
+		return err
+	}
+	e.State, e.Placement, e.Epoch = booking.State(state), topology.PlacementState(placement), topology.Epoch(epoch)
+	if e.Organizer, err = id.ParseOrganizer(org); err != nil {
+		return corrupt(err)
+	}
+	if err := json.Unmarshal(venue, &e.Venue); err != nil {
+		return corrupt(err)
+	}
+	if len(source) > 0 {
+		e.Source = &booking.Source{}
+		if err := json.Unmarshal(source, e.Source); err != nil {
+			return corrupt(err)
+		}
+	}
+	return nil
+}
+
+func scanType(rows pgx.Rows, currency string) (booking.TicketType, error) {
+	t := booking.TicketType{Price: money.Money{Currency: currency}, Fees: money.Money{Currency: currency}}
+	var tid string
+	var quotas []string
+	if err := rows.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas); err != nil {
+		return t, err
+	}
+	var err error
+	if t.ID, err = id.ParseTicketType(tid); err != nil {
+		return t, corrupt(err)
+	}
+	for _, q := range quotas {
+		qid, err := id.ParseQuota(q)
+		if err != nil {
+			return t, corrupt(err)
+		}
+		t.Quotas = append(t.Quotas, qid)
+	}
+	return t, nil
+}
+
+// corrupt hides the kind of an error about our own rows: it is not the caller's fault.
+func corrupt(err error) error { return fmt.Errorf("row cannot be read: %s", err.Error()) } //nolint:errorlint // on purpose
+
+func texts[T fmt.Stringer](ids []T) []string {
+	out := make([]string, len(ids))
+	for i, v := range ids {
+		out[i] = v.String()
+	}
+	return out
+}
+
+const updateEvent = `UPDATE booking.event SET name = $2, summary = $3, category = $4, venue = $5, starts_at = $6, ends_at = $7,
+	time_zone = $8, state = $9, version = $10, stock_version = stock_version + 1, stock_changed_at = clock_timestamp() WHERE event_id = $1`
+
+const updateQuota = `UPDATE booking.quota SET name = $2, size = $3 WHERE quota_id = $1`
+
+const updateTicketType = `UPDATE booking.ticket_type SET name = $2, price = $3, fees = $4, min_per_order = $5,
+	max_per_order = $6, sales_start = $7, sales_end = $8 WHERE ticket_type_id = $1`
+
+const selectClock = `SELECT clock_timestamp()`
+
+// ChangeEvent locks the event, lets change decide and stores the description.
+func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *booking.Event, now time.Time) error) (booking.Event, error) {
+	e := booking.Event{ID: event}
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		e = booking.Event{ID: event}
+		var now time.Time
+		b := &pgx.Batch{}
+		queueEvent(b, &e, selectEventForUpdate, selectQuotasForUpdate)
+		b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+		if err := change(&e, now); err != nil {
+			return err
+		}
+		e.Version++
+		venue, _, err := describe(e)
+		if err != nil {
+			return err
+		}
+		w := &pgx.Batch{}
+		w.Queue(updateEvent, e.ID.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, string(e.State), e.Version)
+		for _, q := range e.Quotas {
+			w.Queue(updateQuota, q.ID.String(), q.Name, q.Size)
+		}
+		for _, t := range e.Types {
+			w.Queue(updateTicketType, t.ID.String(), t.Name, t.Price.Amount, t.Fees.Amount, t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd)
+		}
+		if err := tx.SendBatch(ctx, w).Close(); err != nil {
+			if sqldb.Violates(err, "quota_name") {
+				return booking.ErrInvalidEvent.At("/name", "another quota has this name")
+			}
+			return err
+		}
+		return s.announce(ctx, e)
+	})
+	return e, err
+}

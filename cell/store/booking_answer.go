@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/internal/kind"
+	"guichet/internal/sqldb"
+)
+
+// Errors about idempotency keys; the codes are part of the API.
+var (
+	ErrKeyReused = kind.Unprocessable.New("idempotency_key_reused")
+	ErrInFlight  = kind.Conflict.New("in_flight")
+)
+
+// AnswerLife is how long first answers are remembered.
+const AnswerLife = 24 * time.Hour
+
+// answersPerSweep bounds one deletion of old answers.
+const answersPerSweep = 1000
+
+const claimAnswer = `INSERT INTO booking.answer (scope, key, fingerprint, status, body) VALUES ($1, $2, $3, 0, '')
+	ON CONFLICT (scope, key) DO NOTHING`
+
+const selectAnswer = `SELECT fingerprint, status, body FROM booking.answer WHERE scope = $1 AND key = $2`
+
+const updateAnswer = `UPDATE booking.answer SET status = $3, body = $4 WHERE scope = $1 AND key = $2`
+
+// AnswerOnce runs do in a transaction together with its idempotency key: the effect and
+// the first answer are stored or lost together (P5). The same key with the same
+// fingerprint gets the first answer again; do is not run. An error of do rolls
+// everything back and is not remembered.
+func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
+	if !s.inFlight.enter(scope, key) {
+		return 0, nil, false, ErrInFlight.With("a request with this Idempotency-Key is still running").After(time.Second)
+	}
+	defer s.inFlight.leave(scope, key)
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		replayed = false
+		// A twin in another process makes this wait until it ends, or lock_timeout.
+		tag, err := tx.Exec(ctx, claimAnswer, scope, key, fingerprint)
+		if sqldb.SQLState(err) == "55P03" {
+			return ErrInFlight.With("a request with this Idempotency-Key is still running").After(time.Second)
+		}
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			status, body, err = replay(ctx, tx, scope, key, fingerprint)
+			replayed = err == nil
+			return err
+		}
+		if status, body, err = do(ctx); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, updateAnswer, scope, key, int64(status), body)
+		return err
+	})
+	return status, body, replayed, err
+}
+
+func replay(ctx context.Context, tx pgx.Tx, scope, key, fingerprint string) (status int, body []byte, err error) {
+	var first string
+	err = tx.QueryRow(ctx, selectAnswer, scope, key).Scan(&first, &status, &body)
+	if errors.Is(err, pgx.ErrNoRows) { // its age made it go between two statements
+		return 0, nil, ErrInFlight.With("repeat the request").After(time.Second)
+	}
+	if err == nil && first != fingerprint {
+		return 0, nil, ErrKeyReused.With("this Idempotency-Key was used with another body")
+	}
+	return status, body, err
+}
+
+const deleteAnswers = `DELETE FROM booking.answer WHERE (scope, key) IN
+	(SELECT scope, key FROM booking.answer WHERE created_at < $1 ORDER BY created_at LIMIT $2)`
+
+// ForgetAnswers deletes answers older than AnswerLife, in bounded batches.
+func (s *Store) ForgetAnswers(ctx context.Context, now time.Time) (int64, error) {
+	tag, err := s.DB.On(ctx).Exec(ctx, deleteAnswers, now.Add(-AnswerLife), answersPerSweep)
+	return tag.RowsAffected(), sqldb.Classify(err)
+}
+
+// keysInFlight lets a twin request in this process be told at once.
+type keysInFlight struct {
+	mu   sync.Mutex
+	keys map[[2]string]struct{}
+}
+
+func (k *keysInFlight) enter(scope, key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.keys == nil {
+		k.keys = map[[2]string]struct{}{}
+	}
+	at := [2]string{scope, key}
+	if _, there := k.keys[at]; there {
+		return false
+	}
+	k.keys[at] = struct{}{}
+	return true
+}
+
+func (k *keysInFlight) leave(scope, key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.keys, [2]string{scope, key})
+}

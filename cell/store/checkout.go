@@ -1,0 +1,288 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/bus"
+	"guichet/cell/checkout"
+	"guichet/cell/id"
+	"guichet/internal/sqldb"
+)
+
+const insertOrder = `INSERT INTO checkout.orders (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency,
+	buyer, attendees, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+	ON CONFLICT (event_id, code) DO NOTHING`
+
+const insertItem = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in) VALUES ($1, $2, $3, $4, $5, $6)`
+
+const insertMoment = `INSERT INTO checkout.moment (order_id, what, at) VALUES ($1, $2, $3) ON CONFLICT (order_id, what) DO NOTHING`
+
+// InsertOrder stores a new order with its items; a code that is taken stores nothing.
+func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
+	buyer, err := json.Marshal(o.Buyer)
+	if err != nil {
+		return fmt.Errorf("describe buyer: %w", err)
+	}
+	attendees, err := json.Marshal(o.Attendees)
+	if err != nil {
+		return fmt.Errorf("describe attendees: %w", err)
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, insertOrder, o.ID.String(), o.ID.Event().String(), o.Hold.String(), o.Code, string(o.State), string(o.Refund),
+			o.Total.Amount, o.Fees, o.Total.Currency, buyer, attendees, o.CreatedAt, o.ExpiresAt)
+		if err != nil {
+			return sqldb.Classify(err)
+		}
+		if tag.RowsAffected() == 0 {
+			return checkout.ErrCodeTaken
+		}
+		b := &pgx.Batch{}
+		for i, item := range o.Items {
+			b.Queue(insertItem, o.ID.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount)
+		}
+		b.Queue(insertMoment, o.ID.String(), "created", o.CreatedAt)
+		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
+	})
+}
+
+const selectOrder = `SELECT hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at
+	FROM checkout.orders WHERE order_id = $1`
+
+const selectItems = `SELECT ticket_type_id, name, quantity, all_in FROM checkout.item WHERE order_id = $1 ORDER BY position`
+
+const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode
+	FROM checkout.ticket WHERE order_id = $1 ORDER BY position`
+
+const selectMoments = `SELECT what, at FROM checkout.moment WHERE order_id = $1 ORDER BY at, what`
+
+// Order reads an order with its payment, tickets and timeline. The order's row is
+// read first: what it says is there (a paid order's tickets) is there.
+func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, error) {
+	o := checkout.Order{ID: order}
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		o = checkout.Order{ID: order}
+		b := &pgx.Batch{}
+		b.Queue(selectOrder, order.String()).QueryRow(func(row pgx.Row) error { return scanOrder(row, &o) })
+		b.Queue(selectItems, order.String()).Query(func(rows pgx.Rows) error { return scanItems(rows, &o) })
+		b.Queue(selectTickets, order.String()).Query(func(rows pgx.Rows) error {
+			tickets, err := pgx.CollectRows(rows, scanTicket)
+			o.Tickets = tickets
+			return err
+		})
+		b.Queue(selectMoments, order.String()).Query(func(rows pgx.Rows) error {
+			moments, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (checkout.Moment, error) {
+				var m checkout.Moment
+				return m, row.Scan(&m.What, &m.At)
+			})
+			o.Timeline = moments
+			return err
+		})
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+		p, err := s.paymentOf(ctx, order)
+		o.Payment = p
+		return err
+	})
+	return o, err
+}
+
+func scanOrder(row pgx.Row, o *checkout.Order) error {
+	var hold, state, refund string
+	var buyer, attendees []byte
+	err := row.Scan(&hold, &o.Code, &state, &refund, &o.Total.Amount, &o.Fees, &o.Total.Currency, &buyer, &attendees, &o.CreatedAt, &o.ExpiresAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return checkout.ErrOrderNotFound
+	}
+	if err != nil {
+		return err
+	}
+	o.State, o.Refund = checkout.State(state), checkout.RefundStatus(refund)
+	if o.Hold, err = id.ParseHold(hold); err != nil {
+		return corrupt(err)
+	}
+	if err := errors.Join(json.Unmarshal(buyer, &o.Buyer), json.Unmarshal(attendees, &o.Attendees)); err != nil {
+		return corrupt(err)
+	}
+	return nil
+}
+
+func scanItems(rows pgx.Rows, o *checkout.Order) error {
+	for rows.Next() {
+		item := booking.HoldItem{}
+		item.AllIn.Currency = o.Total.Currency
+		var tid string
+		if err := rows.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount); err != nil {
+			return err
+		}
+		var err error
+		if item.Type, err = id.ParseTicketType(tid); err != nil {
+			return corrupt(err)
+		}
+		o.Items = append(o.Items, item)
+	}
+	return rows.Err()
+}
+
+func scanTicket(row pgx.CollectableRow) (checkout.Ticket, error) {
+	var t checkout.Ticket
+	var kid, oid, tid, state string
+	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode); err != nil {
+		return t, err
+	}
+	t.State = checkout.TicketState(state)
+	var err error
+	if t.ID, err = id.ParseTicket(kid); err != nil {
+		return t, corrupt(err)
+	}
+	if t.Order, err = id.ParseOrder(oid); err != nil {
+		return t, corrupt(err)
+	}
+	if t.Type, err = id.ParseTicketType(tid); err != nil {
+		return t, corrupt(err)
+	}
+	return t, nil
+}
+
+const updateOrder = `UPDATE checkout.orders SET state = $2, refund_status = $3 WHERE order_id = $1`
+
+// SetOrder stores an order's state and a moment; the caller holds the event's lock.
+func (s *Store) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		b := &pgx.Batch{}
+		b.Queue(updateOrder, o.ID.String(), string(o.State), string(o.Refund))
+		b.Queue(insertMoment, o.ID.String(), what, at)
+		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
+	})
+}
+
+// Note adds a moment to the timeline, once per word.
+func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what string) error {
+	_, err := s.DB.On(ctx).Exec(ctx, insertMoment, order.String(), what, at)
+	return sqldb.Classify(err)
+}
+
+const insertTicket = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+// InsertTickets stores the tickets of one order; the constraint ticket_once keeps
+// a second set of them out, whatever happens (P3).
+func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at time.Time) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		b := &pgx.Batch{}
+		for i, t := range tickets {
+			b.Queue(insertTicket, t.ID.String(), t.Order.String(), t.ID.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee,
+				string(t.State), t.Barcode, at)
+		}
+		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
+	})
+}
+
+const cancelTickets = `UPDATE checkout.ticket SET state = 'canceled' WHERE order_id = $1 AND state <> 'canceled'`
+
+// CancelTickets voids the tickets of an order.
+func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
+	_, err := s.DB.On(ctx).Exec(ctx, cancelTickets, order.String())
+	return sqldb.Classify(err)
+}
+
+const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode FROM checkout.ticket WHERE ticket_id = $1`
+
+// Ticket reads a ticket.
+func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error) {
+	rows, err := s.DB.On(ctx).Query(ctx, selectTicket, ticket.String())
+	if err != nil {
+		return checkout.Ticket{}, sqldb.Classify(err)
+	}
+	t, err := pgx.CollectExactlyOneRow(rows, scanTicket)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return t, checkout.ErrTicketNotFound
+	}
+	return t, sqldb.Classify(err)
+}
+
+// Clock is the database's.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	err := s.DB.On(ctx).QueryRow(ctx, selectClock).Scan(&now)
+	return now, sqldb.Classify(err)
+}
+
+// Tell writes a fact about an order into the outbox. It carries ids only: no
+// personal data leaves the cell.
+func (s *Store) Tell(ctx context.Context, order id.Order, what string) error {
+	payload, err := json.Marshal(map[string]string{"order_id": order.String(), "event_id": order.Event().String(), "what": what})
+	if err != nil {
+		return err
+	}
+	return s.Publish(ctx, Outgoing{Key: order.Event().String(), Subject: bus.Fact(s.Cell, "order", order.String(), what), Payload: payload})
+}
+
+const countOrders = `SELECT state, count(*) FROM checkout.orders WHERE event_id = $1 GROUP BY state`
+
+const countTickets = `SELECT ticket_type_id, count(*), count(*) FILTER (WHERE state = 'checked_in') FROM checkout.ticket
+	WHERE event_id = $1 AND state <> 'canceled' GROUP BY ticket_type_id`
+
+// Counts counts an event's orders and tickets.
+func (s *Store) Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error) {
+	orders, sold = map[string]int64{}, map[string]int64{}
+	b := &pgx.Batch{}
+	b.Queue(countOrders, event.String()).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var state string
+			var n int64
+			if err := rows.Scan(&state, &n); err != nil {
+				return err
+			}
+			orders[state] = n
+		}
+		return rows.Err()
+	})
+	b.Queue(countTickets, event.String()).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var tid string
+			var n, in int64
+			if err := rows.Scan(&tid, &n, &in); err != nil {
+				return err
+			}
+			sold[tid] = n
+			checkedIn += in
+		}
+		return rows.Err()
+	})
+	return orders, sold, checkedIn, s.send(ctx, b)
+}
+
+const selectOrdersOfEvent = `SELECT order_id FROM checkout.orders WHERE event_id = $1 AND order_id > $2 ORDER BY order_id LIMIT $3`
+
+// OrdersOf lists an event's orders behind an id, in the order of their ids.
+func (s *Store) OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error) {
+	rows, err := s.DB.On(ctx).Query(ctx, selectOrdersOfEvent, event.String(), after, limit)
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, sqldb.Classify(err)
+	}
+	orders := make([]checkout.Order, 0, len(ids))
+	for _, text := range ids {
+		oid, err := id.ParseOrder(text)
+		if err != nil {
+			return nil, corrupt(err)
+		}
+		o, err := s.Order(ctx, oid)
+		if err != nil {
+			return nil, err
+		}
+		orders = append(orders, o)
+	}
+	return orders, nil
+}

@@ -1,0 +1,212 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/search"
+	"guichet/control-plane/topology"
+	"guichet/internal/kind"
+	"guichet/internal/sqldb"
+)
+
+// ErrNoDocument is returned for an event that is not in the catalogue's copy.
+var ErrNoDocument = kind.NotFound.New("event_not_found")
+
+var (
+	_ search.Catalog = (*Store)(nil)
+	_ search.Hints   = (*Store)(nil)
+)
+
+const (
+	raiseCounter = `UPDATE search.counter SET seq = seq + $1 WHERE one = 1 RETURNING seq`
+
+	upsertDocuments = `INSERT INTO search.document (event_id, version, seq, doc)
+		SELECT event_id, version, seq, doc
+		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS d (event_id, version, seq, doc)
+		ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, seq = excluded.seq, doc = excluded.doc
+		WHERE search.document.version < excluded.version`
+
+	selectDocumentsAfter = `SELECT seq, doc FROM search.document WHERE seq > $1 ORDER BY seq LIMIT $2`
+
+	selectDocument = `SELECT doc FROM search.document WHERE event_id = $1`
+
+	selectCounter = `SELECT source, seq FROM search.counter WHERE one = 1`
+
+	upsertFreshness = `INSERT INTO search.freshness (cell, as_of, heard_at) VALUES ($1, $2, $3)
+		ON CONFLICT (cell) DO UPDATE SET as_of = excluded.as_of, heard_at = excluded.heard_at
+		WHERE search.freshness.as_of < excluded.as_of`
+
+	upsertAvailability = `INSERT INTO search.availability (event_id, cell, class, as_of)
+		SELECT event_id, $1::text, class, $2::timestamptz FROM unnest($3::text[], $4::text[]) AS a (event_id, class)
+		ON CONFLICT (event_id) DO UPDATE SET cell = excluded.cell, class = excluded.class, as_of = excluded.as_of
+		WHERE search.availability.as_of < excluded.as_of`
+
+	selectAvailability = `SELECT event_id, cell, class FROM search.availability WHERE event_id = ANY($1)`
+
+	selectFreshness = `SELECT cell, heard_at FROM search.freshness`
+)
+
+// beatRows bounds the rows of one INSERT.
+const beatRows = 1000
+
+// PutDocuments implements search.Catalog. The counter's row is locked until the
+// commit, so whoever sees a seq sees every smaller one, too. A version that is
+// not newer leaves a gap in seq and nothing else.
+func (s *Store) PutDocuments(ctx context.Context, consumer, messageID string, docs []search.Document) error {
+	ids, versions, texts, err := documentColumns(docs)
+	if err != nil {
+		return err
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		first, err := s.Once(ctx, consumer, messageID)
+		if err != nil || !first || len(ids) == 0 {
+			return err
+		}
+		var last int64
+		if err := tx.QueryRow(ctx, raiseCounter, len(ids)).Scan(&last); err != nil {
+			return fmt.Errorf("raise catalogue's counter: %w", err)
+		}
+		seqs := make([]int64, len(ids))
+		for i := range seqs {
+			seqs[i] = last - int64(len(ids)-1-i)
+		}
+		if _, err := tx.Exec(ctx, upsertDocuments, ids, versions, seqs, texts); err != nil {
+			return fmt.Errorf("put %d documents: %w", len(ids), err)
+		}
+		return nil
+	})
+}
+
+// documentColumns keeps the newest version of each event: one INSERT must not
+// meet the same row twice.
+func documentColumns(docs []search.Document) (ids []string, versions []int64, texts []string, err error) {
+	newest := make(map[string]int, len(docs))
+	for i := range docs {
+		if err := docs[i].Validate(); err != nil {
+			return nil, nil, nil, err
+		}
+		if at, ok := newest[docs[i].ID()]; !ok || docs[at].Version < docs[i].Version {
+			newest[docs[i].ID()] = i
+		}
+	}
+	for _, i := range slices.Sorted(maps.Values(newest)) {
+		text, err := json.Marshal(docs[i])
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("encode document of %s: %w", docs[i].ID(), err)
+		}
+		ids, versions, texts = append(ids, docs[i].ID()), append(versions, docs[i].Version), append(texts, string(text))
+	}
+	return ids, versions, texts, nil
+}
+
+// DocumentsAfter implements search.Catalog.
+func (s *Store) DocumentsAfter(ctx context.Context, seq int64, limit int) ([]search.Document, int64, error) {
+	rows, err := s.DB.On(ctx).Query(ctx, selectDocumentsAfter, seq, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read documents: %w", sqldb.Classify(err))
+	}
+	last := seq
+	docs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d search.Document, err error) {
+		var text string
+		if err := row.Scan(&last, &text); err != nil {
+			return d, err
+		}
+		return d, json.Unmarshal([]byte(text), &d)
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read documents: %w", sqldb.Classify(err))
+	}
+	return docs, last, nil
+}
+
+// CatalogHead implements search.Catalog.
+func (s *Store) CatalogHead(ctx context.Context) (search.Mark, error) {
+	var m search.Mark
+	if err := s.DB.On(ctx).QueryRow(ctx, selectCounter).Scan(&m.Source, &m.Seq); err != nil {
+		return search.Mark{}, fmt.Errorf("read catalogue's counter: %w", sqldb.Classify(err))
+	}
+	return m, nil
+}
+
+// Document is this cell's copy of any cell's event; see search.Document. One that
+// is no longer published is answered as well, with Published false.
+func (s *Store) Document(ctx context.Context, event id.Event) (search.Document, error) {
+	var d search.Document
+	var text string
+	err := s.DB.On(ctx).QueryRow(ctx, selectDocument, event.String()).Scan(&text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return d, ErrNoDocument.With("%s is not in the catalogue", event)
+	}
+	if err != nil {
+		return d, fmt.Errorf("read document of %s: %w", event, sqldb.Classify(err))
+	}
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return d, fmt.Errorf("decode document of %s: %w", event, err)
+	}
+	return d, nil
+}
+
+// PutBeat implements search.Hints. Each row keeps the newest word about it, so
+// beats may come twice and out of order.
+func (s *Store) PutBeat(ctx context.Context, b search.Beat, received time.Time) error {
+	asOf := b.AsOf.UTC()
+	heard := asOf
+	if received.Before(asOf) {
+		heard = received.UTC()
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		// In order of their ids, so that two beats cannot wait for each other.
+		for ids := range slices.Chunk(slices.Sorted(maps.Keys(b.Changed)), beatRows) {
+			classes := make([]string, len(ids))
+			for i, event := range ids {
+				classes[i] = string(b.Changed[event])
+			}
+			if _, err := tx.Exec(ctx, upsertAvailability, string(b.Cell), asOf, ids, classes); err != nil {
+				return fmt.Errorf("put availability: %w", err)
+			}
+		}
+		if _, err := tx.Exec(ctx, upsertFreshness, string(b.Cell), asOf, heard); err != nil {
+			return fmt.Errorf("put freshness: %w", err)
+		}
+		return nil
+	})
+}
+
+// AvailabilityOf implements search.Hints.
+func (s *Store) AvailabilityOf(ctx context.Context, events []string) (map[string]search.Hint, map[topology.CellID]time.Time, error) {
+	hints := make(map[string]search.Hint, len(events))
+	var event, cell, class string
+	rows, err := s.DB.On(ctx).Query(ctx, selectAvailability, events)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&event, &cell, &class}, func() error {
+			hints[event] = search.Hint{Cell: topology.CellID(cell), Class: client.Availability(class)}
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read availability: %w", sqldb.Classify(err))
+	}
+	asOf := map[topology.CellID]time.Time{}
+	var heard time.Time
+	rows, err = s.DB.On(ctx).Query(ctx, selectFreshness)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&cell, &heard}, func() error {
+			asOf[topology.CellID(cell)] = heard
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read freshness: %w", sqldb.Classify(err))
+	}
+	return hints, asOf, nil
+}

@@ -1,0 +1,49 @@
+// Package store is the cell's SQL and nothing else: one file per schema
+// (booking, payment, checkout, bus, search), statements beside their scans. It
+// decides nothing; it turns rows into the domain's words, constraint violations
+// and SQLSTATEs into kinds. The statements are the subset that CockroachDB and
+// PostgreSQL share (internal/sqlgrammar holds them to it).
+package store
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/control-plane/topology"
+	"guichet/internal/sqldb"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is one cell's database.
+type Store struct {
+	DB   *sqldb.DB
+	Cell topology.CellID
+	// Announce makes the catalogue message of an event that the public may see;
+	// nil in tests that need no bus.
+	Announce func(e booking.Event) ([]byte, error)
+
+	inFlight keysInFlight
+}
+
+// New wraps a cell's database.
+func New(db *sqldb.DB, cell topology.CellID) *Store { return &Store{DB: db, Cell: cell} }
+
+// Migrate brings the schema up to date.
+func (s *Store) Migrate(ctx context.Context) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return s.DB.Migrate(ctx, dir)
+}
+
+// InTx runs fn in one transaction; store calls made with its ctx join it.
+func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error { return fn(ctx) })
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/checkout"
+	"guichet/cell/ticket"
+	"guichet/control-plane/topology"
+	"guichet/geo"
+	"guichet/internal/config"
+	"guichet/internal/sqldb"
+)
+
+// settings is what the environment says of this process.
+type settings struct {
+	Cell         topology.CellID // GUICHET_CELL
+	Region       string          // GUICHET_REGION, the provider's name
+	Residency    string          // GUICHET_RESIDENCY, for organizers to read
+	Listen       string          // GUICHET_LISTEN
+	PublicURL    string          // GUICHET_PUBLIC_URL, where routers reach this process
+	Database     string          // GUICHET_DATABASE_URL
+	MaxConns     int             // GUICHET_DATABASE_CONNECTIONS
+	StateDir     string          // GUICHET_STATE_DIR: index, JetStream, topology
+	Leaf         bool            // GUICHET_LEAF: whether this process runs the cell's leaf
+	LeafListen   string          // GUICHET_LEAF_LISTEN
+	Hub          string          // GUICHET_HUB_URL
+	ControlPlane string          // GUICHET_CONTROL_PLANE
+	Operator     string          // GUICHET_OPERATOR_TOKEN
+	StripeURL    string          // GUICHET_STRIPE_URL; empty is Stripe itself
+	StripeKey    string          // GUICHET_STRIPE_SECRET_KEY
+	StripePublic string          // GUICHET_STRIPE_PUBLISHABLE_KEY
+	StripeHook   string          // GUICHET_STRIPE_WEBHOOK_SECRET
+	Seed         []byte          // GUICHET_SIGNING_SEED, 64 hex digits
+	HoldTTL      time.Duration   // GUICHET_HOLD_TTL
+	Window       time.Duration   // GUICHET_PAYMENT_WINDOW
+}
+
+func configure(getenv func(string) string) (settings, error) {
+	r := config.New(getenv)
+	s := settings{
+		Region:       r.Required("GUICHET_REGION", "the provider's region, like eu-west-3"),
+		Listen:       r.Text("GUICHET_LISTEN", "127.0.0.1:8101"),
+		Database:     r.Required("GUICHET_DATABASE_URL", "the URL of this cell's own PostgreSQL or CockroachDB database"),
+		MaxConns:     r.Int("GUICHET_DATABASE_CONNECTIONS", sqldb.DefaultMaxConns, 4, 1000),
+		StateDir:     r.Required("GUICHET_STATE_DIR", "a directory for the search index and the leaf"),
+		Leaf:         r.Bool("GUICHET_LEAF", true),
+		LeafListen:   r.Text("GUICHET_LEAF_LISTEN", "127.0.0.1:4301"),
+		Hub:          r.URL("GUICHET_HUB_URL", ""),
+		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
+		Operator:     r.Required("GUICHET_OPERATOR_TOKEN", "the token that operators and this cell authenticate with"),
+		StripeURL:    r.URL("GUICHET_STRIPE_URL", ""),
+		StripeKey:    r.Required("GUICHET_STRIPE_SECRET_KEY", "the secret key of this cell's Stripe account"),
+		StripePublic: r.Required("GUICHET_STRIPE_PUBLISHABLE_KEY", "its publishable key"),
+		StripeHook:   r.Required("GUICHET_STRIPE_WEBHOOK_SECRET", "the signing secret of its webhook endpoint"),
+		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
+		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
+	}
+	cell, err := topology.ParseCell(r.Required("GUICHET_CELL", "the name of this cell, like euw3"))
+	if err != nil {
+		r.Fault("GUICHET_CELL", "is not a cell name like euw3")
+	}
+	s.Cell = cell
+	s.PublicURL = r.URL("GUICHET_PUBLIC_URL", "http://"+s.Listen)
+	if region, ok := geo.RegionByCode(s.Region); ok {
+		s.Residency = r.Text("GUICHET_RESIDENCY", "Orders and personal data are stored in "+region.City+", "+region.Country+" ("+region.Code+") only.")
+	} else if s.Region != "" {
+		r.Fault("GUICHET_REGION", "is not a known region; geo/regions.go lists them")
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(r.Required("GUICHET_SIGNING_SEED", "64 hex digits of this cell's Ed25519 key")))
+	if err != nil || len(seed) != 0 && len(seed) != ticket.SeedSize {
+		r.Fault("GUICHET_SIGNING_SEED", "is not 64 hex digits")
+	}
+	s.Seed = seed
+	if booking.MaxHoldLife <= s.HoldTTL {
+		r.Fault("GUICHET_HOLD_TTL", "must be shorter than the longest life of a hold, %s", booking.MaxHoldLife)
+	}
+	return s, r.Err()
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Periods of the background jobs.
+const (
+	migrateRetry   = time.Second
+	sweepPeriod    = time.Second
+	reconcilePause = time.Second
+	forgetPeriod   = time.Minute
+	passLimit      = 30 * time.Second
+	sayAgain       = 10 * time.Second
+)
+
+// reporter logs a job's failures: each one when it is new, the same one at most
+// every sayAgain, because an outage repeats itself every second.
+func reporter(ctx context.Context, job string) func(error) {
+	var mu sync.Mutex
+	var last string
+	var at time.Time
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if text := err.Error(); text != last || time.Since(at) > sayAgain {
+			last, at = text, time.Now()
+			slog.WarnContext(ctx, "job failed, will try again", slog.String("job", job), slog.Any("error", err))
+		}
+	}
+}
+
+// migrate brings the schema up to date as soon as the database is there.
+func (h *house) migrate(ctx context.Context) bool {
+	report := reporter(ctx, "migrate")
+	for {
+		err := h.store.Migrate(ctx)
+		if err == nil {
+			close(h.migrated)
+			return true
+		}
+		report(err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(migrateRetry):
+		}
+	}
+}
+
+// every runs a bounded pass of a job on a period until ctx ends; a pass that
+// found work runs again at once.
+func every(ctx context.Context, period time.Duration, job string, pass func(ctx context.Context) (did int, err error)) {
+	report := reporter(ctx, job)
+	for {
+		bounded, cancel := context.WithTimeout(ctx, passLimit)
+		did, err := pass(bounded)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			report(err)
+		}
+		pause := period
+		if did > 0 && err == nil {
+			pause = 0
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (h *house) sweep(ctx context.Context) { every(ctx, sweepPeriod, "sweep", h.server.Booking.Sweep) }
+
+func (h *house) reconcile(ctx context.Context) {
+	every(ctx, reconcilePause, "reconcile", h.server.Checkout.Reconcile)
+}
+
+// forget drops what is past its time: first answers, and the bus's own rows.
+func (h *house) forget(ctx context.Context) {
+	every(ctx, forgetPeriod, "forget", func(ctx context.Context) (int, error) {
+		answers, err := h.store.ForgetAnswers(ctx, time.Now())
+		if err != nil {
+			return 0, err
+		}
+		rows, err := h.store.SweepBus(ctx)
+		return int(answers + rows), err
+	})
+}

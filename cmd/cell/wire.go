@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"guichet/cell/api"
+	"guichet/cell/atlas"
+	"guichet/cell/booking"
+	"guichet/cell/bus"
+	"guichet/cell/checkout"
+	"guichet/cell/join"
+	"guichet/cell/leaf"
+	"guichet/cell/search"
+	"guichet/cell/search/bleve"
+	"guichet/cell/store"
+	"guichet/cell/stripe"
+	"guichet/cell/ticket"
+	"guichet/control-plane/topology"
+	"guichet/internal/httpd"
+	"guichet/internal/sqldb"
+)
+
+// house is everything of one cell process, joined.
+type house struct {
+	cfg      settings
+	store    *store.Store
+	leaf     *leaf.Leaf // nil when another process of the cell runs it
+	index    *bleve.Index
+	indexer  *search.Indexer
+	atlas    *atlas.Atlas
+	server   *api.Server
+	migrated chan struct{}
+}
+
+// open joins the rooms. It waits for nobody: what is not there yet shows in /readyz.
+func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, error) {
+	db, err := sqldb.Open(ctx, cfg.Database, "guichet-cell-"+cfg.Cell.String(), sqldb.MaxConns(cfg.MaxConns))
+	if err != nil {
+		return nil, err
+	}
+	h := &house{cfg: cfg, store: store.New(db, cfg.Cell), migrated: make(chan struct{})}
+	h.store.Announce = func(e booking.Event) ([]byte, error) {
+		return json.Marshal(search.NewDocument(api.EventView(e, cfg.Cell, cfg.Region, false), e.State == booking.Published))
+	}
+	if h.atlas, err = atlas.Open(cfg.StateDir); err != nil {
+		return nil, err
+	}
+	if h.index, err = bleve.Open(filepath.Join(cfg.StateDir, "index")); err != nil {
+		return nil, fmt.Errorf("search index: %w", err)
+	}
+	h.indexer = search.NewIndexer(h.store, h.index, reporter(ctx, "indexer"))
+	if cfg.Leaf {
+		if h.leaf, err = leaf.Start(ctx, leaf.Config{
+			Cell: cfg.Cell, Listen: cfg.LeafListen, StoreDir: filepath.Join(cfg.StateDir, "leaf"), HubURL: cfg.Hub, Parking: h.store, Log: slog.Default(),
+		}); err != nil {
+			return nil, fmt.Errorf("leaf: %w", err)
+		}
+		reg.MustRegister(h.leaf.Collectors()...)
+	}
+	signer, err := ticket.NewSigner(cfg.Cell.String()+"-1", cfg.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	h.server = &api.Server{
+		Cell: cfg.Cell, Region: cfg.Region,
+		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, HoldTTL: cfg.HoldTTL, Now: time.Now},
+		Checkout: &checkout.Service{
+			Store: h.store, Signer: signer, Window: cfg.Window, HoldTTL: cfg.HoldTTL,
+			Processor: stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second}),
+		},
+		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints")},
+		Answers: h.store, Reports: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
+		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
+	}
+	h.ready()
+	return h, nil
+}
+
+// ready says what /readyz asks.
+func (h *house) ready() {
+	h.server.Health.Add("database", h.store.DB.Ping)
+	h.server.Health.Add("schema", func(context.Context) error {
+		select {
+		case <-h.migrated:
+			return nil
+		default:
+			return errors.New("migrations are not done yet")
+		}
+	})
+	h.server.Health.Add("index", h.indexer.Ready)
+	if h.leaf != nil {
+		h.server.Health.Add("leaf", h.leaf.Ready)
+	}
+}
+
+// serve works until ctx ends. The background jobs outlive the last request.
+func (h *house) serve(ctx context.Context) error {
+	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { h.work(jobs) })
+	err := httpd.Serve(ctx, h.cfg.Listen, "cell", h.server.Handler())
+	stop()
+	running.Wait()
+	return err
+}
+
+// work migrates, then runs every background job of the house.
+func (h *house) work(ctx context.Context) {
+	if !h.migrate(ctx) {
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { _ = h.indexer.Run(ctx) })
+	running.Go(func() { h.sweep(ctx) })
+	running.Go(func() { h.reconcile(ctx) })
+	running.Go(func() { h.forget(ctx) })
+	if h.cfg.ControlPlane != "" {
+		client := &http.Client{}
+		self := topology.Cell{
+			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
+			Residency: h.cfg.Residency, Keys: []topology.Key{h.server.Signer.Public()},
+		}
+		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.Operator, Self: self, Client: client}
+		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })
+		running.Go(func() { h.atlas.Follow(ctx, client, h.cfg.ControlPlane, reporter(ctx, "atlas")) })
+	}
+	if h.leaf != nil {
+		h.runBus(ctx, &running)
+	}
+}
+
+// runBus starts what needs the leaf.
+func (h *house) runBus(ctx context.Context, running *sync.WaitGroup) {
+	report := reporter(ctx, "bus")
+	intake := &search.Intake{Catalog: h.store, Hints: h.store, Now: time.Now, Wake: h.indexer.Wake}
+	beater := &search.Beater{Cell: h.cfg.Cell, Changes: h.store, Send: h.leaf.Beat, Now: time.Now}
+	running.Go(func() { h.leaf.Run(ctx) })
+	running.Go(func() { h.leaf.NewRelay(h.store).Run(ctx) })
+	running.Go(func() { beater.Run(ctx, report) })
+	running.Go(func() {
+		h.leaf.WatchTopology(ctx, func(s *topology.Snapshot) {
+			if err := h.atlas.Offer(s); err != nil {
+				report(err)
+			}
+		})
+	})
+	running.Go(func() {
+		if err := h.leaf.Consume(ctx, search.Consumer+"-catalog", []string{bus.EveryCatalog}, func(ctx context.Context, m bus.Message) error {
+			return intake.HandleCatalog(ctx, m.Subject, m.ID, m.Payload)
+		}); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	})
+	running.Go(func() {
+		if err := h.leaf.Consume(ctx, search.Consumer+"-beats", []string{bus.EveryAvailability}, func(ctx context.Context, m bus.Message) error {
+			return intake.HandleBeat(ctx, m.Subject, m.ID, m.Payload)
+		}); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	})
+}
+
+func (h *house) close() {
+	if h.leaf != nil {
+		h.leaf.Close()
+	}
+	if err := h.index.Close(); err != nil {
+		slog.Error("close the index", slog.Any("error", err))
+	}
+	h.store.DB.Close()
+}
