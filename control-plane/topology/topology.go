@@ -69,7 +69,7 @@ func ParseRef(s string) (Ref, bool) {
 		return Ref{}, false
 	}
 	parts := strings.Split(s, "_")
-	if len(parts) != 3 && len(parts) != 4 || len(parts[0]) != 3 {
+	if len(parts) != 3 && len(parts) != 4 || !isKind(parts[0]) {
 		return Ref{}, false
 	}
 	cell, err := ParseCell(parts[1])
@@ -84,6 +84,11 @@ func ParseRef(s string) (Ref, bool) {
 		ref.Own = parts[3]
 	}
 	return ref, true
+}
+
+// isKind: three lower-case letters, as in "evt".
+func isKind(s string) bool {
+	return len(s) == 3 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 func isRand(s string, n int) bool {

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net"
+
+	"guichet/internal/config"
+)
+
+// settings is what the environment says.
+type settings struct {
+	Listen     string // GUICHET_LISTEN
+	Database   string // GUICHET_DATABASE_URL
+	StateDir   string // GUICHET_STATE_DIR: the hub's streams
+	HubListen  string // GUICHET_HUB_LISTEN: for tools and people
+	HubLeaves  string // GUICHET_HUB_LEAF_LISTEN: where the cells' leaves dial
+	LeafSecret string // GUICHET_HUB_LEAF_SECRET: leaves dial nats-leaf://leaf:<secret>@…; may be empty on a private network
+	Operator   string // GUICHET_OPERATOR_TOKEN: who may change the register
+	MaxConns   int    // GUICHET_DATABASE_CONNECTIONS
+}
+
+const (
+	minToken     = 8
+	defaultConns = 8
+)
+
+func configure(getenv func(string) string) (settings, error) {
+	r := config.New(getenv)
+	s := settings{
+		Listen:     address(r, "GUICHET_LISTEN", "127.0.0.1:8090"),
+		Database:   r.Required("GUICHET_DATABASE_URL", "the control plane's own database, postgres://…"),
+		StateDir:   r.Required("GUICHET_STATE_DIR", "a directory for the hub's streams"),
+		HubListen:  address(r, "GUICHET_HUB_LISTEN", "127.0.0.1:4290"),
+		HubLeaves:  address(r, "GUICHET_HUB_LEAF_LISTEN", "127.0.0.1:4291"),
+		LeafSecret: r.Text("GUICHET_HUB_LEAF_SECRET", ""),
+		Operator:   r.Required("GUICHET_OPERATOR_TOKEN", "the bearer token of operators and cells"),
+		MaxConns:   r.Int("GUICHET_DATABASE_CONNECTIONS", defaultConns, 2, 200),
+	}
+	if s.Operator != "" && len(s.Operator) < minToken {
+		r.Fault("GUICHET_OPERATOR_TOKEN", "is shorter than %d characters", minToken)
+	}
+	return s, r.Err()
+}
+
+func address(r *config.Reader, name, def string) string {
+	v := r.Text(name, def)
+	if _, _, err := net.SplitHostPort(v); err != nil {
+		r.Fault(name, "is not host:port")
+	}
+	return v
+}

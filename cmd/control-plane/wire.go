@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"guichet/control-plane/api"
+	"guichet/control-plane/hub"
+	"guichet/control-plane/placement"
+	"guichet/control-plane/registry"
+	"guichet/control-plane/snapshot"
+	"guichet/control-plane/store"
+	"guichet/internal/httpd"
+	"guichet/internal/sqldb"
+	"guichet/internal/telemetry"
+)
+
+const (
+	migratePause = time.Second
+	migrateMax   = 10 * time.Second
+)
+
+// townHall is everything of the program, joined.
+type townHall struct {
+	cfg       settings
+	db        *sqldb.DB
+	store     *store.Store
+	hub       *hub.Hub
+	publisher *snapshot.Publisher
+	api       *api.API
+	migrated  atomic.Bool
+}
+
+// open joins the rooms. It waits for no database: that shows in /readyz, while
+// the hub works and the last map is told.
+func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*townHall, error) {
+	db, err := sqldb.Open(ctx, cfg.Database, "guichet-control-plane", sqldb.MaxConns(cfg.MaxConns))
+	if err != nil {
+		return nil, err
+	}
+	t := &townHall{cfg: cfg, db: db, store: &store.Store{DB: db}}
+	t.hub, err = hub.Start(ctx, hub.Config{
+		Listen: cfg.HubListen, LeafListen: cfg.HubLeaves, LeafSecret: cfg.LeafSecret,
+		StoreDir: filepath.Join(cfg.StateDir, "hub"), Log: slog.Default(),
+	})
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	reg.MustRegister(t.hub.Collectors()...)
+	t.publisher = &snapshot.Publisher{Archive: t.store, Hub: t.hub, Now: time.Now, Log: slog.Default()}
+	register := &registry.Service{Book: t.store, Now: time.Now, Changed: t.publisher.Changed}
+	t.publisher.Step = register.Step
+	t.api = &api.API{
+		Registry:  register,
+		Directory: &placement.Service{Book: t.store, Known: t.store.Known, Now: time.Now, Changed: t.publisher.Changed},
+		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Token: cfg.Operator, Health: &httpd.Health{}, Metrics: telemetry.Handler(reg),
+	}
+	t.ready()
+	if err := t.publisher.Recall(ctx); err != nil {
+		slog.WarnContext(ctx, "start without a map", slog.Any("error", err))
+	}
+	return t, nil
+}
+
+// ready says what /readyz asks.
+func (t *townHall) ready() {
+	t.api.Health.Add("hub", t.hub.Ready)
+	t.api.Health.Add("database", t.db.Ping)
+	t.api.Health.Add("schema", func(context.Context) error {
+		if !t.migrated.Load() {
+			return errors.New("migrations are not done yet")
+		}
+		return nil
+	})
+}
+
+// serve works until ctx ends. The background jobs outlive the last request.
+func (t *townHall) serve(ctx context.Context) error {
+	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { t.hub.Run(jobs) })
+	running.Go(func() {
+		if t.migrate(jobs) {
+			t.publisher.Run(jobs)
+		}
+	})
+	err := httpd.Serve(ctx, t.cfg.Listen, "control-plane", t.api.Handler())
+	stop()
+	running.Wait()
+	return err
+}
+
+// migrate tries until the database is there; false when ctx ended first.
+func (t *townHall) migrate(ctx context.Context) bool {
+	pause := migratePause
+	for {
+		err := t.store.Migrate(ctx)
+		if err == nil {
+			t.migrated.Store(true)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		slog.WarnContext(ctx, "the database is not ready", slog.Any("error", fmt.Errorf("migrate: %w", err)))
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, migrateMax)
+	}
+}
+
+func (t *townHall) close() {
+	t.hub.Close()
+	t.db.Close()
+}

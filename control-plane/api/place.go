@@ -1,0 +1,66 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/control-plane/placement"
+	"guichet/control-plane/topology"
+	"guichet/internal/httpd"
+)
+
+// Place asks for another home of an event: a compare-and-set on its epoch.
+type Place struct {
+	OperationID string          `json:"operation_id"`
+	HomeCell    topology.CellID `json:"home_cell"`
+	Epoch       topology.Epoch  `json:"epoch"` // the one that was seen
+}
+
+// topology answers the map. It comes from memory: a control plane without its
+// database still tells what it knew.
+func (a *API) topology(c *gin.Context) {
+	s := a.Map()
+	if s == nil {
+		httpd.Fail(c, ErrNoTopology.With("no cell has joined yet").After(time.Second))
+		return
+	}
+	tag := fmt.Sprintf(`"%d-%d"`, s.Version, s.IssuedAt.UnixMilli())
+	c.Header("ETag", tag)
+	c.Header("Cache-Control", "no-cache")
+	if c.GetHeader("If-None-Match") == tag {
+		c.Status(http.StatusNotModified)
+		return
+	}
+	c.JSON(http.StatusOK, s)
+}
+
+func (a *API) getPlacement(c *gin.Context) {
+	p, err := a.Directory.Get(c, c.Param("event_id"))
+	if err != nil {
+		httpd.Fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, p)
+}
+
+func (a *API) setPlacement(c *gin.Context) {
+	var p Place
+	if _, err := httpd.DecodeJSON(c, &p); err != nil {
+		httpd.Fail(c, err)
+		return
+	}
+	out, err := a.Directory.Set(c, placement.Request{
+		OperationID: p.OperationID, EventID: c.Param("event_id"), To: p.HomeCell, Seen: p.Epoch,
+	})
+	if err != nil {
+		httpd.Fail(c, err)
+		return
+	}
+	if out.Replayed {
+		c.Header(httpd.HeaderReplayed, "true")
+	}
+	c.JSON(http.StatusOK, out.Placement)
+}
