@@ -73,12 +73,15 @@ func Parse(decimal, currency string) (Money, error) {
 		return Money{}, err
 	}
 	whole, frac, _ := strings.Cut(decimal, ".")
+	if whole+frac == "" {
+		return Money{}, ErrAmount.With("%.20q is not a decimal number", decimal) // "" and "." are not a price of zero
+	}
 	frac = strings.TrimRight(frac, "0")
 	if len(frac) > exp {
 		return Money{}, ErrAmount.With("%.20q has more than %d decimals", decimal, exp)
 	}
 	digits := whole + frac + strings.Repeat("0", exp-len(frac))
-	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+	if strings.Trim(digits, "0123456789") != "" {
 		return Money{}, ErrAmount.With("%.20q is not a decimal number", decimal)
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -108,11 +111,16 @@ func (m Money) Times(n int64) (Money, error) {
 	return Money{Amount: p.Int64(), Currency: m.Currency}, nil
 }
 
-// Portion is basisPoints/10,000 of m, rounded half up to a minor unit.
+// Portion is basisPoints/10,000 of m, rounded half up to a minor unit. A share
+// that no amount can hold is a bug of the caller: with amounts up to Max it takes
+// more than ten million times the whole.
 func (m Money) Portion(basisPoints int64) Money {
 	p := new(big.Int).Mul(big.NewInt(m.Amount), big.NewInt(basisPoints))
 	p.Add(p, big.NewInt(5000))
 	p.Div(p, big.NewInt(10000))
+	if !p.IsInt64() {
+		panic(fmt.Sprintf("money: %d basis points of %s are too large", basisPoints, m))
+	}
 	return Money{Amount: p.Int64(), Currency: m.Currency}
 }
 
@@ -122,10 +130,10 @@ func (m Money) String() string {
 	if exp == 0 {
 		return fmt.Sprintf("%d %s", m.Amount, m.Currency)
 	}
-	sign, a := "", m.Amount
-	if a < 0 {
+	sign, a := "", uint64(m.Amount) //nolint:gosec // the sign is taken off below, for the smallest int64 too
+	if m.Amount < 0 {
 		sign, a = "-", -a
 	}
-	unit := int64(math.Pow10(exp))
+	unit := uint64(math.Pow10(exp))
 	return fmt.Sprintf("%s%d.%0*d %s", sign, a/unit, exp, a%unit, m.Currency)
 }

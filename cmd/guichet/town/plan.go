@@ -1,0 +1,214 @@
+package town
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"guichet/control-plane/topology"
+)
+
+// Names of the parts that serve the whole town.
+const (
+	nameSandbox      = "sandbox"
+	nameControlPlane = "control-plane"
+	nameRouter       = "router"
+)
+
+// webhookPath is where a cell takes the payment provider's events.
+const webhookPath = "/v1/payments/stripe/webhook"
+
+// add plans a part that listens on a port.
+func (t *Town) add(p *part, port int) {
+	t.parts = append(t.parts, p)
+	t.needed = append(t.needed, portUser{port, p.name})
+}
+
+func (p *part) setCell(owner topology.CellID) {
+	if owner != controlPlaneDB {
+		p.cell = owner
+	}
+}
+
+// addPrograms plans the sandbox, the control plane, the cells and the router.
+func (t *Town) addPrograms() error {
+	t.addSandbox()
+	t.addControlPlane()
+	for i, c := range t.opts.Cells {
+		if _, err := t.state.seed(c.ID); err != nil {
+			return err
+		}
+		for instance := range t.opts.Instances {
+			t.addCell(i, instance)
+		}
+	}
+	t.addRouter()
+	for _, p := range t.parts {
+		if p.rank == rankDatabase {
+			continue // makes its own, under another account
+		}
+		if err := os.MkdirAll(p.where, 0o755); err != nil {
+			return fmt.Errorf("make the directory of %s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// program makes a part's launch: the environment is put together at the start,
+// when the databases are known.
+func (t *Town) program(p *part, binary string, args []string, env func() map[string]string) {
+	p.what = binary
+	p.launch = func(context.Context) (running, error) {
+		path := filepath.Join(t.opts.Programs, binary)
+		return startProgram(path, args, t.environment(env()), t.state.path("log", p.name+".log"))
+	}
+}
+
+func (t *Town) addSandbox() {
+	p := &part{rank: rankSandbox, name: nameSandbox, url: httpURL(t.ports.sandbox()), where: t.state.path(nameSandbox)}
+	args := []string{"sandbox", "--listen", local(t.ports.sandbox()), "--state", p.where}
+	for i, c := range t.opts.Cells {
+		hook := httpURL(t.ports.cell(i, 0)) + webhookPath
+		if t.opts.Instances > 1 { // one of several may be dead: the router knows which
+			hook = httpURL(t.ports.router()) + webhookPath + "?cell=" + string(c.ID)
+		}
+		args = append(args, "--account", string(c.ID)+"="+hook)
+	}
+	t.program(p, "guichet", args, func() map[string]string { return nil })
+	t.add(p, t.ports.sandbox())
+}
+
+func (t *Town) addControlPlane() {
+	p := &part{rank: rankControlPlane, name: nameControlPlane, url: httpURL(t.ports.controlPlane()), where: t.state.path(nameControlPlane)}
+	t.program(p, "control-plane", nil, func() map[string]string {
+		return map[string]string{
+			"GUICHET_LISTEN":          local(t.ports.controlPlane()),
+			"GUICHET_DATABASE_URL":    t.databases[controlPlaneDB].dsn,
+			"GUICHET_STATE_DIR":       p.where,
+			"GUICHET_HUB_LISTEN":      local(t.ports.hub()),
+			"GUICHET_HUB_LEAF_LISTEN": local(t.ports.hubLeaf()),
+			"GUICHET_OPERATOR_TOKEN":  t.state.record.OperatorToken,
+		}
+	})
+	t.add(p, t.ports.controlPlane())
+	t.needed = append(t.needed, portUser{t.ports.hub(), "the hub"}, portUser{t.ports.hubLeaf(), "the hub's leaves"})
+}
+
+// cellName is "cell-euw3", and "cell-euw3-2" for the cell's second process.
+func cellName(cell topology.CellID, instance int) string {
+	if instance == 0 {
+		return "cell-" + string(cell)
+	}
+	return "cell-" + string(cell) + "-" + strconv.Itoa(instance+1)
+}
+
+func (t *Town) addCell(i, instance int) {
+	c := t.opts.Cells[i]
+	port := t.ports.cell(i, instance)
+	name := cellName(c.ID, instance)
+	p := &part{rank: rankCell, name: name, cell: c.ID, url: httpURL(port), where: t.state.path(name)}
+	t.program(p, "cell", nil, func() map[string]string {
+		env := map[string]string{
+			"GUICHET_CELL":                   string(c.ID),
+			"GUICHET_REGION":                 c.Region.Code,
+			"GUICHET_LISTEN":                 local(port),
+			"GUICHET_PUBLIC_URL":             p.url,
+			"GUICHET_DATABASE_URL":           t.databases[c.ID].dsn,
+			"GUICHET_STATE_DIR":              p.where,
+			"GUICHET_LEAF":                   "off", // a cell has one leaf, its first process carries it
+			"GUICHET_LEAF_LISTEN":            local(t.ports.leaf(i)),
+			"GUICHET_HUB_URL":                "nats-leaf://" + local(t.ports.hubLeaf()),
+			"GUICHET_CONTROL_PLANE":          httpURL(t.ports.controlPlane()),
+			"GUICHET_OPERATOR_TOKEN":         t.state.record.OperatorToken,
+			"GUICHET_STRIPE_URL":             httpURL(t.ports.sandbox()),
+			"GUICHET_STRIPE_SECRET_KEY":      "sk_test_sandbox_" + string(c.ID),
+			"GUICHET_STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox_" + string(c.ID),
+			"GUICHET_STRIPE_WEBHOOK_SECRET":  "whsec_sandbox_" + string(c.ID),
+			"GUICHET_SIGNING_SEED":           t.state.record.SigningSeeds[c.ID],
+		}
+		if instance == 0 {
+			env["GUICHET_LEAF"] = "on"
+		}
+		return env
+	})
+	t.add(p, port)
+	if instance == 0 {
+		t.needed = append(t.needed, portUser{t.ports.leaf(i), name + "'s leaf"})
+	}
+}
+
+func (t *Town) addRouter() {
+	p := &part{rank: rankRouter, name: nameRouter, url: httpURL(t.ports.router()), where: t.state.path(nameRouter)}
+	t.program(p, "router", nil, func() map[string]string {
+		env := map[string]string{
+			"GUICHET_LISTEN":        local(t.ports.router()),
+			"GUICHET_CONTROL_PLANE": httpURL(t.ports.controlPlane()),
+			"GUICHET_CELLS":         t.bootstrap(),
+			"GUICHET_STATE_DIR":     p.where,
+			"GUICHET_DEFAULT_CELL":  string(t.opts.Cells[0].ID),
+			"GUICHET_TRUST_NEAR":    "1",
+			"GUICHET_ALLOW_FORCE":   "1", // drills ask a cell by name
+		}
+		if t.opts.WAN {
+			env["GUICHET_WAN"] = "1"
+		}
+		if file := t.geoIP(); file != "" {
+			env["GUICHET_GEOIP_FILE"] = file
+		}
+		return env
+	})
+	t.add(p, t.ports.router())
+}
+
+// geoIP is the file that the environment names, else one of the shared data.
+func (t *Town) geoIP() string {
+	if file := os.Getenv("GUICHET_GEOIP_FILE"); file != "" {
+		return file
+	}
+	file := filepath.Join(t.dataDir(), "ip", "dbip-country.mmdb.gz")
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
+}
+
+// bootstrap tells the router where to ask for the map when the control plane is
+// away: every process of every cell.
+func (t *Town) bootstrap() string {
+	var urls []string
+	for i, c := range t.opts.Cells {
+		for instance := range t.opts.Instances {
+			urls = append(urls, string(c.ID)+"="+httpURL(t.ports.cell(i, instance)))
+		}
+	}
+	return strings.Join(urls, ",")
+}
+
+// environment is ours with the additions on top. It is complete, so a process
+// may be started again by hand with what /proc says of it.
+func (t *Town) environment(additions map[string]string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		_, replaced := additions[name]
+		return replaced
+	})
+	for name, value := range additions {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// remember notes where a database's data lie, for the day they are to go.
+func (s *state) remember(dir string) {
+	if !slices.Contains(s.record.Databases, dir) {
+		s.record.Databases = append(s.record.Databases, dir)
+	}
+}
+
+// now is the supervisor's clock; it decides nothing that is kept.
+func now() time.Time { return time.Now() }

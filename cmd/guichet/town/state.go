@@ -1,0 +1,193 @@
+package town
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"guichet/control-plane/topology"
+	"guichet/internal/pgserver"
+)
+
+const (
+	lockName    = "town.lock"
+	recordName  = "town.json"
+	controlName = "control.json"
+	credsName   = "credentials.json"
+)
+
+// state is the town's directory. Its lock is the kernel's and goes with us.
+type state struct {
+	dir    string
+	lock   *os.File
+	record record
+}
+
+// record is what a later run needs to find this town again. It holds secrets.
+type record struct {
+	Engine        string                     `json:"engine"`
+	OperatorToken string                     `json:"operator_token"`
+	SigningSeeds  map[topology.CellID]string `json:"signing_seeds"` // hex, 32 bytes
+	Databases     []string                   `json:"databases"`     // where their data really lie
+	Imported      []string                   `json:"imported"`      // catalogues that are in
+}
+
+// openState takes the directory for us alone and reads its record; fresh empties
+// it first, but only a directory that is a town's.
+func openState(dir string, fresh bool) (s *state, err error) {
+	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	s = &state{dir: dir, lock: lock}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(lock.Name()) // only to name it
+		return nil, fmt.Errorf("a town is open already on %s (pid %s)", dir, strings.TrimSpace(string(holder)))
+	}
+	if err := lock.Truncate(0); err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	if _, err := lock.WriteAt(fmt.Appendln(nil, os.Getpid()), 0); err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	if err := readJSON(s.path(recordName), &s.record); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if fresh {
+		if err := s.forget(); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.complete()
+}
+
+func (s *state) path(elem ...string) string {
+	return filepath.Join(append([]string{s.dir}, elem...)...)
+}
+
+// forget removes everything but the lock. Without a record the directory is not
+// ours to empty, unless there is nothing in it.
+func (s *state) forget() error {
+	for _, dir := range s.record.Databases {
+		if err := pgserver.Remove(dir); err != nil {
+			return fmt.Errorf("start over: %w", err)
+		}
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("start over: %w", err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if name == lockName || name == "log" && s.record.OperatorToken == "" {
+			continue
+		}
+		if s.record.OperatorToken == "" {
+			return fmt.Errorf("start over: %s holds %s and is no town's state; it is left alone", s.dir, name)
+		}
+		if err := os.RemoveAll(s.path(name)); err != nil {
+			return fmt.Errorf("start over: %w", err)
+		}
+	}
+	s.record = record{}
+	return os.MkdirAll(s.path("log"), 0o755)
+}
+
+// complete makes the secrets that are missing.
+func (s *state) complete() error {
+	if s.record.OperatorToken == "" {
+		s.record.OperatorToken = "op_" + strings.ToLower(rand.Text())
+	}
+	if s.record.SigningSeeds == nil {
+		s.record.SigningSeeds = map[topology.CellID]string{}
+	}
+	return s.save()
+}
+
+func (s *state) save() error { return writeJSON(s.path(recordName), s.record) }
+
+// seed is the cell's signing seed, made when it is first asked for.
+func (s *state) seed(cell topology.CellID) (string, error) {
+	if seed, ok := s.record.SigningSeeds[cell]; ok {
+		return seed, nil
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return "", fmt.Errorf("make a signing seed: %w", err)
+	}
+	s.record.SigningSeeds[cell] = hex.EncodeToString(raw)
+	return s.record.SigningSeeds[cell], s.save()
+}
+
+// wasKilled says whether the last town on this state had no chance to clean up.
+func (s *state) wasKilled() bool {
+	_, err := os.Stat(s.path(controlName))
+	return err == nil
+}
+
+func (s *state) close() error {
+	err := os.Remove(s.path(controlName))
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, s.lock.Close())
+}
+
+// writeJSON replaces a file as a whole; readers see the old or the new one. The
+// files hold secrets: they are for their owner only.
+func writeJSON(path string, v any) (err error) {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	_, err = file.Write(append(raw, '\n'))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", filepath.Base(path), err), os.Remove(file.Name()))
+	}
+	return nil
+}
+
+func readJSON(path string, v any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	return nil
+}
+
+// pause waits, or returns early with the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
