@@ -176,7 +176,8 @@ func TestNearest_prefersWhatIsMeasured(t *testing.T) {
 		},
 		{
 			"a last choice that is no candidate any more does not hold",
-			geo.Facts{At: tokyo, Located: true, Now: now, Last: "euw3"}, townCells[1:], "apn1", geo.FromTable,
+			geo.Facts{At: tokyo, Located: true, Now: now, Last: "euw3"},
+			townCells[1:], "apn1", geo.FromTable,
 		},
 	} {
 		got, ok := geo.Nearest(c.facts, c.among)

@@ -220,7 +220,7 @@ func ifMatch(c *gin.Context, required bool) (int64, error) {
 		return 0, nil
 	}
 	v, err := strconv.ParseInt(strings.Trim(h, `"`), 10, 64)
-	if err != nil || v < 1 {
+	if err != nil || v < 1 || h != etag(v) {
 		return 0, booking.ErrStale.With("If-Match is not an ETag of this event")
 	}
 	return v, nil
@@ -244,7 +244,7 @@ func (s *Server) patchEvent(c *gin.Context) error {
 	})
 }
 
-func set[T any](to *T, from *T) {
+func set[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}

@@ -99,8 +99,11 @@ func (g *generator) operation(r route) object {
 	if r.foreign {
 		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", object{})}
 	}
-	if r.auth != public {
+	switch {
+	case r.auth != public:
 		op["security"] = []object{{string(r.auth): []string{}}}
+	case r.mayAuth:
+		op["security"] = []object{{}, {string(organizer): []string{}}}
 	}
 	return op
 }
@@ -135,8 +138,8 @@ func (g *generator) responses(r route) object {
 	if r.auth != public {
 		codes = append(codes, "unauthorized", "forbidden")
 	}
-	if r.auth == organizer {
-		codes = append(codes, "api_key_malformed", "api_key_unknown_key", "api_key_bad_signature")
+	if r.auth == organizer || r.mayAuth {
+		codes = append(codes, "unauthorized", "api_key_malformed", "api_key_unknown_key", "api_key_bad_signature")
 	}
 	slices.Sort(codes)
 	all := object{
@@ -218,8 +221,9 @@ func (g *generator) schema(t reflect.Type) object {
 		return object{"type": "object", "additionalProperties": g.schema(t.Elem())}
 	case reflect.Struct:
 		return g.component(t)
+	default:
+		return object{}
 	}
-	return object{}
 }
 
 func (g *generator) component(t reflect.Type) object {

@@ -49,7 +49,7 @@ func (s *Server) createOrder(c *gin.Context) error {
 	if view.State == string(checkout.Pending) {
 		order, err := id.ParseOrder(view.ID)
 		if err != nil {
-			return fmt.Errorf("read first answer: %s", err.Error()) //nolint:errorlint // our own row, not the caller's fault
+			return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
 		}
 		o, err := s.Checkout.Prepare(c, order)
 		if err != nil {

@@ -65,7 +65,7 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	}
 	org, err := id.ParseOrganizer(view.ID)
 	if err != nil {
-		return fmt.Errorf("read first answer: %s", err.Error()) //nolint:errorlint // our own row, not the caller's fault
+		return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
 	}
 	view.APIKey = s.Signer.Credential(org, s.Signer.Secret(org))
 	c.JSON(201, view)

@@ -48,6 +48,7 @@ type route struct {
 	handle       func(*Server, *gin.Context) error // nil: another row's handler serves it
 	doc          string
 	auth         auth
+	mayAuth      bool // public, but an organizer's key is heeded
 	key          key
 	match        match
 	in           any // zero value of the body, nil for none
@@ -92,10 +93,16 @@ var attendeeRoutes = []route{
 		method: http.MethodGet, path: "/v1/events", handle: (*Server).searchEvents, ownParams: true, out: client.Listings{}, status: 200,
 		doc: "Search the whole world's published events in this cell's own index.", problems: "invalid_parameter invalid_cursor",
 		params: append([]param{
-			{"q", "string", "words; typos and accents are forgiven"}, {"near", "string", "lat,lon in degrees"},
-			{"radius_km", "number", "only with near"}, {"from", "string", "date or RFC 3339 time"}, {"to", "string", "date or RFC 3339 time"},
-			{"category", "string", ""}, {"country", "string", "ISO 3166-1 alpha-2"}, {"city", "string", ""},
-			{"price_max", "integer", "minor units of each event's own currency"}, {"sort", "string", "relevance, date or distance"},
+			{"q", "string", "words; typos and accents are forgiven"},
+			{"near", "string", "lat,lon in degrees"},
+			{"radius_km", "number", "only with near"},
+			{"from", "string", "date or RFC 3339 time"},
+			{"to", "string", "date or RFC 3339 time"},
+			{"category", "string", ""},
+			{"country", "string", "ISO 3166-1 alpha-2"},
+			{"city", "string", ""},
+			{"price_max", "integer", "minor units of each event's own currency"},
+			{"sort", "string", "relevance, date or distance"},
 			{"facets", "string", "comma-separated: category, city, country"},
 		}, page...),
 	},
@@ -104,9 +111,9 @@ var attendeeRoutes = []route{
 		doc: "Complete what was typed, at most 8 times.", params: []param{{"q", "string", "what was typed"}}, problems: "invalid_parameter",
 	},
 	{
-		method: http.MethodGet, path: "/v1/events/{event_id}", handle: (*Server).getEvent, out: client.Event{}, status: 200,
+		method: http.MethodGet, path: "/v1/events/{event_id}", handle: (*Server).getEvent, mayAuth: true, out: client.Event{}, status: 200,
 		doc:      "The event with its ticket types, from its home; from this cell's copy with availability unknown when this is not the home. The ETag is its version.",
-		problems: "invalid_id event_not_found",
+		problems: "invalid_id event_not_found moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
@@ -116,16 +123,16 @@ var attendeeRoutes = []route{
 	{method: http.MethodGet, path: "/v1/holds/{hold_id}", handle: (*Server).getHold, out: client.Hold{}, status: 200, doc: "The hold.", problems: "invalid_id hold_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/holds/{hold_id}/extend", handle: (*Server).extendHold, key: keyOptional, out: client.Hold{}, status: 200,
-		doc: "Extend a hold; its life is capped.", problems: "invalid_id hold_not_found hold_expired extend_limit moved",
+		doc: "Extend a hold; its life is capped.", problems: "invalid_id event_not_found hold_not_found hold_expired extend_limit moved",
 	},
 	{
 		method: http.MethodDelete, path: "/v1/holds/{hold_id}", handle: (*Server).releaseHold, status: 204,
-		doc: "Give the stock back. Doing it again changes nothing.", problems: "invalid_id hold_not_found hold_in_checkout invalid_state moved",
+		doc: "Give the stock back. Doing it again changes nothing.", problems: "invalid_id event_not_found hold_not_found hold_in_checkout invalid_state moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
 		doc:      "Make an order from a hold. It answers what a browser needs to pay; a free order comes back paid.",
-		problems: "invalid_id invalid_order hold_not_found hold_expired hold_in_checkout price_changed payment_provider_unavailable moved",
+		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout price_changed payment_provider_unavailable moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
@@ -133,14 +140,14 @@ var attendeeRoutes = []route{
 		doc: "Cancel an order: unpaid, its stock goes back; paid, the whole is refunded too.", problems: "invalid_id order_not_found invalid_state moved",
 	},
 	{
-		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
+		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, mayAuth: true, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
 		doc:      "Give money back. The organizer of the event may give back any part; anyone else who has the order's id only the whole, which cancels the order.",
-		problems: "invalid_id order_not_found invalid_state refund_too_large not_allowed moved",
+		problems: "invalid_id event_not_found order_not_found invalid_order invalid_state refund_too_large not_allowed forbidden moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/tickets", handle: (*Server).getTickets, out: Page[client.Ticket]{}, status: 200, doc: "The order's tickets.", problems: "invalid_id order_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}", handle: (*Server).getTicket, out: client.Ticket{}, status: 200, doc: "A ticket with its signed barcode.", problems: "invalid_id ticket_not_found moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
 	{method: http.MethodGet, path: "/v1/keys/tickets", handle: (*Server).ticketKeys, out: client.JWKSet{}, status: 200, doc: "Public keys of all cells, with which a gate verifies barcodes offline."},
 	{
 		method: http.MethodPost, path: "/v1/payments/stripe/webhook", handle: (*Server).webhook, foreign: true, out: received{}, status: 200,
@@ -157,7 +164,7 @@ var organizerRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/organizers/{organizer_id}/events", handle: (*Server).createEvent, auth: organizer, key: keyRequired, in: client.NewEvent{}, out: client.Event{}, status: 201,
 		doc: "Draft an event at a cell of the region.", params: []param{{"home_region", "string", "default: the organizer's"}},
-		problems: "invalid_id invalid_event invalid_state unknown_region moved",
+		problems: "invalid_id invalid_event invalid_state event_exists unknown_region moved",
 	},
 	{
 		method: http.MethodPatch, path: "/v1/events/{event_id}", handle: (*Server).patchEvent, auth: organizer, key: keyOptional, match: matchRequired, in: client.PatchEvent{}, out: client.Event{}, status: 200,
@@ -173,11 +180,11 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/quotas/{quota_id}", handle: (*Server).putQuota, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewQuota{}, out: client.Event{}, status: 200,
-		doc: "Rename or resize a quota, never below what is held, sold and allocated.", problems: "invalid_id event_not_found quota_not_found quota_too_small version_mismatch if_match_required moved",
+		doc: "Rename or resize a quota, never below what is held, sold and allocated.", problems: "invalid_id event_not_found invalid_event quota_not_found quota_too_small version_mismatch if_match_required moved",
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/ticket_types/{ticket_type_id}", handle: (*Server).putTicketType, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewTicketType{}, out: client.Event{}, status: 200,
-		doc: "Change a ticket type; the quotas it draws on stay.", problems: "invalid_id event_not_found unknown_ticket_type version_mismatch if_match_required moved",
+		doc: "Change a ticket type; the quotas it draws on stay.", problems: "invalid_id event_not_found invalid_event unknown_ticket_type version_mismatch if_match_required moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,7 +102,7 @@ func (s *Server) measure(e *gin.Engine) {
 }
 
 func statusClass(status int) string {
-	return string(rune('0'+status/100)) + "xx"
+	return strconv.Itoa(status/100) + "xx"
 }
 
 // checked holds a request's query parameters to the route's before it is handled.

@@ -43,10 +43,14 @@ func (s *Server) getTicket(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	switch ending {
-	case "":
+	if ending == "" {
 		c.JSON(200, ticketView(t))
 		return nil
+	}
+	if t.State == checkout.TicketCanceled && (ending == "png" || ending == "pdf") {
+		return checkout.ErrState.With("the ticket is canceled; nobody should carry it to the door").Field("state", string(t.State))
+	}
+	switch ending {
 	case "png":
 		image, err := render.PNG(t.Barcode)
 		if err != nil {

@@ -3,16 +3,27 @@ package atlas_test
 import (
 	"encoding/json"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"guichet/cell/atlas"
 	"guichet/control-plane/topology"
 )
+
+var issued = time.Date(2027, 5, 1, 12, 0, 0, 0, time.UTC)
+
+func snap(version int64, placements ...topology.Placement) *topology.Snapshot {
+	return &topology.Snapshot{Version: version, IssuedAt: issued, Cells: []topology.Cell{{ID: "euw3", URLs: []string{"http://a"}}, {ID: "use1"}}, Placements: placements}
+}
+
+func placed(epoch topology.Epoch) topology.Placement {
+	return topology.Placement{EventID: "evt_euw3_k3v9x2m4q7rt", Home: "use1", Epoch: epoch, State: topology.Serving}
+}
 
 func open(t *testing.T, dir string) *atlas.Atlas {
 	t.Helper()
@@ -23,99 +34,183 @@ func open(t *testing.T, dir string) *atlas.Atlas {
 	return a
 }
 
-func town(version int64, placements ...topology.Placement) *topology.Snapshot {
-	return &topology.Snapshot{Version: version, IssuedAt: time.Unix(version, 0).UTC(), Cells: []topology.Cell{{ID: "euw3"}}, Placements: placements}
-}
-
-func TestOffer_keepsTheNewestAcrossARestart(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	a := open(t, dir)
-	if a.Current() != nil {
-		t.Error("a new atlas is empty")
-	}
-	for _, v := range []int64{3, 5, 4, 5} {
-		if err := a.Offer(town(v)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if v := open(t, dir).Current().Version; a.Current().Version != 5 || v != 5 {
-		t.Errorf("kept %d, on disk %d", a.Current().Version, v)
-	}
-	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 1 {
-		t.Errorf("stray files: %v %v", left, err)
-	}
-}
-
-func TestOffer_theSameVersionWithNewerBeatsIsTaken(t *testing.T) {
-	t.Parallel()
-	a := open(t, t.TempDir())
-	older, newer := town(5), town(5)
-	newer.IssuedAt = newer.IssuedAt.Add(time.Minute)
-	for _, s := range []*topology.Snapshot{newer, older} {
-		if err := a.Offer(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if a.Current() != newer {
-		t.Error("time was turned back")
-	}
-}
-
-func TestOffer_refusesAnEmptyTownAndALowerEpoch(t *testing.T) {
-	t.Parallel()
-	a := open(t, t.TempDir())
-	at := func(e topology.Epoch) topology.Placement {
-		return topology.Placement{EventID: "evt_euw3_k3v9x2m4q7rt", Home: "use1", Epoch: e}
-	}
-	if err := a.Offer(town(5, at(3))); err != nil {
+func offer(t *testing.T, a *atlas.Atlas, s *topology.Snapshot) {
+	t.Helper()
+	if err := a.Offer(s); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]*topology.Snapshot{"nil": nil, "empty": {Version: 9}, "lower epoch": town(9, at(2))} {
-		if err := a.Offer(s); !errors.Is(err, topology.ErrRefused) {
-			t.Errorf("%s: got %v", name, err)
-		}
+}
+
+func TestOpen_startsColdFromDisk(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
+	first := open(t, dir)
+	if first.Current() != nil {
+		t.Error("there is a map that nobody gave")
 	}
-	if a.Current().Version != 5 {
-		t.Error("a refused map was kept")
+	want := snap(3, placed(2))
+	offer(t, first, want)
+	if got := open(t, dir).Current(); !reflect.DeepEqual(got, want) {
+		t.Errorf("after a restart the map is %+v, want %+v", got, want)
+	}
+	info, err := os.Stat(filepath.Join(dir, "topology.json"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v (%v)", info, err)
 	}
 }
 
-func TestOpen_aDamagedFileIsAsGoodAsNone(t *testing.T) {
-	t.Parallel()
+func TestOpen_takesADamagedFileForNone(t *testing.T) {
+	whole, err := json.Marshal(snap(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"empty": "", "cut": string(whole[:len(whole)/2]), "noise": "\x00\xff\x00", "another shape": `[1,2]`, "no cells": `{"version":9,"cells":[]}`, "null": "null",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "topology.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a := open(t, dir)
+		if a.Current() != nil {
+			t.Errorf("%s: the map is %+v", name, a.Current())
+		}
+		offer(t, a, snap(1)) // version 9 of the damaged one must not stand in the way
+		if got := open(t, dir).Current(); got == nil || got.Version != 1 {
+			t.Errorf("%s: the file was not replaced: %+v", name, got)
+		}
+	}
+}
+
+func TestOpen_saysWhatItCannotRead(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "topology.json"), []byte(`{"version":3,"cel`), 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "topology.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := atlas.Open(dir); err == nil {
+		t.Error("a directory passes for the file")
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := atlas.Open(file); err == nil {
+		t.Error("a file passes for the directory")
+	}
+}
+
+func TestOffer_refusesWhatWouldHarm(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	offer(t, a, snap(5, placed(3)))
+	for name, next := range map[string]*topology.Snapshot{
+		"nothing": nil, "no cells": {Version: 9}, "a lower epoch": snap(9, placed(2)),
+	} {
+		if err := a.Offer(next); !errors.Is(err, topology.ErrRefused) {
+			t.Errorf("%s: %v, want refused", name, err)
+		}
+	}
+	if err := a.Offer(snap(4, placed(9))); err != nil {
+		t.Errorf("an older map is no news and no error: %v", err)
+	}
+	for _, at := range []*atlas.Atlas{a, open(t, dir)} {
+		if got := at.Current(); got.Version != 5 || got.Placements[0].Epoch != 3 {
+			t.Errorf("the map became %+v", got)
+		}
+	}
+	if err := open(t, t.TempDir()).Offer(nil); !errors.Is(err, topology.ErrRefused) {
+		t.Errorf("nothing, at first: %v", err)
+	}
+}
+
+func TestOffer_takesNewerBeatsOfTheSameVersionInMemory(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	offer(t, a, snap(5, placed(3)))
+	later, harmful, older := snap(5, placed(3)), snap(5, placed(2)), snap(5, placed(3))
+	later.IssuedAt, harmful.IssuedAt, older.IssuedAt = issued.Add(time.Second), issued.Add(time.Minute), issued.Add(-time.Second)
+	for _, s := range []*topology.Snapshot{later, harmful, older} {
+		offer(t, a, s)
+	}
+	if a.Current() != later {
+		t.Errorf("the map was issued at %s in epoch %d", a.Current().IssuedAt, a.Current().Placements[0].Epoch)
+	}
+	if got := open(t, dir).Current(); !got.IssuedAt.Equal(issued) {
+		t.Error("a beat was written to the disk")
+	}
+}
+
+func TestOffer_triesTheDiskAgainThatRefusedIt(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "state")
+	a := open(t, dir)
+	if err := os.Remove(dir); err != nil { // root may write everywhere: only a directory that is gone stops it
+		t.Fatal(err)
+	}
+	if err := a.Offer(snap(5)); err == nil {
+		t.Fatal("a map that was not kept was not complained about")
+	}
+	if got := a.Current(); got == nil || got.Version != 5 {
+		t.Errorf("in memory the map is %+v: a full disk must not blind the cell", got)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	offer(t, a, snap(5)) // the same version is told again every few seconds
+	if got := open(t, dir).Current(); got == nil || got.Version != 5 {
+		t.Errorf("on disk the map is %+v", got)
+	}
+}
+
+func TestOffer_byManyAtOnceKeepsTheNewest(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	const last = 40
+	var running sync.WaitGroup
+	for start := range 4 {
+		running.Go(func() {
+			for i := range last {
+				version := int64((i*7+start*11)%last + 1)
+				if err := a.Offer(snap(version, placed(topology.Epoch(version)))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		running.Go(func() {
+			before := int64(0)
+			for range 2000 {
+				if s := a.Current(); s != nil {
+					if s.Version < before {
+						t.Errorf("the map went back from %d to %d", before, s.Version)
+					}
+					before = s.Version
+				}
+			}
+		})
+	}
+	running.Wait()
+	if got := open(t, dir).Current(); a.Current().Version != last || got.Version != last {
+		t.Errorf("memory has version %d and disk %d, want %d", a.Current().Version, got.Version, last)
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil || len(names) != 1 {
+		t.Errorf("%d files are left (%v), want one", len(names), err)
+	}
+}
+
+func TestOffer_clearsUpAfterAProcessThatDiedWriting(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "topology.json.new"), []byte(`{"version":99,"cells":[{"id":"x"`+strings.Repeat(" ", 1<<16)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := open(t, dir)
 	if a.Current() != nil {
-		t.Error("half a map was read")
+		t.Errorf("half a file became the map: %+v", a.Current())
 	}
-	if err := a.Offer(town(1)); err != nil {
-		t.Error(err)
+	offer(t, a, snap(1))
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+		t.Errorf("%d files are left (%v), want one", len(names), err)
 	}
-}
-
-func TestFollow_asksUntilTheControlPlaneAnswersAndReportsFailures(t *testing.T) {
-	t.Parallel()
-	a := open(t, t.TempDir())
-	answers := make(chan http.HandlerFunc, 3)
-	answers <- func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
-	answers <- func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("not a map")) }
-	answers <- func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(town(7)) }
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (<-answers)(w, r) }))
-	t.Cleanup(srv.Close)
-	for i := range 3 { // each Follow asks at once when it starts
-		reports := make(chan error, 1)
-		ctx, cancel := contextUntil(t, func() bool { return len(reports) > 0 || a.Current() != nil })
-		a.Follow(ctx, srv.Client(), srv.URL, func(err error) { reports <- err })
-		cancel()
-		if (len(reports) == 1) != (i < 2) {
-			t.Errorf("call %d: %d reports", i, len(reports))
-		}
-	}
-	if a.Current() == nil || a.Current().Version != 7 {
-		t.Errorf("got %+v", a.Current())
+	if got := open(t, dir).Current(); got == nil || got.Version != 1 {
+		t.Errorf("the map is %+v", got)
 	}
 }

@@ -67,6 +67,9 @@ func (d Draft) Event(cell topology.CellID, org id.Organizer, now time.Time) (Eve
 	if err := e.Validate(now); err != nil {
 		return Event{}, err
 	}
+	if err := e.Source.check(); err != nil {
+		return Event{}, err
+	}
 	if _, err := money.Exponent(d.Currency); err != nil {
 		return Event{}, ErrInvalidEvent.At("/currency", "%.12q is not a currency we can charge", d.Currency)
 	}
@@ -135,7 +138,8 @@ func (t *TicketType) set(e *Event, d DraftType, at string) error {
 	if d.Fees != nil {
 		fees = *d.Fees
 	}
-	for field, m := range map[string]money.Money{"price": d.Price, "fees": fees} {
+	for i, m := range []money.Money{d.Price, fees} {
+		field := []string{"price", "fees"}[i]
 		if m.Currency != e.Currency {
 			return ErrInvalidEvent.At(at+"/"+field+"/currency", "must be the event's currency, %s", e.Currency)
 		}
@@ -155,6 +159,12 @@ func (t *TicketType) set(e *Event, d DraftType, at string) error {
 	}
 	if lo > MaxTicketsPerOrder { // nobody could ever buy it
 		return ErrInvalidEvent.At(at+"/min_per_order", "must be at most %d, the most tickets of one order", MaxTicketsPerOrder)
+	}
+	if err := inBounds(at+"/sales_start", d.SalesStart); err != nil {
+		return err
+	}
+	if err := inBounds(at+"/sales_end", d.SalesEnd); err != nil {
+		return err
 	}
 	if d.SalesStart != nil && d.SalesEnd != nil && !d.SalesStart.Before(*d.SalesEnd) {
 		return ErrInvalidEvent.At(at+"/sales_end", "must be after sales_start")
@@ -201,8 +211,14 @@ func (e *Event) Validate(now time.Time) error {
 	if e.StartsAt.IsZero() || e.StartsAt.After(now.Add(maxLead)) {
 		return ErrInvalidEvent.At("/starts_at", "must be given, and within ten years")
 	}
+	if err := inBounds("/starts_at", &e.StartsAt); err != nil {
+		return err
+	}
 	if e.EndsAt != nil && !e.EndsAt.After(e.StartsAt) {
 		return ErrInvalidEvent.At("/ends_at", "must be after starts_at")
+	}
+	if err := inBounds("/ends_at", e.EndsAt); err != nil {
+		return err
 	}
 	return nil
 }

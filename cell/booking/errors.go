@@ -18,6 +18,7 @@ var (
 	ErrExtendLimit       = kind.Conflict.New("extend_limit")
 	ErrHoldExpired       = kind.Conflict.New("hold_expired")
 	ErrHoldInCheckout    = kind.Conflict.New("hold_in_checkout")
+	ErrEventExists       = kind.Conflict.New("event_exists")
 	ErrInvalidEvent      = kind.Invalid.New("invalid_event")
 	ErrState             = kind.Conflict.New("invalid_state")
 	ErrStale             = kind.Stale.New("version_mismatch")

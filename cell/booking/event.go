@@ -60,6 +60,19 @@ type Source struct {
 	Shifted                        bool
 }
 
+// SourceKey names the event in the catalogue it came from, "" when it came from
+// none: an organizer has it once, however often it is imported.
+func (e *Event) SourceKey() string {
+	if e.Source == nil || e.Source.ID == "" {
+		return ""
+	}
+	key := e.Source.Name + "\n" + e.Source.ID
+	if e.Source.Shifted { // its next showing is another event
+		key += "\n" + e.StartsAt.UTC().Format(time.RFC3339)
+	}
+	return key
+}
+
 // TicketType is what can be bought.
 type TicketType struct {
 	ID          id.TicketType
@@ -207,6 +220,7 @@ func (e *Event) OverallAvailability() Class {
 			return Available
 		case Few:
 			best = Few
+		case None:
 		}
 	}
 	return best

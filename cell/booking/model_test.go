@@ -39,6 +39,7 @@ func (m *model) used(s shop, q id.Quota) (held, sold int64) {
 					held += n
 				case booking.HoldConverted:
 					sold += n - h.returned[tid]
+				case booking.HoldExpired, booking.HoldReleased:
 				}
 			}
 		}

@@ -21,8 +21,8 @@ type Service struct {
 
 // OpenAccount makes an organizer at this cell. keyHash is what is kept of the key.
 func (s *Service) OpenAccount(ctx context.Context, org id.Organizer, name, keyHash string) (Organizer, error) {
-	if err := text("/name", name, 1, MaxName, false); err != nil {
-		return Organizer{}, err
+	if text("/name", name, 1, MaxName, false) != nil {
+		return Organizer{}, ErrInvalidOrganizer.At("/name", "must be 1 to %d characters and no control characters", MaxName)
 	}
 	o := Organizer{ID: org, Name: name, HomeRegion: s.Region}
 	if err := s.Store.InsertOrganizer(ctx, o, keyHash); err != nil {

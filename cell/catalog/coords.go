@@ -20,7 +20,7 @@ func parseCoords(s string) (geo.Point, error) {
 	}
 	var p geo.Point
 	var seen [2]bool
-	for _, half := range strings.Fields(strings.ReplaceAll(s, ",", " ")) {
+	for half := range strings.FieldsSeq(strings.ReplaceAll(s, ",", " ")) {
 		m := angle.FindStringSubmatch(half)
 		if m == nil {
 			return geo.Point{}, fmt.Errorf("coordinates %.60q are not readable", s)

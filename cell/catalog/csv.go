@@ -38,7 +38,7 @@ func (in *input) csvFile(ctx context.Context, f File) error {
 	if err != nil {
 		return err
 	}
-	defer rc.Close() //nolint:errcheck // only read
+	defer rc.Close()
 	t := newTape(r)
 	head, _ := r.Peek(2048)
 	cr := csv.NewReader(t)
@@ -208,7 +208,7 @@ func (in *input) csvStock(d *draft, r csvRow) error {
 		return err
 	}
 	most := count(r.get("max_per_order"))
-	for _, text := range strings.Split(r.get("ticket_types"), ";") {
+	for text := range strings.SplitSeq(r.get("ticket_types"), ";") {
 		t, err := csvTicketType(e, text)
 		if err != nil {
 			return err
@@ -251,7 +251,7 @@ func csvQuotas(e *client.NewEvent, text string, capacity int64) error {
 		e.Quotas = []client.NewQuota{{Name: "General admission", Size: capacity}}
 		return nil
 	}
-	for _, part := range strings.Split(text, ";") {
+	for part := range strings.SplitSeq(text, ";") {
 		name, size, ok := strings.Cut(part, "=")
 		if !ok || count(strings.TrimSpace(size)) == 0 {
 			return fmt.Errorf("quota %.60q is not like Stalls=900", strings.TrimSpace(part))
@@ -280,7 +280,7 @@ func csvTicketType(e *client.NewEvent, text string) (client.NewTicketType, error
 	}
 	t := client.NewTicketType{Name: parts[0], Price: price}
 	if len(parts) == 3 {
-		for _, q := range strings.Split(parts[2], "+") {
+		for q := range strings.SplitSeq(parts[2], "+") {
 			t.Quotas = append(t.Quotas, strings.TrimSpace(q))
 		}
 		return t, nil

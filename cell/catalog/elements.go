@@ -39,8 +39,7 @@ func elements(ctx context.Context, r *bufio.Reader, yield func(element) error) e
 	s.dec = json.NewDecoder(s.tape)
 	s.dec.UseNumber()
 	err = s.documents()
-	var given *yieldError
-	if errors.As(err, &given) {
+	if given, ok := errors.AsType[*yieldError](err); ok {
 		return given.err
 	}
 	if err != nil {
@@ -77,24 +76,23 @@ type stream struct {
 
 // lines reads one value a line.
 func (s *stream) lines(r *bufio.Reader) error {
-	for line := 1; ; line++ {
-		text, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
+	more := true
+	for line := 1; more; line++ {
+		text, readErr := r.ReadSlice('\n')
+		if errors.Is(readErr, bufio.ErrBufferFull) {
 			return s.emit(element{line: line, err: fmt.Errorf("the rest of the file is not read: a line is longer than %d bytes", MaxElement)})
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return ErrFile.With("%v", err)
+		if more = !errors.Is(readErr, io.EOF); more && readErr != nil {
+			return ErrFile.With("%v", readErr)
 		}
 		if len(bytes.TrimSpace(text)) > 0 {
 			v, bad := decodeNumbers(text)
-			if e := s.graph(element{line: line, value: v, err: bad}); e != nil {
-				return e
+			if err := s.graph(element{line: line, value: v, err: bad}); err != nil {
+				return err
 			}
 		}
-		if err != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // graph emits a value, or what its @graph holds.
@@ -188,7 +186,8 @@ func (s *stream) object(line int) error {
 		if err := s.dec.Decode(&v); err != nil {
 			return err
 		}
-		rest[key.(string)] = v //nolint:forcetypeassert // a key of an object is a string
+		name, _ := key.(string) // the decoder gives nothing else for a key
+		rest[name] = v
 		if !graph && s.dec.InputOffset()-s.tape.mark > MaxElement {
 			return fmt.Errorf("an object is larger than %d bytes", MaxElement)
 		}

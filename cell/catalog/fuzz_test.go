@@ -16,6 +16,7 @@ import (
 // check reads strangers' bytes and holds every usable row to the rules that the
 // cell will apply; what is unusable must be an error, not a panic.
 func check(t *testing.T, format string, contents ...[]byte) {
+	t.Helper()
 	var files []catalog.File
 	for _, c := range contents {
 		files = append(files, catalog.File{Name: "f", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c)), nil }})
@@ -25,7 +26,7 @@ func check(t *testing.T, format string, contents ...[]byte) {
 	sum, _ := catalog.Read(t.Context(), format, files, catalog.Options{Now: now, Shift: true}, func(r catalog.Row) error {
 		rows++
 		if r.Err != nil {
-			return nil
+			return nil //nolint:nilerr // refused rows are fine here
 		}
 		e := r.Event
 		if keys[r.Key] {
@@ -54,6 +55,7 @@ func check(t *testing.T, format string, contents ...[]byte) {
 }
 
 func seed(f *testing.F, name string) []byte {
+	f.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		f.Fatal(err)

@@ -24,8 +24,8 @@ func fixtures(names ...string) []catalog.File {
 	return disk(names...)
 }
 
-// print is what the golden files hold: one block a row, then the summary.
-func print(t *testing.T, format string, files []catalog.File, opts catalog.Options) []byte {
+// printed is what the golden files hold: one block a row, then the summary.
+func printed(t *testing.T, format string, files []catalog.File, opts catalog.Options) []byte {
 	t.Helper()
 	if opts.Now.IsZero() {
 		opts.Now = now
@@ -35,7 +35,7 @@ func print(t *testing.T, format string, files []catalog.File, opts catalog.Optio
 		fmt.Fprintf(&out, "%s:%d #%d %s\n", r.File, r.Line, r.Index, r.Key)
 		if r.Err != nil {
 			fmt.Fprintf(&out, "  ERROR %v\n", r.Err)
-			return nil
+			return nil //nolint:nilerr // the row's error is what is printed
 		}
 		text, err := json.Marshal(r.Event)
 		if err != nil {
@@ -62,7 +62,7 @@ func TestRead_givesWhatTheGoldenFilesSay(t *testing.T) {
 		{"openfootball", "openfootball", []string{"of_matches.json", "of_stadiums.json"}, catalog.Options{Shift: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := print(t, c.format, fixtures(c.files...), c.opts)
+			got := printed(t, c.format, fixtures(c.files...), c.opts)
 			golden := filepath.Join("testdata", c.name+".golden")
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
@@ -88,8 +88,8 @@ func TestRead_takesTheFilesInAnyOrder(t *testing.T) {
 		{"hongkong", [][]string{{"hk_events.xml", "hk_venues.xml", "hk_dates.xml"}, {"hk_dates.xml", "hk_venues.xml", "hk_events.xml"}}},
 		{"openfootball", [][]string{{"of_matches.json", "of_stadiums.json"}, {"of_stadiums.json", "of_matches.json"}}},
 	} {
-		a := print(t, c.format, fixtures(c.orders[0]...), catalog.Options{Shift: true})
-		b := print(t, c.format, fixtures(c.orders[1]...), catalog.Options{Shift: true})
+		a := printed(t, c.format, fixtures(c.orders[0]...), catalog.Options{Shift: true})
+		b := printed(t, c.format, fixtures(c.orders[1]...), catalog.Options{Shift: true})
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s depends on the order of its files", c.format)
 		}
@@ -108,7 +108,7 @@ func TestRead_tellsGzipByContentNotByName(t *testing.T) {
 		t.Fatal("cannot pack")
 	}
 	same := []catalog.File{{Name: "events.csv", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed.Bytes())), nil }}}
-	if !bytes.Equal(print(t, "csv", plain, catalog.Options{}), print(t, "csv", same, catalog.Options{})) {
+	if !bytes.Equal(printed(t, "csv", plain, catalog.Options{}), printed(t, "csv", same, catalog.Options{})) {
 		t.Error("the packed file reads otherwise")
 	}
 }

@@ -131,7 +131,7 @@ func children(ctx context.Context, f File, each func(root string, dec *xml.Decod
 	if err != nil {
 		return err
 	}
-	defer rc.Close() //nolint:errcheck // only read
+	defer rc.Close()
 	t := newTape(r)
 	dec := xml.NewDecoder(t)
 	root, index := "", 0

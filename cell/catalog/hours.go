@@ -25,9 +25,8 @@ var (
 // the first time after the day's own date, else the first in the text.
 func hoursOn(text string, day time.Time) (start, length time.Duration, ok bool) {
 	for _, layout := range []string{"02/01/2006", "2/1/2006", "02/1/2006", "2/01/2006"} {
-		date := day.Format(layout)
-		if i := strings.Index(text, date); i >= 0 {
-			if start, length, ok := hoursIn(text[i+len(date):]); ok {
+		if _, after, found := strings.Cut(text, day.Format(layout)); found {
+			if start, length, ok := hoursIn(after); ok {
 				return start, length, true
 			}
 		}

@@ -79,7 +79,7 @@ func (of *openfootball) document(ctx context.Context, f File, yield func(key str
 	if err != nil {
 		return doc, err
 	}
-	defer rc.Close() //nolint:errcheck // only read
+	defer rc.Close()
 	t := newTape(r)
 	dec := json.NewDecoder(t)
 	dec.UseNumber()
@@ -133,8 +133,7 @@ func (of *openfootball) matches(ctx context.Context, f File) error {
 		d.err = of.match(d, doc.name, e.value)
 		return of.in.take(ctx, d)
 	})
-	var given *yieldError
-	if errors.As(err, &given) {
+	if given, ok := errors.AsType[*yieldError](err); ok {
 		return given.err
 	}
 	return err
@@ -173,7 +172,9 @@ func matchTime(d *draft, st stadium, date, clock string) error {
 	if err != nil {
 		return fmt.Errorf("date %.30q is not YYYY-MM-DD", date)
 	}
-	at, offset, stated := time.Duration(0), 0, false
+	var at time.Duration
+	var offset int
+	var stated bool
 	if clock == "" {
 		at = DefaultHour * time.Hour
 		d.note(NoteHour)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestPrices_readTheSpellingsThatOccur(t *testing.T) {
 		list, err := prices(c.text, c.currency)
 		var got []string
 		for _, m := range list {
-			got = append(got, fmt.Sprint(m.Amount))
+			got = append(got, strconv.FormatInt(m.Amount, 10))
 		}
 		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%q in %s: %v %v, want %s", c.text, c.currency, got, err, c.want)

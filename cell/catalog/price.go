@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/currency"
@@ -37,12 +38,9 @@ func prices(text, cur string) ([]money.Money, error) {
 		if err != nil {
 			return err
 		}
-		for _, o := range out {
-			if o == m {
-				return nil
-			}
+		if !slices.Contains(out, m) {
+			out = append(out, m)
 		}
-		out = append(out, m)
 		return nil
 	}
 	for _, n := range priceNumber.FindAllString(text, maxTypes) {

@@ -38,7 +38,7 @@ func disk(paths ...string) []catalog.File {
 }
 
 // read collects the good rows and the reasons of the bad ones, counted.
-func read(t *testing.T, format string, files []catalog.File, opts catalog.Options) (good []catalog.Row, bad []catalog.Row, sum catalog.Summary) {
+func read(t *testing.T, format string, files []catalog.File, opts catalog.Options) (good, bad []catalog.Row, sum catalog.Summary) {
 	t.Helper()
 	if opts.Now.IsZero() {
 		opts.Now = now

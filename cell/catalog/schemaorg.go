@@ -27,7 +27,7 @@ func (in *input) schemaOrgFile(ctx context.Context, f File) error {
 	if err != nil {
 		return err
 	}
-	defer rc.Close() //nolint:errcheck // only read
+	defer rc.Close()
 	return elements(ctx, r, func(e element) error {
 		d := &draft{file: f.Name, line: e.line, index: e.index, err: e.err}
 		if d.err == nil {
@@ -69,7 +69,7 @@ func (in *input) schemaOrgEvent(d *draft, v any) error {
 	url := str(m["url"])
 	e.Source = &client.Source{URL: url}
 	d.id = digest(str(m["@id"]), url, e.Name, d.starts[0].UTC().Format(time.RFC3339), e.Venue.Name)
-	return in.schemaOrgStock(d, m, place)
+	return in.schemaOrgStock(d, m)
 }
 
 func isEvent(types []string) bool {
@@ -176,7 +176,7 @@ func moment(s string, loc *time.Location) (t time.Time, dateOnly, ok bool) {
 
 // schemaOrgStock reads offers into ticket types. Without a price: free if the
 // event says so, else the default.
-func (in *input) schemaOrgStock(d *draft, m, place map[string]any) error {
+func (in *input) schemaOrgStock(d *draft, m map[string]any) error {
 	e := &d.event
 	var offers []map[string]any
 	for _, v := range list(m["offers"]) {

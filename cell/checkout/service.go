@@ -49,6 +49,9 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if err := stock.Enter(h, o.ID, o.ExpiresAt.Add(grace)); err != nil {
 			return err
 		}
+		if n := ticketsOf(h); int64(len(r.Attendees)) > n {
+			return ErrInvalidOrder.At("/attendees", "must be at most one per ticket, %d", n)
+		}
 		if r.Shown != nil && *r.Shown != h.Total {
 			return ErrPriceChanged.With("the total is %s, not %s", h.Total, r.Shown).Field("total", h.Total)
 		}
@@ -90,6 +93,13 @@ func (s *Service) insert(ctx context.Context, o *Order) error {
 			return err
 		}
 	}
+}
+
+func ticketsOf(h *booking.Hold) (n int64) {
+	for _, item := range h.Items {
+		n += item.Quantity
+	}
+	return n
 }
 
 // locked runs do with the hold's event locked, in one transaction. Behind the
@@ -197,8 +207,9 @@ func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 			return s.Store.Tell(ctx, order, "canceled")
 		case Paid:
 			return s.refund(ctx, stock, found, 0, payment.ByBuyer, "canceled by the buyer")
+		default:
+			return ErrState.With("the order is %s", found.State).Field("state", string(found.State))
 		}
-		return ErrState.With("the order is %s", found.State).Field("state", string(found.State))
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("cancel order %s: %w", order, err)

@@ -61,8 +61,9 @@ func (s *Service) Settle(ctx context.Context, order id.Order, intent payment.Int
 			return s.unpaid(ctx, stock, h, o)
 		case payment.Failed:
 			return s.Store.Note(ctx, o.ID, stock.Now, "payment_failed")
+		default: // on its way, or disputed: the order stays as it is
+			return nil
 		}
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("settle %s: %w", order, err)

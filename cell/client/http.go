@@ -71,7 +71,10 @@ func New(baseURL string, opts ...Option) *Client {
 		opt(c)
 	}
 	if c.http == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
+		t := &http.Transport{}
+		if d, ok := http.DefaultTransport.(*http.Transport); ok { // it may have been replaced
+			t = d.Clone()
+		}
 		t.MaxIdleConnsPerHost = maxIdlePerHost
 		c.http = &http.Client{Transport: t}
 	}
@@ -144,12 +147,12 @@ func (c *Client) raw(ctx context.Context, k call) ([]byte, Meta, error) {
 	if err != nil {
 		return nil, Meta{}, err
 	}
-	start := time.Now() // how long a call took is this client's own fact
+	start := time.Now() //nolint:forbidigo // how long a call took is measured here; nothing is decided by it
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, Meta{Elapsed: time.Since(start)}, fmt.Errorf("%s %s: %w", k.method, k.path, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // the body was read or is given up
+	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer+1))
 	meta := metaOf(resp, time.Since(start))
 	if err != nil {

@@ -47,7 +47,7 @@ func TestClient_saysWhoItIsWhereItIsAndWhatItWants(t *testing.T) {
 		t.Errorf("%+v %+v", e, meta)
 	}
 	h := got.Header
-	if got.Method != "POST" || got.URL.Path != "/v1/organizers/org_x/events" || got.URL.Query().Get("home_region") != "ap-northeast-1" ||
+	if got.Method != http.MethodPost || got.URL.Path != "/v1/organizers/org_x/events" || got.URL.Query().Get("home_region") != "ap-northeast-1" ||
 		h.Get("Authorization") != "Bearer secret" || h.Get("Idempotency-Key") != "key-1" || h.Get("X-Guichet-Near") != "48.85,2.35" || h.Get("Content-Type") != "application/json" {
 		t.Errorf("%s %s %v", got.Method, got.URL, h)
 	}

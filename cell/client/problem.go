@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,16 +28,16 @@ func (e *ProblemError) Error() string {
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
+	var fields strings.Builder
 	for _, f := range e.Problem.Errors {
-		text += fmt.Sprintf(" (%s: %s)", f.Pointer, f.Detail)
+		fmt.Fprintf(&fields, " (%s: %s)", f.Pointer, f.Detail)
 	}
-	return text
+	return text + fields.String()
 }
 
 // CodeOf is the stable code of the refusal in err's chain, "" if there is none.
 func CodeOf(err error) string {
-	var p *ProblemError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*ProblemError](err); ok {
 		return p.Code
 	}
 	return ""

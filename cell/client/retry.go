@@ -40,7 +40,7 @@ func Retry(ctx context.Context, p Patience, do func(context.Context) error) erro
 		if err == nil || attempt == p.Attempts || ctx.Err() != nil || !Retryable(err) {
 			return err
 		}
-		pause := wait/2 + rand.N(wait/2+1) // jitter, so that many clients do not return at once
+		pause := wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter, so that many clients do not return at once, is no secret
 		if asked := askedWait(err); asked > 0 {
 			pause = asked
 		}
@@ -75,8 +75,7 @@ func Retryable(err error) bool {
 }
 
 func askedWait(err error) time.Duration {
-	var p *ProblemError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*ProblemError](err); ok {
 		return p.RetryAfter
 	}
 	return 0

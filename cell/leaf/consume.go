@@ -231,7 +231,7 @@ func toMessage(raw jetstream.Msg) bus.Message {
 	m := bus.Message{Subject: raw.Subject(), Cell: bus.CellOf(raw.Subject()), Payload: raw.Data(), Delivery: 1}
 	meta, err := raw.Metadata()
 	if err == nil {
-		m.At, m.Delivery = meta.Timestamp, int(min(meta.NumDelivered, 1<<20)) //nolint:gosec // bounded
+		m.At, m.Delivery = meta.Timestamp, int(min(meta.NumDelivered, 1<<20))
 	}
 	if m.ID = raw.Headers().Get(jetstream.MsgIDHeader); m.ID == "" && meta != nil {
 		m.ID = meta.Stream + "-" + strconv.FormatUint(meta.Sequence.Stream, 10) // beats have none

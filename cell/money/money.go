@@ -31,15 +31,15 @@ type Money struct {
 // exponents holds the ISO 4217 minor-unit digits of the currencies we accept.
 var exponents = func() map[string]int {
 	m := map[string]int{}
-	for _, c := range strings.Fields(`AED ARS AUD BDT BGN BRL CAD CHF CNY COP CRC CZK DKK EGP EUR GBP GEL GHS HKD HUF
+	for c := range strings.FieldsSeq(`AED ARS AUD BDT BGN BRL CAD CHF CNY COP CRC CZK DKK EGP EUR GBP GEL GHS HKD HUF
 		IDR ILS INR KES KZT LKR MAD MXN MYR NGN NOK NPR NZD PEN PHP PKR PLN QAR RON RSD SAR SEK SGD THB TRY TWD TZS UAH
 		USD UYU ZAR`) {
 		m[c] = 2
 	}
-	for _, c := range strings.Fields(`CLP ISK JPY KRW PYG RWF UGX VND XAF XOF XPF`) {
+	for c := range strings.FieldsSeq(`CLP ISK JPY KRW PYG RWF UGX VND XAF XOF XPF`) {
 		m[c] = 0
 	}
-	for _, c := range strings.Fields(`BHD JOD KWD OMR TND`) {
+	for c := range strings.FieldsSeq(`BHD JOD KWD OMR TND`) {
 		m[c] = 3
 	}
 	return m

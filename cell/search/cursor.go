@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -34,7 +35,7 @@ func (q *Query) fingerprint() string {
 		near = q.Near.String()
 	}
 	if q.PriceMax != nil {
-		price = fmt.Sprint(*q.PriceMax)
+		price = strconv.FormatInt(*q.PriceMax, 10)
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %g %d %d %q %q %q %q %q", q.Text, near, q.RadiusKM,
 		q.From.Unix(), q.To.Unix(), Fold(q.Category), q.Country, Fold(q.City), price, q.Sort))

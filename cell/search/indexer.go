@@ -99,7 +99,7 @@ func (x *Indexer) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		var broken *indexFault
+		var broken *indexError
 		switch {
 		case err == nil:
 			row = 0
@@ -124,11 +124,11 @@ func (x *Indexer) fault(err error) {
 	}
 }
 
-// indexFault tells the index's own faults from the database's.
-type indexFault struct{ err error }
+// indexError tells the index's own faults from the database's.
+type indexError struct{ err error }
 
-func (f *indexFault) Error() string { return f.err.Error() }
-func (f *indexFault) Unwrap() error { return f.err }
+func (f *indexError) Error() string { return f.err.Error() }
+func (f *indexError) Unwrap() error { return f.err }
 
 // CatchUp applies what the catalogue has and the index lacks.
 func (x *Indexer) CatchUp(ctx context.Context) error {
@@ -138,7 +138,7 @@ func (x *Indexer) CatchUp(ctx context.Context) error {
 	}
 	mark, err := x.index.Mark()
 	if err != nil {
-		return &indexFault{fmt.Errorf("read index's mark: %w", err)}
+		return &indexError{fmt.Errorf("read index's mark: %w", err)}
 	}
 	x.head.Store(head.Seq)
 	if mark != (Mark{}) && (mark.Source != head.Source || mark.Seq > head.Seq) {
@@ -180,7 +180,7 @@ func (x *Indexer) follow(ctx context.Context, seq int64, head Mark, apply func(c
 		docs, last, err := x.catalog.DocumentsAfter(ctx, seq, MaxBatch)
 		if err == nil && len(docs) > 0 {
 			if aerr := apply(ctx, docs, Mark{Source: head.Source, Seq: last}); aerr != nil {
-				err = &indexFault{fmt.Errorf("apply %d documents: %w", len(docs), aerr)}
+				err = &indexError{fmt.Errorf("apply %d documents: %w", len(docs), aerr)}
 			}
 		}
 		cancel()

@@ -54,9 +54,9 @@ func openIndex(t *testing.T, dir string) *bleve.Index {
 
 var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func event(name string, version int64) client.Event {
+func event(name string) client.Event {
 	return client.Event{
-		ID: id.NewEvent("apn1").String(), Version: version, Name: name, StartsAt: noon.Add(48 * time.Hour), TimeZone: "Asia/Tokyo",
+		ID: id.NewEvent("apn1").String(), Version: 1, Name: name, StartsAt: noon.Add(48 * time.Hour), TimeZone: "Asia/Tokyo",
 		Home:        client.Home{Cell: "apn1", Region: "ap-northeast-1"},
 		Venue:       client.Venue{Name: "Hall", City: "Tokyo", Country: "JP"},
 		TicketTypes: []client.TicketType{{Availability: client.Available}},
@@ -117,7 +117,7 @@ func TestIndexer_everyProcessOfACellFollowsTheCatalogue(t *testing.T) {
 			x.Wake()
 		}
 	})
-	before := event("Before the start", 1)
+	before := event("Before the start")
 	send(t, in, before, true)
 	var services []*search.Service
 	ctx, cancel := context.WithCancel(t.Context())
@@ -141,7 +141,7 @@ func TestIndexer_everyProcessOfACellFollowsTheCatalogue(t *testing.T) {
 			t.Errorf("caught up, but %d hits", l.Total)
 		}
 	}
-	carmen := event("Carmen", 1)
+	carmen := event("Carmen")
 	send(t, in, carmen, true)
 	for _, sv := range services {
 		eventually(t, "the new event is found", func() bool { return find(t, sv, "carmen").Total == 1 })
@@ -157,7 +157,7 @@ func TestIndexer_everyProcessOfACellFollowsTheCatalogue(t *testing.T) {
 	if err := in.HandleCatalog(t.Context(), bus.Catalog("apn1", carmen.ID), "apn1-7-99", payload); err != nil {
 		t.Fatal(err)
 	}
-	last := event("Last", 1)
+	last := event("Last")
 	send(t, in, last, true)
 	eventually(t, "what came later is found", func() bool { return find(t, services[0], "last").Total == 1 })
 	if find(t, services[0], "carmen").Total != 0 {
@@ -175,9 +175,9 @@ func TestIndexer_fillsALostIndexAndDropsThatOfAnotherCatalogue(t *testing.T) {
 	t.Parallel()
 	one, other := openStore(t), openStore(t)
 	for i := range 3 * search.MaxBatch / 2 {
-		send(t, intake(one, nil), event(fmt.Sprintf("Concert %d", i), 1), true)
+		send(t, intake(one, nil), event(fmt.Sprintf("Concert %d", i)), true)
 	}
-	send(t, intake(other, nil), event("Only here", 1), true)
+	send(t, intake(other, nil), event("Only here"), true)
 	// Both databases are copies of one template and so share its name of the source.
 	if _, err := other.DB.Pool.Exec(t.Context(), `UPDATE search.counter SET source = 'other' WHERE one = 1`); err != nil {
 		t.Fatal(err)
@@ -240,7 +240,7 @@ func (b *brokenIndex) Rebuild(ctx context.Context, fill func(func(context.Contex
 func TestIndexer_buildsAnewWhatKeepsFailing(t *testing.T) {
 	t.Parallel()
 	s := openStore(t)
-	send(t, intake(s, nil), event("Carmen", 1), true)
+	send(t, intake(s, nil), event("Carmen"), true)
 	index := &brokenIndex{Index: openIndex(t, t.TempDir())}
 	var x *search.Indexer
 	x = search.NewIndexer(s, index, func(error) { x.Wake() })
@@ -260,7 +260,7 @@ func TestService_joinsHintsAndKeepsAnsweringWithoutThem(t *testing.T) {
 	s := openStore(t)
 	index := openIndex(t, t.TempDir())
 	in := intake(s, nil)
-	carmen, old := event("Carmen", 1), event("Carmen of old", 1)
+	carmen, old := event("Carmen"), event("Carmen of old")
 	old.StartsAt = noon.Add(-7 * time.Hour)
 	send(t, in, carmen, true)
 	send(t, in, old, true)
@@ -294,7 +294,7 @@ func TestService_joinsHintsAndKeepsAnsweringWithoutThem(t *testing.T) {
 func TestIntake_refusesForGoodWhatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	in := &search.Intake{Now: time.Now} // nothing may reach the stores
-	e := event("Carmen", 1)
+	e := event("Carmen")
 	good, err := json.Marshal(search.NewDocument(e, true))
 	if err != nil {
 		t.Fatal(err)
@@ -329,7 +329,7 @@ func TestIntake_refusesForGoodWhatMakesNoSense(t *testing.T) {
 // FuzzParseDocument and FuzzParseBeat: what a stranger puts on the bus is either
 // valid or an error of kind Invalid, and what is valid can be indexed.
 func FuzzParseDocument(f *testing.F) {
-	good, _ := json.Marshal(search.NewDocument(event("Carmen", 1), true))
+	good, _ := json.Marshal(search.NewDocument(event("Carmen"), true))
 	f.Add(good)
 	f.Add([]byte(`{"event":{"id":"evt_euw3_000000000001","starts_at":"0000-01-01T00:00:00Z"},"version":1}`))
 	f.Fuzz(func(t *testing.T, payload []byte) {

@@ -39,8 +39,11 @@ func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organi
 }
 
 const insertEvent = `INSERT INTO booking.event (event_id, organizer_id, name, summary, category, venue, starts_at, ends_at,
-	time_zone, currency, state, source, version, epoch, placement)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+	time_zone, currency, state, source, version, epoch, placement, source_key)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+	ON CONFLICT (organizer_id, source_key) WHERE source_key <> '' DO NOTHING`
+
+const selectEventOfSource = `SELECT event_id FROM booking.event WHERE organizer_id = $1 AND source_key = $2`
 
 const insertQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size) VALUES ($1, $2, $3, $4, $5)`
 
@@ -54,9 +57,19 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 		return err
 	}
 	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, insertEvent, e.ID.String(), e.Organizer.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt,
+			e.TimeZone, e.Currency, string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement), e.SourceKey())
+		if err != nil {
+			return fmt.Errorf("insert event: %w", sqldb.Classify(err))
+		}
+		if tag.RowsAffected() == 0 {
+			var there string
+			if err := tx.QueryRow(ctx, selectEventOfSource, e.Organizer.String(), e.SourceKey()).Scan(&there); err != nil {
+				return fmt.Errorf("find event of source: %w", sqldb.Classify(err))
+			}
+			return booking.ErrEventExists.With("the organizer has this event of %s already", e.Source.Name).Field("event_id", there)
+		}
 		b := &pgx.Batch{}
-		b.Queue(insertEvent, e.ID.String(), e.Organizer.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt,
-			e.TimeZone, e.Currency, string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement))
 		for i, q := range e.Quotas {
 			b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
 		}
@@ -206,7 +219,7 @@ func scanType(rows pgx.Rows, currency string) (booking.TicketType, error) {
 }
 
 // corrupt hides the kind of an error about our own rows: it is not the caller's fault.
-func corrupt(err error) error { return fmt.Errorf("row cannot be read: %s", err.Error()) } //nolint:errorlint // on purpose
+func corrupt(err error) error { return fmt.Errorf("row cannot be read: %s", err.Error()) }
 
 func texts[T fmt.Stringer](ids []T) []string {
 	out := make([]string, len(ids))

@@ -269,7 +269,7 @@ const sumHeld = `SELECT i.ticket_type_id, sum(i.quantity)::bigint FROM booking.h
 
 // Held counts an event's tickets in live holds by ticket type.
 func (s *Store) Held(ctx context.Context, event id.Event) (map[string]int64, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, sumHeld, event.String())
+	rows, err := s.DB.On(ctx).Query(ctx, sumHeld, event.String()) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

@@ -186,7 +186,7 @@ func (s *Store) PutBeat(ctx context.Context, b search.Beat, received time.Time) 
 func (s *Store) AvailabilityOf(ctx context.Context, events []string) (map[string]search.Hint, map[topology.CellID]time.Time, error) {
 	hints := make(map[string]search.Hint, len(events))
 	var event, cell, class string
-	rows, err := s.DB.On(ctx).Query(ctx, selectAvailability, events)
+	rows, err := s.DB.On(ctx).Query(ctx, selectAvailability, events) //nolint:rowserrcheck // ForEachRow checks
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&event, &cell, &class}, func() error {
 			hints[event] = search.Hint{Cell: topology.CellID(cell), Class: client.Availability(class)}
@@ -198,7 +198,7 @@ func (s *Store) AvailabilityOf(ctx context.Context, events []string) (map[string
 	}
 	asOf := map[topology.CellID]time.Time{}
 	var heard time.Time
-	rows, err = s.DB.On(ctx).Query(ctx, selectFreshness)
+	rows, err = s.DB.On(ctx).Query(ctx, selectFreshness) //nolint:rowserrcheck // ForEachRow checks
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&cell, &heard}, func() error {
 			asOf[topology.CellID(cell)] = heard

@@ -148,7 +148,7 @@ func TestMoney_isTheSameAfterAWalkThroughStripesUnits(t *testing.T) {
 		if err != nil || in.Amount != n.Amount {
 			t.Fatalf("%s: %+v, %v", currency, in, err)
 		}
-		if raw, _ := tw.recorder.answer(); !strings.Contains(string(raw), want) {
+		if raw := tw.recorder.answer(); !strings.Contains(string(raw), want) {
 			t.Errorf("%s: Stripe was told %s, want %s", currency, raw, want)
 		}
 		if status, body := browserConfirm(t, tw.url, in, "pm_card_visa"); status != http.StatusOK {
@@ -177,7 +177,7 @@ func TestCreateIntent_shortensALongDescription(t *testing.T) {
 	if _, err := processor(tw.url, tw.recorder).CreateIntent(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
-	if raw, _ := tw.recorder.answer(); !strings.Contains(string(raw), `"description":"`+strings.Repeat("é東", 250)+`"`) {
+	if raw := tw.recorder.answer(); !strings.Contains(string(raw), `"description":"`+strings.Repeat("é東", 250)+`"`) {
 		t.Errorf("%.300s", raw)
 	}
 }

@@ -50,7 +50,7 @@ func serverConfirm(t *testing.T, over *recorder, intent, card string) {
 	over.mu.Lock()
 	base := over.base
 	over.mu.Unlock()
-	if status, body := confirmWith(t, base, intent, card, nil); status != http.StatusOK {
+	if status, body := confirmWith(t, base, intent, card); status != http.StatusOK {
 		t.Fatalf("confirm: %d %s", status, body)
 	}
 }

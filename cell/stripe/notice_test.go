@@ -65,6 +65,7 @@ func forgeries() map[string]string {
 		"too old":                  old,
 		"too far ahead":            signed(noticeBody, webhookSecret, noticeTime.Add(301*time.Second)),
 		"an old mac at a new time": at + "," + oldMac,
+		"the right time twice":     at + "," + good,
 		"two times, new first":     at + "," + old,
 		"two times, new last":      old + "," + at,
 		"another scheme":           strings.Replace(good, "v1=", "v0=", 1),

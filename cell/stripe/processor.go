@@ -62,8 +62,8 @@ func New(config Config) *Processor {
 		config.BaseURL = api.APIURL
 	}
 	backend := api.GetBackendWithConfig(api.APIBackend, &api.BackendConfig{
-		URL: api.String(config.BaseURL), HTTPClient: boundedClient(config.HTTPClient), MaxNetworkRetries: api.Int64(0),
-		EnableTelemetry: api.Bool(false), LeveledLogger: &api.LeveledLogger{Level: api.LevelNull},
+		URL: new(config.BaseURL), HTTPClient: boundedClient(config.HTTPClient), MaxNetworkRetries: new(int64(0)),
+		EnableTelemetry: new(false), LeveledLogger: &api.LeveledLogger{Level: api.LevelNull},
 	})
 	return &Processor{
 		config:  config,
@@ -80,7 +80,10 @@ func boundedClient(given *http.Client) *http.Client {
 		c = *given
 	}
 	if c.Transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
+		t := &http.Transport{}
+		if usual, ok := http.DefaultTransport.(*http.Transport); ok { // it may have been replaced
+			t = usual.Clone()
+		}
 		t.MaxIdleConnsPerHost = idleConns
 		c.Transport = t
 	}
@@ -109,22 +112,22 @@ func (p *Processor) PublishableKey() string { return p.config.PublishableKey }
 // bank agrees. The answer to a repeated key is the first one, however old.
 func (p *Processor) CreateIntent(ctx context.Context, n payment.NewIntent) (payment.Intent, error) {
 	params := &api.PaymentIntentParams{
-		Currency:           api.String(strings.ToLower(n.Amount.Currency)),
-		CaptureMethod:      api.String(string(api.PaymentIntentCaptureMethodAutomatic)),
+		Currency:           new(strings.ToLower(n.Amount.Currency)),
+		CaptureMethod:      new(string(api.PaymentIntentCaptureMethodAutomatic)),
 		PaymentMethodTypes: api.StringSlice([]string{"card"}),
 	}
 	amount, err := toStripe(n.Amount)
 	if err != nil {
 		return payment.Intent{}, fmt.Errorf("stripe: create the intent of %s: %w", n.OrderID, err)
 	}
-	params.Amount = api.Int64(amount)
+	params.Amount = new(amount)
 	params.AddMetadata("order_id", n.OrderID)
 	params.AddMetadata("event_id", n.EventID)
 	if n.Email != "" {
-		params.ReceiptEmail = api.String(n.Email)
+		params.ReceiptEmail = new(n.Email)
 	}
 	if n.Description != "" {
-		params.Description = api.String(shortened(n.Description, maxDescription))
+		params.Description = new(shortened(n.Description, maxDescription))
 	}
 	done, err := p.prepare(ctx, &params.Params, n.Key)
 	if err != nil {
@@ -226,7 +229,7 @@ func (p *Processor) refund(ctx context.Context, intentID string, amount int64, k
 	if amount < 0 {
 		return payment.Refund{}, payment.ErrRefusedByProvider.With("a refund cannot be negative")
 	}
-	params := &api.RefundParams{PaymentIntent: api.String(intentID)}
+	params := &api.RefundParams{PaymentIntent: new(intentID)}
 	if amount > 0 { // what a minor unit is for Stripe depends on the currency
 		pi, err := p.get(ctx, intentID)
 		if err != nil {
@@ -236,7 +239,7 @@ func (p *Processor) refund(ctx context.Context, intentID string, amount int64, k
 		if err != nil {
 			return payment.Refund{}, err
 		}
-		params.Amount = api.Int64(units)
+		params.Amount = new(units)
 	}
 	done, err := p.prepare(ctx, &params.Params, key)
 	if err != nil {

@@ -318,7 +318,7 @@ func (p *play) write(ctx context.Context, t client.Ticket) (err error) {
 		data = []byte(strings.TrimSpace(t.Barcode) + "\n")
 	}
 	if err == nil {
-		err = os.WriteFile(p.outFile, data, 0o600)
+		err = os.WriteFile(p.outFile, data, 0o600) // the person says where
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", p.outFile, err)

@@ -76,13 +76,13 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var want client.NewHold
 		_ = json.NewDecoder(r.Body).Decode(&want)
 		if len(want.Items) != 1 || want.Items[0].TicketTypeID != s.event.TicketTypes[2].ID {
-			w.WriteHeader(422)
+			w.WriteHeader(http.StatusUnprocessableEntity)
 			return
 		}
 		answer = client.Hold{ID: "hld_x", State: "active", Total: total}
 	case r.Method == http.MethodDelete:
 		s.released = true
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 		return
 	case path == "/v1/orders" && s.orderErr != 0:
 		w.WriteHeader(s.orderErr)
@@ -96,7 +96,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/v1/payment_intents/pi_1/confirm":
 		card := r.FormValue("payment_method")
 		if r.Header.Get("Authorization") != "Bearer pk_test" || r.FormValue("client_secret") != "pi_1_secret_2" || card != "pm_card_visa" {
-			w.WriteHeader(402)
+			w.WriteHeader(http.StatusPaymentRequired)
 			answer = map[string]any{"error": map[string]string{"code": "card_declined", "message": "Your card was declined."}}
 			break
 		}
@@ -109,7 +109,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/v1/keys/tickets":
 		answer = ticket.JWKSet([]topology.Key{s.signer.Public()})
 	default:
-		w.WriteHeader(404)
+		w.WriteHeader(http.StatusNotFound)
 		answer = client.Problem{Code: "not_found", Detail: path}
 	}
 	_ = json.NewEncoder(w).Encode(answer)

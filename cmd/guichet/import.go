@@ -99,7 +99,9 @@ func parseImport(args []string, stderr io.Writer) (*importFlags, error) {
 		return nil, fmt.Errorf("%w: %s needs files", errUsage, f.format)
 	}
 	for _, path := range rest[1:] {
-		f.files = append(f.files, catalog.File{Name: path, Open: func() (io.ReadCloser, error) { return os.Open(path) }})
+		f.files = append(f.files, catalog.File{Name: path, Open: func() (io.ReadCloser, error) {
+			return os.Open(path) // the person says which
+		}})
 	}
 	return f, nil
 }

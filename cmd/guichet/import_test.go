@@ -248,3 +248,11 @@ func TestVerify_provesATicketWithTheKeysAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestImport_countsWhatTheCellKnowsByItsSourceAsThere(t *testing.T) {
+	c := counter{refuse: func(client.NewEvent) (int, string) { return 409, "event_exists" }}
+	code, out, errOut := guichet(t, "import", "builtin", "--credentials", c.open(t))
+	if code != 0 || !strings.Contains(out, "0 created, 130 already there, 0 refused") {
+		t.Fatalf("exit %d\n%s%s", code, out, errOut)
+	}
+}

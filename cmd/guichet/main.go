@@ -34,6 +34,7 @@ const help = `guichet – the ticket window's tool for people
   guichet import FORMAT FILE…     import events (FORMAT: builtin, %s)
   guichet demo [--from City]      play an attendee: search, hold, pay, ticket
   guichet verify TICKET           check a ticket's barcode offline
+  guichet bench                   measure the open town: cells directly and through the router
   guichet sandbox                 run the payment sandbox alone
   guichet version                 say which build this is
 
@@ -47,6 +48,7 @@ var commands = map[string]command{
 	"import":  importCommand,
 	"demo":    demoCommand,
 	"verify":  verifyCommand,
+	"bench":   benchCommand,
 	"sandbox": sandboxCommand,
 	"version": versionCommand,
 }

@@ -46,7 +46,7 @@ func sandboxCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	if flags.NArg() > 0 {
 		return fmt.Errorf("guichet sandbox: unexpected argument %q", flags.Arg(0))
 	}
-	log := slog.New(slog.NewJSONHandler(stderr, nil)).With("program", "sandbox")
+	log := slog.New(slog.NewJSONHandler(stderr, nil)).With(slog.String("program", "sandbox"))
 	s, err := sandbox.Open(sandbox.Config{
 		StateDir: *state, Accounts: accounts, Deliveries: *deliveries, PublicURL: *public, Now: time.Now, Logger: log,
 	})

@@ -22,6 +22,7 @@ const (
 	progressEvery = 2 * time.Second
 	sendLimit     = 2 * time.Minute // of one event, retries included
 	reusedKey     = "idempotency_key_reused"
+	eventExists   = "event_exists"
 )
 
 // sender brings rows in, several at a time, and counts.
@@ -60,7 +61,7 @@ func (s *sender) run(ctx context.Context) error {
 	sum, readErr := s.flags.read(groupCtx, func(row catalog.Row) error {
 		if row.Err != nil {
 			s.complain(row, row.Err)
-			return nil
+			return nil //nolint:nilerr // a bad row is told and passed over
 		}
 		select {
 		case rows <- row:
@@ -110,6 +111,8 @@ func (s *sender) send(ctx context.Context, row catalog.Row) error {
 	case err == nil:
 		s.created++
 		s.regions[region]++
+	case client.CodeOf(err) == eventExists: // its idempotency key was forgotten since
+		s.there++
 	case client.CodeOf(err) == reusedKey:
 		s.differs++
 	case errors.As(err, &refusal) && !client.Retryable(err) && refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden:

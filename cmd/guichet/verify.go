@@ -86,11 +86,11 @@ func loadKeys(ctx context.Context, where, credentials string) (set client.JWKSet
 		set, _, err = client.New(base).TicketKeys(ctx)
 		return set, where, err
 	}
-	f, err := os.Open(where)
+	f, err := os.Open(where) // the person says which
 	if err != nil {
 		return set, "", err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	if err := json.NewDecoder(io.LimitReader(f, maxKeyFile)).Decode(&set); err != nil {
 		return set, "", fmt.Errorf("%s is no JWK set: %w", where, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -29,7 +30,8 @@ type router struct {
 
 func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*router, error) {
 	keeper, err := snapshot.Open(snapshot.Config{
-		Dir: cfg.StateDir, ControlPlane: cfg.ControlPlane, Bootstrap: cfg.Bootstrap, Period: cfg.Snapshots, Report: reporter(ctx),
+		Dir: cfg.StateDir, ControlPlane: cfg.ControlPlane, Bootstrap: cfg.Bootstrap, Period: cfg.Snapshots,
+		Report: reporter(ctx), Now: time.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("router: %w", err)
@@ -41,7 +43,7 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 		},
 	})
 	proxied := proxy.Config{
-		Town: keeper, Vitals: checker, Default: cfg.Default, Force: cfg.Force, InFlight: cfg.InFlight, Metrics: reg,
+		Town: keeper, Vitals: checker, Default: cfg.Default, Force: cfg.Force, InFlight: cfg.InFlight, Metrics: reg, Now: time.Now,
 		Locator: proxy.Locator{TrustNear: cfg.TrustNear, Trusted: cfg.Trusted, GeoIP: geoIP(ctx, cfg.GeoIPFile)},
 	}
 	if cfg.WAN {

@@ -26,12 +26,14 @@ var (
 
 // Limits of the directory.
 const (
-	FirstEpoch     topology.Epoch = 1 // of an event that never moved
-	MaxPlacements                 = 40_000
-	MaxOperationID                = 100
+	MaxPlacements  = 40_000
+	MaxOperationID = 100
 	// OperationRetention is how long an operation id keeps its answer.
 	OperationRetention = 90 * 24 * time.Hour
 )
+
+// FirstEpoch is the epoch of an event that never moved.
+const FirstEpoch topology.Epoch = 1
 
 // Request asks for another home: a compare-and-set.
 type Request struct {

@@ -65,13 +65,13 @@ func members(ctx context.Context, q sqldb.Querier) ([]registry.Member, error) {
 	for i, m := range out {
 		at[m.ID] = i
 	}
-	rows, err = q.Query(ctx, selectProcesses)
+	processes, err := q.Query(ctx, selectProcesses) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, err
 	}
 	var cell topology.CellID
 	var p registry.Process
-	_, err = pgx.ForEachRow(rows, []any{&cell, &p.URL, &p.LastBeat}, func() error {
+	_, err = pgx.ForEachRow(processes, []any{&cell, &p.URL, &p.LastBeat}, func() error {
 		if i, there := at[cell]; there { // else it joined between the two reads
 			out[i].Processes = append(out[i].Processes, p)
 		}

@@ -47,7 +47,7 @@ func Open(path string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open GeoIP file: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close() // nothing was written
 	raw, err := readLimited(f)
 	if err == nil && bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
 		raw, err = unzip(raw)
@@ -131,12 +131,11 @@ func placeOf(r maxminddb.Result) (Place, error) {
 func text(r maxminddb.Result, path ...any) (string, error) {
 	var s string
 	err := r.DecodePath(&s, path...)
-	var damaged maxminddb.InvalidDatabaseError
-	if errors.As(err, &damaged) {
+	if _, damaged := errors.AsType[maxminddb.InvalidDatabaseError](err); damaged {
 		return "", err
 	}
 	if err != nil {
-		return "", nil
+		return "", nil //nolint:nilerr // of another type: as good as none
 	}
 	return s, nil
 }

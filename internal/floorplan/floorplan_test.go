@@ -55,6 +55,7 @@ var rooms = []struct {
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
+	{"chaos", "cell/client control-plane/topology geo internal", "a drill breaks a town from outside, as an operator would"},
 	{"cmd", "cell control-plane router geo internal", "wiring opens every door"},
 }
 
@@ -194,6 +195,8 @@ func TestComplain_catchesClosedDoors(t *testing.T) {
 		{"internal/httpd", "guichet/cell/client", true},
 		{"internal/httpd", "guichet/internal/kind", false},
 		{"internal/kind", "guichet/internal/httpd", true},
+		{"chaos/world", "guichet/cell/client", false},
+		{"chaos/world", "guichet/cmd/guichet/town", true},
 		{"cmd/cell", "guichet/cell/store", false},
 		{"attic", "fmt", true},
 	} {

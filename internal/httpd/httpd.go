@@ -84,7 +84,7 @@ func recovered(c *gin.Context) {
 			if c.Writer.Written() {
 				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
-			Fail(c, internalError)
+			Fail(c, errInternal)
 		}
 	}()
 	c.Next()

@@ -68,7 +68,7 @@ func Problem(w http.ResponseWriter, r *http.Request, err error) {
 
 // unknown is what to say about an error that has no kind.
 func unknown(w http.ResponseWriter, r *http.Request, err error) *kind.Error {
-	said := internalError
+	said := errInternal
 	switch {
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return ErrTimeout // the client hung up: nobody reads this, and nothing is broken
@@ -80,7 +80,7 @@ func unknown(w http.ResponseWriter, r *http.Request, err error) *kind.Error {
 	return said
 }
 
-var internalError = kind.Internal.New("internal").With("something broke on our side; the request id finds it in our log")
+var errInternal = kind.Internal.New("internal").With("something broke on our side; the request id finds it in our log")
 
 // Fail ends a gin request with the problem document of err.
 func Fail(c *gin.Context, err error) {

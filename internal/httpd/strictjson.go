@@ -39,8 +39,7 @@ var (
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, ErrBodyTooLarge.With("a body has at most %d bytes", MaxBody).Field("limit", MaxBody)
 		}
 		return nil, ErrJSON.With("the body could not be read to its end")
@@ -69,9 +68,9 @@ func Unmarshal(body []byte, v any) error {
 		return ErrJSON.With("the body is not UTF-8")
 	}
 	if !json.Valid(body) {
-		var any any
+		var unread any
 		detail := "the body is not one JSON value"
-		if err := json.Unmarshal(body, &any); err != nil {
+		if err := json.Unmarshal(body, &unread); err != nil {
 			detail = err.Error()
 		}
 		return ErrJSON.With("%s", detail)
@@ -180,8 +179,9 @@ func want(t reflect.Type) string {
 		return "an integer that is not negative"
 	case reflect.Float64, reflect.Float32:
 		return "a number"
+	default:
+		return "a " + t.Name()
 	}
-	return "a " + t.Name()
 }
 
 func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {

@@ -6,6 +6,7 @@ package kind
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -67,7 +68,7 @@ func (e *Error) Error() string {
 
 // Is lets errors.Is find the sentinel behind a detailed copy.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is must compare identities, not unwrap
+	t, ok := target.(*Error) // identities are compared: errors.Is does the unwrapping
 	return ok && (t == e || (e.origin != nil && t == e.origin))
 }
 
@@ -111,9 +112,7 @@ func (e *Error) At(pointer, format string, args ...any) *Error {
 func (e *Error) copy() *Error {
 	c := *e
 	c.Fields = make(map[string]any, len(e.Fields)+1)
-	for k, v := range e.Fields {
-		c.Fields[k] = v
-	}
+	maps.Copy(c.Fields, e.Fields)
 	if c.origin == nil {
 		c.origin = e
 	}
@@ -122,11 +121,8 @@ func (e *Error) copy() *Error {
 
 // As finds the first Error in err's chain, nil if there is none.
 func As(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return nil
+	e, _ := errors.AsType[*Error](err)
+	return e
 }
 
 // Of is the kind of err; Internal when nothing in its chain says one.

@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -30,13 +31,17 @@ func (l *logger) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	l.fatal = text
 	l.mu.Unlock()
-	l.log.Error(text)
+	l.log.Error("nats-server is dead", slog.String("says", text))
 }
 
-func (l *logger) Errorf(format string, v ...any) { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l *logger) Warnf(format string, v ...any)  { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l *logger) Noticef(format string, v ...any) {
-	l.log.Debug(fmt.Sprintf(format, v...))
+func (l *logger) Errorf(format string, v ...any) { l.say(slog.LevelWarn, format, v) }
+func (l *logger) Warnf(format string, v ...any)  { l.say(slog.LevelWarn, format, v) }
+
+func (l *logger) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+
+func (l *logger) say(level slog.Level, format string, v []any) {
+	l.log.LogAttrs(context.Background(), level, "nats-server", slog.String("says", fmt.Sprintf(format, v...)))
 }
+
 func (l *logger) Debugf(string, ...any) {}
 func (l *logger) Tracef(string, ...any) {}

@@ -64,10 +64,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	log := newLogger(cfg.Log)
 	srv.SetLoggerV2(log, false, false, false)
 	go srv.Start()
-	limit := time.Now().Add(startLimit) // the wall clock of an outside wait
+	wait, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
 	for !srv.ReadyForConnections(100 * time.Millisecond) {
 		fatal := log.fatalText()
-		if fatal == "" && time.Now().Before(limit) && ctx.Err() == nil {
+		if fatal == "" && wait.Err() == nil {
 			continue
 		}
 		srv.Shutdown()

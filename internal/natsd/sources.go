@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,8 @@ import (
 const (
 	watchPeriod  = time.Second
 	stalledAfter = 4 * time.Second // heartbeats come every second
-	readdPause   = 8 * time.Second // between two attempts on one source
+	readdPause   = 8 * time.Second // between two attempts on one source, doubling
+	maxReadd     = time.Minute     // a starved machine must not spend itself on re-adding
 	askLimit     = 2 * time.Second
 	apiLimit     = 5 * time.Second
 )
@@ -36,15 +38,20 @@ type Sources struct {
 	readded atomic.Int64
 
 	mu      sync.Mutex
-	stream  string   // the name of the stream gathered from each domain
-	domains []string // as wanted, sorted
-	tried   map[string]time.Time
+	stream  string             // the name of the stream gathered from each domain
+	domains []string           // as wanted, sorted
+	tried   map[string]attempt // by domain, while it is stalled
 }
 
 // NewSources is for the stream base, which must have neither subjects nor
 // sources; each domain named to Set contributes its stream called stream.
 func NewSources(conn *nats.Conn, js jetstream.JetStream, base jetstream.StreamConfig, log *slog.Logger) *Sources {
-	return &Sources{conn: conn, js: js, base: base, log: log, tried: map[string]time.Time{}}
+	return &Sources{conn: conn, js: js, base: base, log: log, tried: map[string]attempt{}}
+}
+
+type attempt struct {
+	at    time.Time
+	pause time.Duration // before the next
 }
 
 func apiPrefix(domain string) string { return "$JS." + domain + ".API" }
@@ -135,12 +142,14 @@ func (s *Sources) check(ctx context.Context, now time.Time) error {
 	if err := s.repair(ctx, info.Config); err != nil {
 		return err
 	}
-	for _, stalled := range stalledOf(info) {
+	sick := stalledOf(info)
+	s.forgetHealthy(sick)
+	for _, stalled := range sick {
 		domain := domainOf(stalled.External)
 		s.mu.Lock()
-		soon := now.Sub(s.tried[domain]) < readdPause
+		last := s.tried[domain]
 		s.mu.Unlock()
-		if soon || !s.reachable(ctx, domain, stalled.Name) {
+		if now.Sub(last.at) < last.pause || !s.reachable(ctx, domain, stalled.Name) {
 			continue
 		}
 		if err := s.readd(ctx, stalled.Name, domain, now); err != nil {
@@ -148,6 +157,14 @@ func (s *Sources) check(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+func (s *Sources) forgetHealthy(sick []*jetstream.StreamSourceInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.tried, func(domain string, _ attempt) bool {
+		return !slices.ContainsFunc(sick, func(src *jetstream.StreamSourceInfo) bool { return domainOf(src.External) == domain })
+	})
 }
 
 func (s *Sources) info(ctx context.Context) *jetstream.StreamInfo {
@@ -187,7 +204,7 @@ func (s *Sources) readd(ctx context.Context, stream, domain string, now time.Tim
 	if !slices.Contains(s.domains, domain) {
 		return nil // it left meanwhile
 	}
-	s.tried[domain] = now
+	s.tried[domain] = attempt{now, min(max(2*s.tried[domain].pause, readdPause), maxReadd)}
 	without := slices.DeleteFunc(slices.Clone(s.domains), func(d string) bool { return d == domain })
 	if _, err := s.js.UpdateStream(ctx, s.config(stream, without)); err != nil {
 		return fmt.Errorf("remove the stalled source %s: %w", domain, err)

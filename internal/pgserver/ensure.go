@@ -42,7 +42,7 @@ func Ensure(ctx context.Context, progress func(line string)) (Binaries, error) {
 }
 
 func runApt(ctx context.Context, apt string, args []string) error {
-	cmd := exec.CommandContext(ctx, apt, args...)
+	cmd := exec.CommandContext(ctx, apt, args...) //nolint:gosec // the apt-get of the PATH, with arguments of ours
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -49,8 +49,8 @@ func candidates() []string {
 	if path, err := exec.LookPath("postgres"); err == nil {
 		// Debian-like systems put a link on the PATH; the libraries and share
 		// files are found relative to where it points.
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
 		}
 		if abs, err := filepath.Abs(path); err == nil {
 			dirs = append(dirs, filepath.Dir(abs))

@@ -36,7 +36,7 @@ func (c Config) prepare(ctx context.Context, bin Binaries, who account) error {
 	if err != nil {
 		return fmt.Errorf("make a data directory: %w", err)
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // an empty shell after the rename, swept by the next run
+	defer os.RemoveAll(work) // an empty shell after the rename, swept by the next run
 	if err := who.own(work); err != nil {
 		return fmt.Errorf("hand over %s: %w", work, err)
 	}
@@ -108,7 +108,7 @@ func Template(ctx context.Context, cfg Config) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer lock.Close() //nolint:errcheck // closing gives the lock back
+	defer lock.Close() // closing gives the lock back
 	return cfg.Dir, cfg.prepare(ctx, bin, who)
 }
 
@@ -142,7 +142,7 @@ func copyFile(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer src.Close() //nolint:errcheck // only read
+	defer src.Close()
 	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func copyFile(from, to string) (err error) {
 
 // run runs one of PostgreSQL's programs to its end.
 func run(ctx context.Context, bin Binaries, who account, program string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // one of the two programs that Find found
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", environment(bin), who.attr()
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out

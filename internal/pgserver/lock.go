@@ -99,8 +99,8 @@ func servesDir(pid int, dir string) bool {
 	if err != nil {
 		return false
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	if target, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = target
 	}
 	return cwd == dir
 }
@@ -131,7 +131,7 @@ func Free(dir string) bool {
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist)
 	}
-	defer file.Close() //nolint:errcheck // closing gives the lock back
+	defer file.Close() // closing gives the lock back
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
 
@@ -148,7 +148,7 @@ func Remove(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // closing gives the lock back
+	defer lock.Close() // closing gives the lock back
 	if err := clearStale(context.Background(), dir); err != nil {
 		return err
 	}

@@ -83,8 +83,8 @@ func Place(dir string) (string, error) {
 // reaches says whether the account may pass through path and all above it.
 // Directories that do not exist yet are made by us and are no obstacle.
 func (a account) reaches(path string) bool {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	for {
 		info, err := os.Stat(path)
@@ -131,7 +131,7 @@ func prepareParent(dir string, who account) error {
 	if !ok {
 		return nil
 	}
-	if filepath.Dir(parent) == fallbackRoot && st.Uid != uint32(os.Geteuid()) && (!who.switched || st.Uid != who.uid) {
+	if filepath.Dir(parent) == fallbackRoot && int(st.Uid) != os.Geteuid() && (!who.switched || st.Uid != who.uid) {
 		return fmt.Errorf("%s belongs to user %d: refused", parent, st.Uid)
 	}
 	return nil

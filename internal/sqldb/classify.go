@@ -26,15 +26,16 @@ var (
 	ErrNoRow = pgx.ErrNoRows
 )
 
-// outcome says of a COMMIT that failed whether it may have happened. It did not
-// when it was never sent, or when the server said no; an answer that was lost, or
-// that only says the session or the server is ending, says nothing. 40003 is
-// CockroachDB's own word for it.
+// outcome says of a COMMIT that was sent and failed whether it may have happened.
+// It did not when the server said no; an answer that was lost, or that only says
+// that the session or the server is ending, says nothing. 40003 is CockroachDB's
+// own word for it. The driver's SafeToRetry must not be asked here: pgx 5.12 says
+// yes when the reply to a simple query is cut off (TestInTx_whoseCommitHasNoAnswerSaysSo).
 func outcome(err error) error {
 	code := SQLState(err)
 	lost := code == "" || code == "40003" || code[:2] == "08" || code[:2] == "58" || code[:2] == "XX" ||
 		code[:2] == "57" && code != "57014"
-	if !lost || pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+	if !lost || errors.Is(err, pgx.ErrTxCommitRollback) {
 		return err
 	}
 	return errors.Join(ErrOutcomeUnknown.With("the connection was lost during commit; repeat the request with the same Idempotency-Key"), err)
@@ -48,8 +49,7 @@ func retryable(err error) bool {
 
 // SQLState is the five-character code of a server's answer, "" when there is none.
 func SQLState(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code
 	}
 	return ""

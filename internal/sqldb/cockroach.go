@@ -15,8 +15,7 @@ func onCockroach(conn *pgx.Conn) bool { return conn.PgConn().ParameterStatus("cr
 // executeCockroach leaves CockroachDB's retries to cockroach-go, bounded like ours.
 func executeCockroach(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, fn func(tx pgx.Tx) error) error {
 	err := crdbpgx.ExecuteTx(crdb.WithMaxRetries(ctx, maxAttempts), conn, opts, fn)
-	var ambiguous *crdb.AmbiguousCommitError // any failure of its commit, known or not
-	if errors.As(err, &ambiguous) {
+	if _, ambiguous := errors.AsType[*crdb.AmbiguousCommitError](err); ambiguous { // any failure of its commit, known or not
 		return outcome(err)
 	}
 	return err

@@ -101,10 +101,10 @@ func createMigrationTable(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, createMigration)
 		if err == nil {
 			_, err = conn.Exec(ctx, insertLockRow)
-			return err
 		}
-		// Two at once: PostgreSQL tells the loser of IF NOT EXISTS about its catalog.
-		if code := SQLState(err); code != "23505" && code != "42P07" && code != "42710" {
+		// Two at once: PostgreSQL tells the loser of IF NOT EXISTS about its catalog,
+		// or makes it wait there for longer than lock_timeout.
+		if code := SQLState(err); code != "23505" && code != "42P07" && code != "42710" && code != "55P03" {
 			return err
 		}
 	}

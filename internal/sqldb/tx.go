@@ -67,6 +67,13 @@ func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.
 	}
 }
 
+func alive(conn *pgx.Conn) error {
+	if conn.IsClosed() {
+		return ErrUnavailable.After(time.Second)
+	}
+	return nil
+}
+
 // once is BEGIN, fn, COMMIT. A COMMIT whose answer was lost is ErrOutcomeUnknown:
 // the caller looks its idempotency key up, it never guesses (drill 10).
 func once(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, fn func(tx pgx.Tx) error) error {
@@ -74,7 +81,11 @@ func once(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, fn func(tx pg
 	if err != nil {
 		return err
 	}
-	if err := fn(tx); err != nil {
+	err = fn(tx)
+	if err == nil {
+		err = errors.Join(ctx.Err(), alive(conn)) // a commit that is not even sent is no riddle
+	}
+	if err != nil {
 		// The caller's context may be over; the connection must be clean all the same.
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

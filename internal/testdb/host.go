@@ -88,7 +88,7 @@ func Start(ctx context.Context, durable bool) (*pgserver.Server, error) {
 		}
 		if err != nil && ctx.Err() == nil {
 			// A machine that went down with fsync off leaves a broken directory.
-			if err := pgserver.Remove(dir); err != nil {
+			if err := pgserver.Remove(dir); err != nil { //nolint:contextcheck // bounds its own waits; what is begun is finished
 				return nil, err
 			}
 			server, err = pgserver.Start(ctx, cfg)
@@ -103,7 +103,7 @@ func ownDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { // fails on a directory that is not ours
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the server's account passes through // fails on a directory that is not ours
 		return fmt.Errorf("%s is not ours: %w", dir, err)
 	}
 	return nil

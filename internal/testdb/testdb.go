@@ -124,7 +124,7 @@ func (h *host) createMigrated(ctx context.Context, name string, migrate Migrate)
 // template finds the template of a function value. Two closures over different
 // values have the same code and different addresses: the address counts.
 func (h *host) template(migrate Migrate) *template {
-	key := *(*uintptr)(unsafe.Pointer(&migrate))
+	key := *(*uintptr)(unsafe.Pointer(&migrate)) //nolint:gosec // reads a function value's address; nothing is written
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	tpl, ok := h.templates[key]
@@ -160,7 +160,7 @@ func (h *host) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost
+	defer conn.Close(context.WithoutCancel(ctx)) // nothing is lost
 	var version string
 	if err := conn.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
 		return fmt.Errorf("ask the version: %w", err)

@@ -5,6 +5,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -187,7 +188,7 @@ func (c *Checker) probeLoop(ctx context.Context, w *watch) {
 			return
 		}
 		c.note(w, rtt, err == nil)
-		pause := time.NewTimer(time.Duration(float64(c.cfg.Period) * (1 - jitter + 2*jitter*rand.Float64())))
+		pause := time.NewTimer(time.Duration(float64(c.cfg.Period) * (1 - jitter + 2*jitter*rand.Float64()))) //nolint:gosec // jitter is no secret
 		select {
 		case <-ctx.Done():
 			pause.Stop()
@@ -205,13 +206,13 @@ func (c *Checker) probe(ctx context.Context, base string) (time.Duration, error)
 	if err != nil {
 		return 0, err
 	}
-	start := time.Now() // a round trip has no other clock
+	start := time.Now() //nolint:forbidigo // a round trip has no other clock
 	resp, err := c.cfg.Client.Do(req)
 	if err != nil {
 		return 0, err
 	}
 	rtt := time.Since(start)
-	defer resp.Body.Close() //nolint:errcheck // only drained
+	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, answerLimit))
 	if resp.StatusCode != http.StatusOK {
 		return 0, errNotReady
@@ -219,11 +220,7 @@ func (c *Checker) probe(ctx context.Context, base string) (time.Duration, error)
 	return rtt, nil
 }
 
-type notReady struct{}
-
-func (notReady) Error() string { return "not ready" }
-
-var errNotReady = notReady{}
+var errNotReady = errors.New("not ready")
 
 // note counts a probe's outcome and publishes what follows from it.
 func (c *Checker) note(w *watch, rtt time.Duration, ok bool) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -30,9 +31,7 @@ func (p *Proxy) answer(x *exchange, d route.Decision, a *answered) {
 	}
 	h := x.w.Header()
 	dropHopByHop(a.Header)
-	for name, values := range a.Header {
-		h[name] = values
-	}
+	maps.Copy(h, a.Header)
 	h.Set(httpd.HeaderRequestID, x.id)
 	h.Set(httpd.HeaderRoute, string(why))
 	h.Del(httpd.HeaderHop)
@@ -51,14 +50,14 @@ func (p *Proxy) answer(x *exchange, d route.Decision, a *answered) {
 // for then somebody may be waiting for each piece. Neither side may stand still
 // for longer than bodyIdle.
 func copyBody(w http.ResponseWriter, a *answered) error {
-	b := pieces.Get().(*[]byte)
+	b := pieces.Get().(*[]byte) //nolint:errcheck // nothing else is put there
 	defer pieces.Put(b)
 	out := http.NewResponseController(w)
 	for first := true; ; first = false {
 		n, err := a.Body.Read(*b)
 		if n > 0 {
 			if !first { // the server's own deadline covers the first piece
-				_ = out.SetWriteDeadline(time.Now().Add(bodyIdle)) // a socket's deadline is wall time
+				_ = out.SetWriteDeadline(time.Now().Add(bodyIdle)) //nolint:forbidigo // a socket's deadline is wall time
 			}
 			if _, werr := w.Write((*b)[:n]); werr != nil {
 				return werr

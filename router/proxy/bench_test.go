@@ -31,7 +31,7 @@ func BenchmarkProxy_addedLatency(b *testing.B) {
 	}))
 	defer cell.Close()
 	town := fixed{route.NewMap(&topology.Snapshot{Version: 1, Cells: []topology.Cell{{ID: "euw3", Region: "eu-west-3", URLs: []string{cell.URL}, Weight: 100, State: topology.CellServing}}})}
-	p := proxy.New(proxy.Config{Town: town, Vitals: health.New(health.Config{}), Locator: proxy.Locator{TrustNear: true}})
+	p := proxy.New(proxy.Config{Town: town, Vitals: health.New(health.Config{}), Locator: proxy.Locator{TrustNear: true}, Now: time.Now})
 	router := httptest.NewServer(p)
 	defer router.Close()
 	for _, clients := range []int{1, 32} {
@@ -44,6 +44,7 @@ type fixed struct{ m *route.Map }
 func (f fixed) Map() *route.Map { return f.m }
 
 func addedLatency(b *testing.B, direct, routed string, clients int) {
+	b.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}}
 	ask := func(base string) time.Duration {
 		req, err := http.NewRequest(http.MethodGet, base+"/v1/events/"+evtEUW, nil)

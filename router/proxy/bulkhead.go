@@ -42,16 +42,16 @@ func (b *bulkheads) enter(cell topology.CellID, spill bool) (leave func(), ok bo
 
 func (b *bulkheads) of(cell topology.CellID) *bulkhead {
 	if h, ok := b.cells.Load(cell); ok {
-		return h.(*bulkhead)
+		return h.(*bulkhead) //nolint:errcheck // filled below only
 	}
 	h, _ := b.cells.LoadOrStore(cell, new(bulkhead))
-	return h.(*bulkhead)
+	return h.(*bulkhead) //nolint:errcheck // filled here only
 }
 
 // each tells how many requests are with each cell.
 func (b *bulkheads) each(tell func(cell topology.CellID, inside int64)) {
 	b.cells.Range(func(k, v any) bool {
-		tell(k.(topology.CellID), v.(*bulkhead).inside.Load())
+		tell(k.(topology.CellID), v.(*bulkhead).inside.Load()) //nolint:errcheck // filled by of only
 		return true
 	})
 }

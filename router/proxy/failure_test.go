@@ -32,7 +32,7 @@ func TestProxy_aKilledCellTakesOnlyItsOwnWritesAlong(t *testing.T) {
 			line := []string{"GET /v1/events?q=x", "GET /v1/events/" + evtAPN, "POST /v1/events/" + evtEUW + "/holds"}[i%3]
 			a, err := w.tryAsk(line, nil, httpd.HeaderNear, inOsaka)
 			if err != nil || a.StatusCode != 200 {
-				done <- fmt.Errorf("%s: %v %v", line, a.Response, err)
+				done <- fmt.Errorf("%s: %v %w", line, a.Response, err)
 				return
 			}
 			reads.Add(1)

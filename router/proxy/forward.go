@@ -155,7 +155,7 @@ func (p *Proxy) send(x *exchange, base string, wait time.Duration) (*answered, e
 		out.Body, _ = out.GetBody()
 	}
 	start := p.cfg.Now()
-	resp, err := p.transport.RoundTrip(out)
+	resp, err := p.transport.RoundTrip(out) //nolint:bodyclose // answered.close does
 	x.away += p.cfg.Now().Sub(start)
 	if err != nil {
 		timer.Stop()

@@ -59,7 +59,7 @@ type Vitals interface {
 	Refused(url string)
 }
 
-// Config is what a proxy needs. Town and Vitals are required.
+// Config is what a proxy needs. Town, Vitals and Now are required.
 type Config struct {
 	Town     Town
 	Vitals   Vitals
@@ -95,9 +95,6 @@ func New(cfg Config) *Proxy {
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	p := &Proxy{
 		cfg: cfg,
@@ -146,7 +143,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.refuse(x, d.Err)
 			return
 		}
-		if !p.try(x, d) {
+		if !p.try(x, d) { //nolint:contextcheck // the exchange has the request, which has it
 			return
 		}
 	}

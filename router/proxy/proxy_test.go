@@ -152,12 +152,12 @@ func TestProxy_aBodyThatBreaksOffReachesNoCell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // a test's
+	defer conn.Close()
 	fmt.Fprintf(conn, "POST /v1/events/%s/holds HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nshort", evtAPN)
 	_ = conn.(*net.TCPConn).CloseWrite()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err == nil {
-		defer resp.Body.Close() //nolint:errcheck // a test's
+		defer resp.Body.Close()
 		if resp.StatusCode != 400 {
 			t.Errorf("answered %d", resp.StatusCode)
 		}
@@ -181,7 +181,7 @@ func TestProxy_answersStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's
+	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for i := range 3 {
 		if !lines.Scan() || lines.Text() != fmt.Sprintf("line %d", i) {

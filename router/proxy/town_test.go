@@ -160,7 +160,7 @@ func newTown(t *testing.T, probes bool, edit func(*proxy.Config)) *town {
 		t.Cleanup(func() { stop(); <-done })
 		w.untilUp(t, "euw3", "use1", "apn1")
 	}
-	cfg := proxy.Config{Town: w, Vitals: w.checker, Locator: proxy.Locator{TrustNear: true}, Default: "euw3"}
+	cfg := proxy.Config{Town: w, Vitals: w.checker, Locator: proxy.Locator{TrustNear: true}, Default: "euw3", Now: time.Now}
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -228,7 +228,7 @@ func (w *town) tryAsk(line string, body io.Reader, headers ...string) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close() // read to its end
 	raw, err := io.ReadAll(resp.Body)
 	return answer{resp, string(raw)}, err
 }

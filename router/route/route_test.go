@@ -50,10 +50,10 @@ func town(edits ...func(*topology.Snapshot)) *route.Map {
 	return route.NewMap(s)
 }
 
-func with(id topology.CellID, change func(*topology.Cell)) func(*topology.Snapshot) {
+func withParis(change func(*topology.Cell)) func(*topology.Snapshot) {
 	return func(s *topology.Snapshot) {
 		for i := range s.Cells {
-			if s.Cells[i].ID == id {
+			if s.Cells[i].ID == "euw3" {
 				change(&s.Cells[i])
 			}
 		}
@@ -176,7 +176,7 @@ func TestDecide_everyCallOfTheContract(t *testing.T) {
 		{line: "POST /v1/payments/stripe/webhook", want: "euw3 nearest"},
 	} {
 		health := route.Health{}
-		for _, id := range strings.Fields(c.down) {
+		for id := range strings.FieldsSeq(c.down) {
 			health[topology.CellID(id)] = route.Vital{Down: true}
 		}
 		got := describe(route.Decide(request(c.line, c.holdID, paris), town(), health))
@@ -258,7 +258,7 @@ func TestDecide_staysWithTheLastChoiceUnlessAnotherIsClearlyNearer(t *testing.T)
 }
 
 func TestDecide_weightsShareClientsOutAndKeepThem(t *testing.T) {
-	m := town(with("euw3", func(c *topology.Cell) { c.Weight = 30 }))
+	m := town(withParis(func(c *topology.Cell) { c.Weight = 30 }))
 	const clients = 2000
 	here := 0
 	for i := range clients {
@@ -282,9 +282,9 @@ func TestDecide_weightsShareClientsOutAndKeepThem(t *testing.T) {
 }
 
 func TestDecide_cellsThatDoNotServeTakeReadsOnlyWhenNothingElseIsLeft(t *testing.T) {
-	drained := with("euw3", func(c *topology.Cell) { c.State = topology.CellDraining })
-	weightless := with("euw3", func(c *topology.Cell) { c.Weight = 0 })
-	gone := with("euw3", func(c *topology.Cell) { c.State = topology.CellLeft })
+	drained := withParis(func(c *topology.Cell) { c.State = topology.CellDraining })
+	weightless := withParis(func(c *topology.Cell) { c.Weight = 0 })
+	gone := withParis(func(c *topology.Cell) { c.State = topology.CellLeft })
 	for _, c := range []struct {
 		name   string
 		m      *route.Map

@@ -68,6 +68,6 @@ func syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // opened for its Sync only
+	defer dir.Close() // opened for its Sync only
 	return dir.Sync()
 }

@@ -40,7 +40,7 @@ const (
 // ErrNoSource is returned when nobody had a snapshot that could be used.
 var ErrNoSource = kind.Unavailable.New("no_topology_source")
 
-// Config says where snapshots come from.
+// Config says where snapshots come from. Now is required.
 type Config struct {
 	Dir          string        // state directory; empty keeps nothing on disk
 	ControlPlane string        // its base URL, asked first; may be empty
@@ -72,9 +72,6 @@ func Open(cfg Config) (*Keeper, error) {
 	}
 	if cfg.Client == nil {
 		cfg.Client = &http.Client{}
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
@@ -193,7 +190,7 @@ func (k *Keeper) ask(ctx context.Context, base string) (*topology.Snapshot, erro
 	if err != nil {
 		return nil, fmt.Errorf("ask for the topology: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end below
+	defer resp.Body.Close() // read to its end below
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask %s for the topology: it answered %d", base, resp.StatusCode)
 	}

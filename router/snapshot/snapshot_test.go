@@ -57,6 +57,9 @@ func version(n int64, urls ...string) topology.Snapshot {
 
 func open(t *testing.T, cfg snapshot.Config) *snapshot.Keeper {
 	t.Helper()
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	k, err := snapshot.Open(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func init() {
 		"Europe": "FR GB IE DE AT CH IT ES PT NL BE DK SE NO FI IS PL CZ HU GR RO TR", "North America": "US CA MX", "South America": "AR BR CL PE CO UY",
 		"Africa": "EG MA TN SN GH NG KE TZ RW ZA", "Asia": "AE KW OM QA JO IN LK KZ TH SG MY ID VN JP KR TW HK CN", "Oceania": "AU NZ PF",
 	} {
-		for _, c := range strings.Fields(countries) {
+		for c := range strings.FieldsSeq(countries) {
 			continents[c] = name
 		}
 	}

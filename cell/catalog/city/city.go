@@ -45,7 +45,7 @@ var all = sync.OnceValue(func() []City {
 		lon, errLon := strconv.ParseFloat(r[3], 64)
 		people, errN := strconv.ParseInt(r[5], 10, 64)
 		if errLat != nil || errLon != nil || errN != nil {
-			panic(fmt.Sprintf("city table: row of %s", r[0]))
+			panic("city table: row of " + r[0])
 		}
 		cities = append(cities, City{Name: r[0], Country: r[1], Location: geo.Point{Lat: lat, Lon: lon}, TimeZone: r[4], Population: people})
 	}

@@ -45,6 +45,7 @@ type benchCase struct {
 }
 
 func (c benchCase) bleve(b *testing.B, x *Index, i int) error {
+	b.Helper()
 	q := c.query(i)
 	if c.suggest {
 		_, err := x.Suggest(b.Context(), q.Text, q.NotEndedAt)

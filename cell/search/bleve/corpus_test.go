@@ -214,7 +214,7 @@ func loadRows(t testing.TB) []row {
 	})
 	sharedRows(t, "events/madrid_cultural_agenda_2022-12.csv.gz", ';', func(get func(string) string) {
 		rows = append(rows, row{
-			get("TITULO"), clipped(get("DESCRIPCION")), filepath.Base(get("TIPO")), get("NOMBRE-INSTALACION"), "Madrid", "ES",
+			get("TITULO"), clipped(get("DESCRIPCION")), filepath.Base(get("TIPO")), get("NOMBRE-INSTALACION"), "Madrid", "ES", //nolint:misspell // their Spanish
 			number(get("LATITUD")), number(get("LONGITUD")), "", int64(len(rows)%30) * 100,
 		})
 	})

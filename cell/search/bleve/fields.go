@@ -97,8 +97,11 @@ func convert(d *search.Document) (*document.Document, error) {
 		add(field, wordOptions, beginnings(text)...)
 	}
 	keys := [...]struct{ key, facet, text string }{
-		{fieldNameKey, "", t.Name}, {"", facetVenue, t.Venue}, {fieldCityKey, facetCity, t.City},
-		{fieldCountryKey, facetCountry, d.Event.Venue.Country}, {fieldCategoryKey, facetCategory, t.Category},
+		{fieldNameKey, "", t.Name},
+		{"", facetVenue, t.Venue},
+		{fieldCityKey, facetCity, t.City},
+		{fieldCountryKey, facetCountry, d.Event.Venue.Country},
+		{fieldCategoryKey, facetCategory, t.Category},
 	}
 	for _, k := range keys {
 		folded := keyOf(k.text)

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS booking.event (
 	currency text NOT NULL,
 	state text NOT NULL CHECK (state IN ('draft', 'published', 'canceled')),
 	source jsonb,
+	source_key text NOT NULL DEFAULT '',
 	version bigint NOT NULL CHECK (version > 0),
 	epoch bigint NOT NULL CHECK (epoch > 0),
 	placement text NOT NULL CHECK (placement IN ('serving', 'sealed', 'moving')),
@@ -30,6 +31,8 @@ CREATE TABLE IF NOT EXISTS booking.event (
 	stock_changed_at timestamptz NOT NULL DEFAULT now(),
 	created_at timestamptz NOT NULL DEFAULT now()
 );
+-- An organizer's event of a foreign catalogue exists once, however often it is imported.
+CREATE UNIQUE INDEX IF NOT EXISTS event_of_source ON booking.event (organizer_id, source_key) WHERE source_key <> '';
 CREATE INDEX IF NOT EXISTS event_stock_changed ON booking.event (stock_changed_at, event_id);
 CREATE INDEX IF NOT EXISTS event_by_organizer ON booking.event (organizer_id, event_id);
 

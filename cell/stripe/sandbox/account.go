@@ -1,5 +1,7 @@
 package sandbox
 
+import "slices"
+
 // change is one line of the journal: everything that one request did, together.
 type change struct {
 	Account   string   `json:"account,omitempty"`
@@ -121,8 +123,8 @@ func (t *table[V]) oldest(yield func(V) bool) {
 }
 
 func (t *table[V]) youngest(yield func(V) bool) {
-	for i := len(t.order) - 1; i >= 0; i-- {
-		if !yield(t.byID[t.order[i]]) {
+	for _, id := range slices.Backward(t.order) {
+		if !yield(t.byID[id]) {
 			return
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"strings"
@@ -190,15 +191,15 @@ func (s *Sandbox) carryOut(cell string, c call, method string, p params, d decid
 }
 
 func (s *Sandbox) broken(err error) *failure {
-	s.log.Error("the payment sandbox cannot write its journal", "error", err)
+	s.log.Error("the payment sandbox cannot write its journal", slog.Any("error", err))
 	return apiError(http.StatusInternalServerError, "The sandbox cannot write its journal; nothing is promised.")
 }
 
 // decideLocked gives the remembered answer of the key, or a new one and what it changes.
 func (s *Sandbox) decideLocked(a *account, c call, method string, p params, d decide) (answer, change, *failure) {
-	print := fingerprint(method, c.path, p)
+	asked := fingerprint(method, c.path, p)
 	if old, ok := a.replies.get(c.key); ok && c.key != "" && c.now-old.At < int64(replyTTL.Seconds()) {
-		if old.Print != print {
+		if old.Print != asked {
 			return answer{}, change{}, &failure{status: http.StatusBadRequest, body: errorBody{Type: "idempotency_error", Message: fmt.Sprintf(
 				"Keys for idempotent requests can only be used with the same parameters they were first used with. "+
 					"Try using a key other than '%.255s' if you meant to execute a different request.", c.key)}}
@@ -230,7 +231,7 @@ func (s *Sandbox) decideLocked(a *account, c call, method string, p params, d de
 		return answer{}, change{}, apiError(http.StatusInternalServerError, "The answer has no JSON: %v", err)
 	}
 	if c.key != "" {
-		out.change.Reply = &reply{Key: c.key, Print: print, Status: ans.status, Body: string(ans.body), Request: c.request, At: c.now}
+		out.change.Reply = &reply{Key: c.key, Print: asked, Status: ans.status, Body: string(ans.body), Request: c.request, At: c.now}
 	}
 	s.address(a.name, out.change.Events)
 	return ans, out.change, nil
@@ -274,8 +275,7 @@ func readParams(w http.ResponseWriter, r *http.Request) (params, *failure) {
 		return nil, invalid("", "Invalid request (check that your POST content type is application/x-www-form-urlencoded).")
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, refuse(http.StatusRequestEntityTooLarge, "", "", "The request is larger than %d bytes.", maxBody)
 	}
 	if err != nil {

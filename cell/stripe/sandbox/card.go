@@ -41,13 +41,15 @@ var cards = map[string]card{
 	"pm_card_authenticationRequired":               authenticated(visa, "4000002760003184"),
 	"pm_card_threeDSecure2Required":                authenticated(visa, "4000000000003220"),
 	"pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": authenticated(
-		declined(visa, "", "card_declined", "insufficient_funds"), "4000008260003178"),
+		declined(visa, "", "card_declined", "insufficient_funds"), "4000008260003178",
+	),
 }
 
 // aliases are further names that Stripe gives the same cards.
 var aliases = map[string]string{
-	"pm_card_us":                                 "pm_card_visa",
-	"pm_card_chargeDeclined":                     "pm_card_visa_chargeDeclined",
+	"pm_card_us":             "pm_card_visa",
+	"pm_card_chargeDeclined": "pm_card_visa_chargeDeclined",
+
 	"pm_card_chargeDeclinedInsufficientFunds":    "pm_card_visa_chargeDeclinedInsufficientFunds",
 	"pm_card_chargeDeclinedLostCard":             "pm_card_visa_chargeDeclinedLostCard",
 	"pm_card_chargeDeclinedStolenCard":           "pm_card_visa_chargeDeclinedStolenCard",
@@ -88,8 +90,8 @@ func cardByToken(token string) (string, card, bool) {
 	if rest, ok := strings.CutPrefix(token, "tok_"); ok {
 		token = "pm_card_" + rest
 	}
-	if real, ok := aliases[token]; ok {
-		token = real
+	if name, ok := aliases[token]; ok {
+		token = name
 	}
 	if c, ok := cards[token]; ok {
 		return token, c, true

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -171,7 +172,7 @@ func (c *courier) carry(p parcel) {
 	case err == nil:
 		c.sandbox.delivered(c.account.Cell, p.event)
 	case p.tries+1 >= maxTries:
-		c.sandbox.log.Warn("an event is given up", "cell", c.account.Cell, "event", p.event, "error", err)
+		c.sandbox.log.Warn("an event is given up", slog.String("cell", c.account.Cell), slog.String("event", p.event), slog.Any("error", err))
 		c.sandbox.delivered(c.account.Cell, p.event)
 	default:
 		p.tries++

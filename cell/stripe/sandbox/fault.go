@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -94,7 +96,7 @@ func (s *Sandbox) setFaults(w http.ResponseWriter, r *http.Request) {
 	err := d.Decode(&v)
 	if err == nil {
 		if _, more := d.Token(); more != io.EOF {
-			err = fmt.Errorf("something follows the JSON object")
+			err = errors.New("something follows the JSON object")
 		}
 	}
 	if err == nil {
@@ -104,7 +106,7 @@ func (s *Sandbox) setFaults(w http.ResponseWriter, r *http.Request) {
 		writeFailure(w, invalid("", "The switches were not understood: %v", err))
 		return
 	}
-	s.log.Info("faults", "cell", r.URL.Query().Get("cell"), "faults", v)
+	s.log.InfoContext(r.Context(), "faults", slog.String("cell", r.URL.Query().Get("cell")), slog.Any("faults", v))
 	writeJSON(w, http.StatusOK, v)
 }
 

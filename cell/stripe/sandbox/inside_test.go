@@ -99,7 +99,7 @@ func TestJournal_thatCannotWriteStopsPromising(t *testing.T) {
 }
 
 func TestClose_letsGoOfARequestThatAFaultKeepsWaiting(t *testing.T) {
-	s, err := Open(Config{StateDir: t.TempDir(), Accounts: []Account{AccountOf("euw3", "")}})
+	s, err := Open(Config{StateDir: t.TempDir(), Now: time.Now, Accounts: []Account{AccountOf("euw3", "")}})
 	if err != nil {
 		t.Fatal(err)
 	}

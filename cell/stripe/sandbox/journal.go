@@ -93,7 +93,7 @@ func readJournal(r io.Reader, replay func(change) error) (int64, error) {
 			return good, fmt.Errorf("line %d: %w", n, err)
 		}
 		if err != nil { // no newline: the end of the file, perhaps a torn line
-			return good, nil
+			return good, nil //nolint:nilerr // only io.EOF is left here
 		}
 		var c change
 		if bad := json.Unmarshal(line, &c); bad != nil {

@@ -133,7 +133,7 @@ func TestOpen_refusesASecondSandboxOnTheSameJournalAndFaultyConfigs(t *testing.T
 	if err == nil {
 		t.Fatal("opened")
 	}
-	for _, want := range []string{"state directory", "not an address", "twice", `"use1" needs`, "21 deliveries"} {
+	for _, want := range []string{"state directory", "not an address", "twice", "no clock", `"use1" needs`, "21 deliveries"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not said in: %v", want, err)
 		}

@@ -34,7 +34,7 @@ type house struct {
 func open(t *testing.T, endpoint string) *house {
 	t.Helper()
 	h := &house{t: t, config: sandbox.Config{
-		StateDir: t.TempDir(), RetryBase: time.Millisecond,
+		StateDir: t.TempDir(), RetryBase: time.Millisecond, Now: time.Now,
 		Accounts: []sandbox.Account{sandbox.AccountOf("euw3", endpoint), sandbox.AccountOf("use1", "")},
 	}}
 	h.start()

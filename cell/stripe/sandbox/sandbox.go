@@ -35,10 +35,10 @@ func AccountOf(cell, webhookURL string) Account {
 type Config struct {
 	StateDir   string
 	Accounts   []Account
-	Deliveries int           // copies of each event that an endpoint must accept; default 2
-	PublicURL  string        // where browsers reach the sandbox; default: the host of the request
-	RetryBase  time.Duration // first wait after a failed delivery; default 200 ms
-	Now        func() time.Time
+	Deliveries int              // copies of each event that an endpoint must accept; default 2
+	PublicURL  string           // where browsers reach the sandbox; default: the host of the request
+	RetryBase  time.Duration    // first wait after a failed delivery; default 200 ms
+	Now        func() time.Time // required
 	Logger     *slog.Logger
 }
 
@@ -85,7 +85,7 @@ func Open(config Config) (*Sandbox, error) {
 	}
 	s.journal = j
 	if j.torn > 0 {
-		s.log.Warn("the journal's last line was torn and is dropped; it was never answered", "bytes", j.torn)
+		s.log.Warn("the journal's last line was torn and is dropped; it was never answered", slog.Int64("bytes", j.torn))
 	}
 	if err := s.compact(); err != nil {
 		return nil, errors.Join(fmt.Errorf("payment sandbox: %w", err), j.close())
@@ -130,7 +130,7 @@ func (c *Config) check() error {
 		c.RetryBase = defaultRetryBase
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		faults = append(faults, errors.New("no clock"))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -193,7 +193,7 @@ func (s *Sandbox) commit(a *account, c change) (int64, error) {
 	a.apply(c)
 	if s.journal.oversized() {
 		if err := s.compact(); err != nil {
-			s.log.Error("the journal could not be rewritten and goes on growing", "error", err)
+			s.log.Error("the journal could not be rewritten and goes on growing", slog.Any("error", err))
 		}
 	}
 	return pos, nil
@@ -220,7 +220,7 @@ func (s *Sandbox) delivered(cell, event string) {
 		return
 	}
 	if _, err := s.commit(s.accounts[cell], change{Delivered: event}); err != nil {
-		s.log.Error("a delivery could not be written down", "event", event, "error", err)
+		s.log.Error("a delivery could not be written down", slog.String("event", event), slog.Any("error", err))
 	}
 }
 

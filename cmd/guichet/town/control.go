@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,8 +30,8 @@ type control struct{ server *http.Server }
 const controlPatience = readyPatience + dbPatience + 10*time.Second
 
 // serveControl opens the control port and leaves word of it.
-func (t *Town) serveControl() (*control, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func (t *Town) serveControl(ctx context.Context) (*control, error) {
+	listener, err := listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open the control port: %w", err)
 	}
@@ -117,7 +116,7 @@ func ask(ctx context.Context, stateDir, method, path string) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("the town on %s does not answer (its supervisor was pid %d): %w", stateDir, file.Pid, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		return reply{}, err

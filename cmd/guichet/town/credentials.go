@@ -143,7 +143,7 @@ func (t *Town) postOrganizer(ctx context.Context, region, name, key string) (o c
 	if err != nil {
 		return o, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
 		return o, err

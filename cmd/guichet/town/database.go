@@ -222,7 +222,7 @@ func versionOf(ctx context.Context, dsn string) (version string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("the database does not answer: %w", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // only asked
+	defer conn.Close(ctx)
 	err = conn.QueryRow(ctx, "SELECT split_part(version(), ' ', 1) || ' ' || split_part(version(), ' ', 2)").Scan(&version)
 	return version, err
 }

@@ -124,7 +124,7 @@ func programs(t *testing.T) string {
 // stateDir is one that the account of the databases can reach.
 func stateDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "guichet-town-test-")
+	dir, err := os.MkdirTemp("", "guichet-town-test-") //nolint:usetesting // t.TempDir lies in one that only we may enter
 	if err != nil {
 		t.Fatal(err)
 	}

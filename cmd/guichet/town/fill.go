@@ -44,6 +44,16 @@ func (t *Town) fill(ctx context.Context, latest time.Time) {
 	}
 }
 
+// Filled returns when everything was imported, or ctx ends.
+func (t *Town) Filled(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { t.filling.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
 func (t *Town) bringIn(ctx context.Context, c catalogue) {
 	if ctx.Err() != nil {
 		return

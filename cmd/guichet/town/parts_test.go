@@ -86,8 +86,11 @@ func TestPorts_neverMeetAndStayInTheirRange(t *testing.T) {
 func TestEngineFor_staysWithWhatTheStateWasMadeWith(t *testing.T) {
 	t.Setenv("PATH", "") // no cockroach here
 	for _, c := range []struct{ asked, recorded, want string }{
-		{"", "", enginePostgres}, {"", enginePostgres, enginePostgres}, {enginePostgres, engineCockroach, "error"},
-		{engineCockroach, "", "error"}, {"", engineCockroach, "error"},
+		{"", "", enginePostgres},
+		{"", enginePostgres, enginePostgres},
+		{enginePostgres, engineCockroach, "error"},
+		{engineCockroach, "", "error"},
+		{"", engineCockroach, "error"},
 	} {
 		got, err := engineFor(c.asked, c.recorded)
 		if err != nil && c.want != "error" || err == nil && got != c.want {

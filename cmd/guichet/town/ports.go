@@ -1,6 +1,7 @@
 package town
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -50,6 +51,10 @@ const span = 160
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(ctx, "tcp", address)
+}
+
 func httpURL(port int) string { return "http://" + local(port) }
 
 // portUser is a port that a town needs, and for whom.
@@ -63,10 +68,10 @@ var errPortBusy = errors.New("port is in use")
 
 // checkPorts names every port that is taken. Processes of a town that was just
 // killed get a moment to leave.
-func checkPorts(needed []portUser, patience time.Duration) error {
+func checkPorts(ctx context.Context, needed []portUser, patience time.Duration) error {
 	deadline := time.Now().Add(patience)
 	for {
-		err := busyPorts(needed)
+		err := busyPorts(ctx, needed)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
@@ -74,10 +79,10 @@ func checkPorts(needed []portUser, patience time.Duration) error {
 	}
 }
 
-func busyPorts(needed []portUser) error {
+func busyPorts(ctx context.Context, needed []portUser) error {
 	var faults []error
 	for _, n := range needed {
-		l, err := net.Listen("tcp", local(n.port))
+		l, err := listen(ctx, local(n.port))
 		if err == nil {
 			err = l.Close()
 		}
@@ -90,20 +95,20 @@ func busyPorts(needed []portUser) error {
 
 // freeBase finds a range in which a whole town fits, below the ports that the
 // kernel gives to outgoing connections.
-func freeBase() (int, error) {
+func freeBase(ctx context.Context) (int, error) {
 	start := 12000 + os.Getpid()%80*span
 	for i := range 120 {
 		base := 12000 + (start-12000+i*span)%(120*span)
-		if rangeIsFree(base) {
+		if rangeIsFree(ctx, base) {
 			return base, nil
 		}
 	}
 	return 0, fmt.Errorf("no range of %d free ports found", span)
 }
 
-func rangeIsFree(base int) bool {
+func rangeIsFree(ctx context.Context, base int) bool {
 	for port := base; port < base+span; port++ {
-		l, err := net.Listen("tcp", local(port))
+		l, err := listen(ctx, local(port))
 		if err != nil {
 			return false
 		}

@@ -3,6 +3,7 @@ package town
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -53,7 +54,7 @@ func table(all []Status) string {
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "  NAME\tURL\tPID\tSTATE")
 	for _, s := range all {
-		url, pid := s.URL, fmt.Sprint(s.Pid)
+		url, pid := s.URL, strconv.Itoa(s.Pid)
 		if url == "" {
 			url = s.What
 		}

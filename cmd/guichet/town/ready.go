@@ -32,7 +32,7 @@ func probe(ctx context.Context, url string) (reason string) {
 	if err != nil {
 		return "does not answer yet"
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, reasonLimit))
 	if err != nil {
 		return "does not finish its answer"

@@ -54,11 +54,11 @@ func Open(ctx context.Context, opts Options, out io.Writer) (_ *Town, err error)
 	began := now()
 	t := &Town{opts: opts, out: &printer{w: out}, asked: make(chan struct{}), stopFill: func() {}}
 	if t.ports.base = opts.Port; opts.Port == 0 {
-		if t.ports.base, err = freeBase(); err != nil {
+		if t.ports.base, err = freeBase(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if t.state, err = openState(opts.State, opts.Fresh); err != nil {
+	if t.state, err = openState(opts.State, opts.Fresh); err != nil { //nolint:contextcheck // removing a database bounds its own waits; what is begun is finished
 		return nil, err
 	}
 	defer func() {
@@ -102,10 +102,10 @@ func (t *Town) prepare(ctx context.Context) (err error) {
 	if err := t.checkPrograms(); err != nil {
 		return err
 	}
-	if err := checkPorts(t.needed, patience); err != nil {
+	if err := checkPorts(ctx, t.needed, patience); err != nil {
 		return err
 	}
-	if t.control, err = t.serveControl(); err != nil {
+	if t.control, err = t.serveControl(ctx); err != nil {
 		return err
 	}
 	return t.preparePostgres(ctx)
@@ -173,7 +173,7 @@ func (t *Town) start(ctx context.Context, p *part) error {
 		}
 		return ctx.Err()
 	}
-	return p.start(ctx, allowed, func(pid int, lastWords string) { t.mourn(p, pid, lastWords) })
+	return p.start(ctx, allowed, func(pid int, lastWords string) { t.mourn(p, pid, lastWords) }) //nolint:contextcheck // a death comes long after this start, and so does coming back
 }
 
 // mourn says that a part died by itself, and brings it back where that is wanted.

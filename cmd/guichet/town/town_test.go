@@ -283,7 +283,7 @@ func TestTown_refusesASecondTownOnItsState(t *testing.T) {
 
 func TestTown_namesABusyPortAndWhoHasIt(t *testing.T) {
 	o := testOptions(t, "euw3", stateDir(t))
-	base, err := freeBase()
+	base, err := freeBase(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func run(args []string) (code int, err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // the caller's command; it decides when to end
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 1, err
@@ -63,8 +63,7 @@ func run(args []string) (code int, err error) {
 		}
 	}()
 	if err := cmd.Wait(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			return max(exit.ExitCode(), 1), nil
 		}
 		return 1, err

@@ -1,0 +1,182 @@
+package checkout_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/checkout"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+	"guichet/cell/stripe/sandbox"
+	"guichet/cell/ticket"
+	"guichet/control-plane/topology"
+	"guichet/internal/sqldb"
+)
+
+const (
+	unbalanced  = `SELECT count(*) FROM (SELECT entry_id FROM payment.posting GROUP BY entry_id HAVING sum(amount) <> 0 OR count(DISTINCT currency) <> 1) AS e`
+	balances    = `SELECT account, sum(amount)::bigint FROM payment.posting GROUP BY account`
+	allOrders   = `SELECT order_id FROM checkout.orders`
+	stockOfAll  = `SELECT coalesce(sum(held), 0)::bigint, coalesce(sum(sold), 0)::bigint FROM booking.quota`
+	heldByAll   = `SELECT coalesce(sum(i.quantity), 0)::bigint FROM booking.hold AS h JOIN booking.hold_item AS i ON i.hold_id = h.hold_id WHERE h.state = 'active'`
+	validOfAll  = `SELECT count(*) FROM checkout.ticket WHERE state IN ('valid', 'checked_in')`
+	openRefunds = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.refund WHERE state = 'created'`
+)
+
+// audit holds the books, the provider and the stock to each other, whatever the
+// test did. P2: counters are what holds and tickets say. P3: a paid order has its
+// tickets, any other has none. P4: postings sum to zero; what the provider has of
+// us is what the ledger says and what the valid orders are worth, plus what is on
+// its way back. It runs after every test, in whatever state that left the town.
+func (tw *town) audit(t *testing.T) {
+	t.Helper()
+	if tw.unaudited || t.Failed() {
+		return
+	}
+	tw.faults(t, sandbox.Faults{WebhookBlackout: true}) // nothing moves while it is counted
+	eventually(t, "the last webhook", func() bool { return tw.inFlight.Load() == 0 })
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	db := tw.stores[0].DB.Pool
+	number := func(sql string) (n int64) {
+		if err := db.QueryRow(ctx, sql).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := number(unbalanced); n != 0 {
+		t.Errorf("%d entries do not sum to zero", n)
+	}
+	account, err := accounts(ctx, tw.stores[0].DB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worth := tw.auditOrders(ctx, t)
+	atProvider, unheard, err := tw.providerHas(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if booked := account[string(payment.AtProvider)]; booked+unheard != atProvider {
+		t.Errorf("the provider has %d of ours, the ledger says %d and %d were not heard of yet", atProvider, booked, unheard)
+	}
+	if owed := -account[string(payment.OwedToBuyer)]; owed != number(openRefunds) {
+		t.Errorf("the ledger owes %d to buyers, %d are on their way", owed, number(openRefunds))
+	}
+	organizer := account[string(payment.OwedTo(tw.shop.Organizer))]
+	if ours := -organizer - account[string(payment.Fees)]; ours != worth {
+		t.Errorf("organizer and fees have %d, the valid orders are worth %d", ours, worth)
+	}
+	var held, sold int64
+	if err := db.QueryRow(ctx, stockOfAll).Scan(&held, &sold); err != nil {
+		t.Fatal(err)
+	}
+	if h, v := number(heldByAll), number(validOfAll); held != h || sold != v {
+		t.Errorf("counters: %d held, %d sold; there are holds for %d and %d valid tickets", held, sold, h, v)
+	}
+}
+
+func accounts(ctx context.Context, db *sqldb.DB) (map[string]int64, error) {
+	rows, err := db.Pool.Query(ctx, balances)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string]int64{}
+	for rows.Next() {
+		var name string
+		var sum int64
+		if err := rows.Scan(&name, &sum); err != nil {
+			return nil, err
+		}
+		out[name] = sum
+	}
+	return out, rows.Err()
+}
+
+// auditOrders looks at each order and adds up what the valid ones are worth.
+func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
+	t.Helper()
+	rows, err := tw.stores[0].DB.Pool.Query(ctx, allOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range texts {
+		order, err := id.ParseOrder(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := tw.stores[0].Order(ctx, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		backs, err := tw.stores[0].Refunds(ctx, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var valid, given int64
+		for _, k := range o.Tickets {
+			if k.State == checkout.TicketValid {
+				valid++
+			}
+			if c, err := ticket.Verify(k.Barcode, ticket.KeysOf([]topology.Key{tw.signer.Public()})); err != nil || c.Ticket != k.ID || c.Type != k.Type {
+				t.Errorf("the barcode of %s: %v", k.ID, err)
+			}
+		}
+		for _, b := range backs {
+			given += b.Amount.Amount
+		}
+		want := int64(0)
+		if o.State == checkout.Paid {
+			for _, item := range o.Items {
+				want += item.Quantity
+			}
+			worth += o.Total.Amount - given
+		} else if captured := o.Payment != nil && o.Payment.State == payment.Captured; captured && given != o.Payment.Received {
+			t.Errorf("%s is %s, %d were taken and %d given back", o.ID, o.State, o.Payment.Received, given)
+		}
+		if valid != want {
+			t.Errorf("%s is %s and has %d valid tickets, want %d", o.ID, o.State, valid, want)
+		}
+		if o.Payment != nil && o.State == checkout.Paid && o.Payment.State != payment.Captured {
+			t.Errorf("%s is paid, its payment is %s", o.ID, o.Payment.State)
+		}
+	}
+	return worth
+}
+
+// providerHas is what the provider captured and has not given back, and how much of
+// it belongs to payments of which the cell was not told yet.
+func (tw *town) providerHas(ctx context.Context) (has, unheard int64, err error) {
+	intents, err := list[intent](ctx, tw, "payment_intents")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, in := range intents {
+		has += in.AmountReceived
+		order, err := id.ParseOrder(in.Metadata["order_id"])
+		if err != nil {
+			return 0, 0, err
+		}
+		o, err := tw.stores[0].Order(ctx, order)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !o.Payment.Settled {
+			unheard += in.AmountReceived
+		}
+	}
+	refunds, err := list[refunded](ctx, tw, "refunds")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, r := range refunds {
+		has -= r.Amount
+	}
+	return has, unheard, nil
+}

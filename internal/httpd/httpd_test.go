@@ -1,0 +1,267 @@
+package httpd_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/internal/httpd"
+)
+
+const patience = 20 * time.Second
+
+// house serves a few paths that show the middleware.
+func house(t *testing.T) *httptest.Server {
+	t.Helper()
+	e := httpd.NewEngine("cell")
+	e.GET("/ok", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
+	e.POST("/body", func(c *gin.Context) {
+		if _, err := httpd.DecodeJSON(c, new(body)); err != nil {
+			httpd.Fail(c, err)
+			return
+		}
+		c.Status(http.StatusNoContent)
+	})
+	e.GET("/panic", func(*gin.Context) { panic("hunter2") })
+	e.GET("/abort", func(*gin.Context) { panic(http.ErrAbortHandler) })
+	e.GET("/half", func(c *gin.Context) {
+		_, _ = c.Writer.WriteString(`{"items":[`)
+		panic("in the middle")
+	})
+	e.GET("/deadline", func(c *gin.Context) {
+		at, ok := c.Deadline() // gin asks the request's context
+		c.String(http.StatusOK, "%t", ok && time.Until(at) > 0 && time.Until(at) <= 20*time.Second)
+	})
+	e.GET("/fail", func(c *gin.Context) { httpd.Fail(c, httpd.ErrField.At("/x", "is wrong")) }, func(*gin.Context) { t.Error("a handler ran after Fail") })
+	s := httptest.NewServer(e)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func get(t *testing.T, url string, header ...string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return whole(t, res)
+}
+
+// whole reads an answer to its end.
+func whole(t *testing.T, res *http.Response) reply {
+	t.Helper()
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{status: res.StatusCode, header: res.Header, text: string(b)}
+}
+
+func TestNewEngine_answersStrangePathsAndMethodsWithProblems(t *testing.T) {
+	s := house(t)
+	if p := read(t, get(t, s.URL+"/nowhere/"+strings.Repeat("x", 5000))); p.Status != 404 || p.Code != "no_such_path" || !strings.Contains(p.Detail, "cell") || len(p.Detail) > 200 {
+		t.Errorf("an unknown path gives %+v", p)
+	}
+	if p := read(t, get(t, s.URL+"/ok/")); p.Status != 404 {
+		t.Errorf("a path with a slash too many gives %d, want no redirect", p.Status)
+	}
+	if p := read(t, get(t, s.URL+"/%00%ff")); p.Status != 404 {
+		t.Errorf("a hostile path gives %d", p.Status)
+	}
+	res := get(t, s.URL+"/body")
+	if p := read(t, res); p.Status != 405 || p.Code != "method_not_allowed" || res.header.Get("Allow") != "POST" {
+		t.Errorf("a wrong method gives %+v with Allow %q", p, res.header.Get("Allow"))
+	}
+	if p := read(t, get(t, s.URL+"/fail")); p.Status != 400 || p.Instance == "" {
+		t.Errorf("Fail gives %+v", p)
+	}
+}
+
+func TestNewEngine_refusesBodiesByTheContract(t *testing.T) {
+	s := house(t)
+	for _, c := range []struct {
+		contentType, body string
+		status            int
+	}{
+		{"application/json", `{"text":"a"}`, 204},
+		{"application/json", `{"text":"` + strings.Repeat("a", 1<<20-11) + `"}`, 204},
+		{"application/json", `{"text":"` + strings.Repeat("a", 1<<20-10) + `"}`, 413},
+		{"application/json", strings.Repeat(" ", 4<<20), 413},
+		{"application/json", `{"nope":1}`, 400},
+		{"text/plain", `{}`, 415},
+	} {
+		res, err := http.Post(s.URL+"/body", c.contentType, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := whole(t, res)
+		if got.status != c.status {
+			t.Errorf("%d bytes of %s give %d, want %d", len(c.body), c.contentType, got.status, c.status)
+		}
+		if c.status >= 400 {
+			read(t, got)
+		}
+	}
+}
+
+func TestNewEngine_keepsASaneRequestIDAndReplacesOthers(t *testing.T) {
+	s := house(t)
+	for in, kept := range map[string]bool{
+		"abc-DEF_123": true, strings.Repeat("a", 64): true,
+		"": false, strings.Repeat("a", 65): false, "a b": false, "a\tb": false, "é": false, `a"b`: false, "../../etc": false, "a,b": false,
+	} {
+		header := []string{httpd.HeaderRequestID, in}
+		if in == "" {
+			header = nil
+		}
+		out := get(t, s.URL+"/ok", header...).header.Get(httpd.HeaderRequestID)
+		if (out == in) != kept || out == "" || len(out) > 64 {
+			t.Errorf("%q became %q", in, out)
+		}
+	}
+	p := read(t, get(t, s.URL+"/nowhere", httpd.HeaderRequestID, "mine"))
+	if p.Instance != "urn:guichet:request:mine" {
+		t.Errorf("the problem's instance is %q", p.Instance)
+	}
+}
+
+func TestNewEngine_givesEveryRequestADeadline(t *testing.T) {
+	if got := get(t, house(t).URL+"/deadline").text; got != "true" {
+		t.Error("the request has no deadline of at most 20 s")
+	}
+}
+
+func TestNewEngine_turnsAPanicIntoAProblemAndGoesOn(t *testing.T) {
+	log := logged(t)
+	s := house(t)
+	res := get(t, s.URL+"/panic", httpd.HeaderRequestID, "find-me")
+	if p := read(t, res); p.Status != 500 || p.Code != "internal" || strings.Contains(p.Detail, "hunter2") || p.Instance != "urn:guichet:request:find-me" {
+		t.Errorf("got %+v", p)
+	}
+	if l := log.String(); !strings.Contains(l, "hunter2") || !strings.Contains(l, "httpd_test.go") || !strings.Contains(l, `"request_id":"find-me"`) {
+		t.Errorf("the log has not the panic, its place and the request id: %s", l)
+	}
+	if got := get(t, s.URL+"/ok").text; got != "ok" {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
+func TestNewEngine_cutsAnAnswerThatPanickedHalfWay(t *testing.T) {
+	logged(t)
+	s := house(t)
+	for _, path := range []string{"/half", "/abort"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue // cut before the header: as good
+		}
+		_, err = io.ReadAll(res.Body)
+		res.Body.Close()
+		if err == nil {
+			t.Errorf("%s: half an answer passed for a whole one (%d)", path, res.StatusCode)
+		}
+	}
+}
+
+func TestServe_saysClearlyThatThePortIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = httpd.Serve(t.Context(), l.Addr().String(), "router", http.NotFoundHandler())
+	if !errors.Is(err, httpd.ErrPortInUse) || !strings.Contains(err.Error(), "router") || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Errorf("got %v, want who, where and why", err)
+	}
+	if err := httpd.Serve(t.Context(), "nowhere.invalid:x", "router", http.NotFoundHandler()); err == nil || errors.Is(err, httpd.ErrPortInUse) {
+		t.Errorf("a bad address gives %v", err)
+	}
+}
+
+func TestServe_letsARunningRequestFinish(t *testing.T) {
+	logged(t)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	e := httpd.NewEngine("cell")
+	e.GET("/slow", func(c *gin.Context) {
+		close(entered)
+		<-leave
+		if err := c.Request.Context().Err(); err != nil {
+			t.Errorf("the request was told to stop: %v", err)
+		}
+		c.String(http.StatusOK, "done")
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- httpd.ServeListener(ctx, l, "cell", e) }()
+
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	stop()
+	for { // nobody new is let in
+		c, err := net.DialTimeout("tcp", l.Addr().String(), time.Second)
+		if err != nil {
+			break
+		}
+		c.Close()
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("the server ended before its request: %v", err)
+	default:
+	}
+	close(leave)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := whole(t, res).text; got != "done" {
+		t.Errorf("got %q", got)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
+
+func TestServeListener_saysThatItStopped(t *testing.T) {
+	logged(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := httpd.ServeListener(t.Context(), l, "cell", http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "cell stopped serving") {
+		t.Errorf("got %v", err)
+	}
+}
