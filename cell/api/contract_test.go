@@ -35,7 +35,7 @@ var (
 func contractOf(t testing.TB, h *house) *contract {
 	t.Helper()
 	contractOnce.Do(func() {
-		resp, err := http.Get(h.url + "/openapi.json") //nolint:noctx // ends with the test
+		resp, err := http.Get(h.url + "/openapi.json")
 		if err != nil {
 			t.Fatal(err)
 		}

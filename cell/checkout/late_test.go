@@ -403,3 +403,44 @@ func TestHear_strangers(t *testing.T) {
 		t.Errorf("%v: %v", err, account)
 	}
 }
+
+const longestPause = `SELECT extract(epoch FROM max(next_check_at) - clock_timestamp())::float8 FROM payment.payment WHERE NOT settled`
+
+// P4 gives 60 s: whatever the reconciler heard, or did not hear, it looks again
+// within twenty, so that three looks fit.
+func TestReconcile_looksAgainSoonEnough(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 10)
+	tw.faults(t, sandbox.Faults{WebhookBlackout: true})
+	soon := func(when string) {
+		t.Helper()
+		var pause float64
+		if err := tw.stores[0].DB.Pool.QueryRow(t.Context(), longestPause).Scan(&pause); err != nil {
+			t.Fatal(err)
+		}
+		if pause > 20 {
+			t.Errorf("%s the next look is in %.1f s", when, pause)
+		}
+	}
+	waiting := tw.order(t, tw.floor, 1)
+	if _, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer}); err != nil {
+		t.Fatal(err)
+	}
+	soon("after the orders were made")
+	for range 7 {
+		if err := tw.reconcile(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		soon("while buyers take their time")
+	}
+	tw.faults(t, sandbox.Faults{Error500Percent: 100, WebhookBlackout: true})
+	if err := tw.reconcile(t.Context(), 0); !errors.Is(err, payment.ErrProviderAway) {
+		t.Error(err)
+	}
+	soon("while the provider is away")
+	tw.runOut(t, waiting.ID)
+	if err := tw.reconcile(t.Context(), 1); !errors.Is(err, payment.ErrProviderAway) {
+		t.Error(err)
+	}
+	soon("while it is away and the window is over")
+}

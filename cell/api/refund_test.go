@@ -1,0 +1,99 @@
+package api_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"testing"
+	"time"
+
+	"guichet/cell/client"
+)
+
+const foreignNotice = `{"id":"evt_1Nabc","object":"event","api_version":"2023-10-16","created":1700000000,"type":"charge.updated","data":{"object":{"id":"ch_1","object":"charge"}}}`
+
+// signed is the Stripe-Signature of a body by now (docs.stripe.com/webhooks#verify-manually).
+func signed(body string) string {
+	at := time.Now().Unix()
+	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	_, _ = fmt.Fprintf(mac, "%d.%s", at, body)
+	return fmt.Sprintf("t=%d,v1=%s", at, hex.EncodeToString(mac.Sum(nil)))
+}
+
+// settled waits until the reconciler has nothing left to do.
+func (s *stage) settled(t *testing.T) {
+	t.Helper()
+	eventually(t, "all refunds are sent", func() bool {
+		if _, err := s.server.Checkout.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var open int
+		if err := s.store.DB.Pool.QueryRow(t.Context(), "SELECT count(*) FROM payment.refund WHERE state = 'created'").Scan(&open); err != nil {
+			t.Fatal(err)
+		}
+		return open == 0
+	})
+}
+
+func TestRefund_buyersGetAllOrNothingOrganizersMayGiveAPart(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	o := s.paid(t, s.floor, 2) // 85.00 EUR
+	path := "POST /v1/orders/" + o.ID + "/refunds"
+	other := bearer(s.account(t, "Other").APIKey)
+	before := s.rows(t)
+	s.ask(t, path, object{"amount": eur(1000)}).want(t, "403 not_allowed")
+	for _, amount := range []object{eur(0), eur(-1), {"amount": 100, "currency": "USD"}, {"amount": 100}, {}} {
+		s.ask(t, path, object{"amount": amount}).want(t, "400 invalid_order /amount")
+	}
+	s.ask(t, path, object{"amount": eur(8501)}, s.bearer).want(t, "422 refund_too_large")
+	s.ask(t, path, object{"reason": "x\x07"}, s.bearer).want(t, "400 invalid_order /reason")
+	s.ask(t, path, object{"items": []string{}}).want(t, "400 unknown_field /items")
+	s.ask(t, path, object{"amount": eur(100)}, other).want(t, "403 forbidden")
+	if after := s.rows(t); after != before {
+		t.Errorf("refused refunds left\n%s\nwas\n%s", after, before)
+	}
+
+	part := s.ask(t, path, object{"amount": eur(1000), "reason": "late start"}, s.bearer, key("part")).want(t, "201")
+	if got := read[client.Order](t, part); got.State != "paid" || got.RefundStatus != "partial" || got.Tickets[0].State != "valid" || got.Payment != nil {
+		t.Errorf("%+v", got)
+	}
+	again := s.ask(t, path, object{"amount": eur(1000), "reason": "late start"}, s.bearer, key("part")).want(t, "201")
+	if string(again.body) != string(part.body) || again.header.Get("Idempotent-Replayed") != "true" || s.count(t, "payment.refund") != 1 {
+		t.Errorf("the repetition is another answer: %s", again.body)
+	}
+	if a := s.ask(t, path, object{"amount": eur(7501)}, s.bearer).want(t, "422 refund_too_large"); a.member("limit") != "7500" {
+		t.Errorf("%s", a.body)
+	}
+	all := read[client.Order](t, s.ask(t, path, object{"reason": "I cannot come"}).want(t, "201"))
+	if all.State != "canceled" || all.RefundStatus != "full" || all.Tickets[0].State != "canceled" {
+		t.Errorf("%+v", all)
+	}
+	s.ask(t, path, object{}).want(t, "409 invalid_state")
+	s.settled(t)
+	var given int64
+	if err := s.store.DB.Pool.QueryRow(t.Context(), "SELECT sum(amount) FROM payment.refund WHERE state IN ('done', 'in_transit')").Scan(&given); err != nil || given != 8500 {
+		t.Errorf("%d given back, %v", given, err)
+	}
+	if q := s.quota(t, 0); q.Sold != 0 || q.Free != 100 {
+		t.Errorf("%+v", q)
+	}
+}
+
+func TestCancel_ofAPaidOrderRefundsTheWhole(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	o := s.paid(t, s.both, 2)
+	for _, replayed := range []string{"", "true"} {
+		a := s.ask(t, "POST /v1/orders/"+o.ID+"/cancel", nil, key("c")).want(t, "200")
+		if got := read[client.Order](t, a); got.State != "canceled" || got.RefundStatus != "full" || a.header.Get("Idempotent-Replayed") != replayed {
+			t.Errorf("%s %s", a.header, a.body)
+		}
+	}
+	s.ask(t, "POST /v1/orders/"+o.ID+"/cancel", nil).want(t, "200")
+	s.settled(t)
+	if q := s.quota(t, 1); q.Sold != 0 || q.Free != 5 || s.count(t, "payment.refund") != 1 {
+		t.Errorf("%+v, %d refunds", q, s.count(t, "payment.refund"))
+	}
+}
