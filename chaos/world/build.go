@@ -1,0 +1,77 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// buildPatience covers a build with cold caches on a busy machine, and ends
+// before go test gives the package up.
+const buildPatience = 8 * time.Minute
+
+// Programs is a directory with the four programs of a town.
+type Programs struct{ Dir string }
+
+// Build builds the programs into a directory of their own; Remove takes it away.
+// Under the race detector they are built with it as well, so that a drill sees
+// the programs' races and not only its own.
+func Build(ctx context.Context) (_ Programs, err error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return Programs{}, err
+	}
+	dir, err := os.MkdirTemp("", "guichet-programs-")
+	if err != nil {
+		return Programs{}, fmt.Errorf("build the programs: %w", err)
+	}
+	p := Programs{Dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Remove())
+		}
+	}()
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // programs are no secret
+		return Programs{}, fmt.Errorf("build the programs: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildPatience)
+	defer cancel()
+	args := []string{"build", "-o", dir + "/", "-ldflags=-s -w"}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/cell", "./cmd/router", "./cmd/control-plane", "./cmd/guichet")...) //nolint:gosec // fixed words
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return Programs{}, fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	return p, nil
+}
+
+// Path is where a program is.
+func (p Programs) Path(name string) string { return filepath.Join(p.Dir, name) }
+
+// Remove removes the programs.
+func (p Programs) Remove() error { return os.RemoveAll(p.Dir) }
+
+// moduleRoot is the directory of go.mod, upwards from where we stand.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("no go.mod above the working directory")
+		}
+		dir = up
+	}
+}
