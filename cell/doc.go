@@ -37,10 +37,11 @@
 //
 // # A request's way
 //
-// A hold comes in at api/holds.go, which reads it strictly and runs it under its
-// idempotency key (api/once.go). booking.Service asks the store for the event's
-// stock: store/booking_stock.go locks the event row, reads the quotas and the
-// database's clock, and hands them to booking.Stock.Grant, which decides without
-// any I/O. The store writes what Grant changed, with the outbox row, in the same
-// transaction; then the answer goes out. cmd/cell/wire.go joins the rooms.
+// A hold comes in at api/holds.go, which reads it strictly and takes it, with its
+// idempotency key, to booking.Service. At the event's desk (booking/desk.go) it waits
+// with everybody else's until the batch before it has committed. store/booking_batch.go
+// then locks the event row, reads quotas, keys and the database's clock, and hands
+// them to booking.Stock.Grant, which decides without any I/O. What was decided is
+// written with the ledger's row and the outbox row in the same transaction; then
+// the answers go out. cmd/cell/wire.go joins the rooms.
 package cell

@@ -114,7 +114,7 @@ func (s *Server) createEvent(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, true, org.String(), body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, id.Event{}, true, org.String(), body, 201, func(ctx context.Context) (any, error) {
 		e, err := s.Booking.DraftEvent(ctx, org, draftOf(in), in.Publish)
 		if err != nil {
 			return nil, err
@@ -190,7 +190,7 @@ func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *bo
 			return err
 		}
 	}
-	answer, err := s.once(c, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
 		e, err := s.Booking.Change(ctx, event, org, version, act)
 		if err != nil {
 			return nil, err

@@ -1,7 +1,8 @@
 package api
 
 import (
-	"context"
+	"encoding/json"
+	"net/http"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -26,18 +27,25 @@ func (s *Server) createHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
-		h, err := s.Booking.Hold(ctx, booking.Request{Hold: id.NewHold(event), Lines: lines})
-		if err != nil {
-			return nil, err
-		}
-		return holdView(h), nil
-	})
+	key, leave, err := s.claim(c, true, "", body)
 	if err != nil {
 		return err
 	}
-	send(c, 201, answer)
+	defer leave()
+	op, err := s.Booking.HoldOnce(c.Request.Context(), booking.Request{Hold: id.NewHold(event), Lines: lines}, key, holdAnswer(http.StatusCreated))
+	if err != nil {
+		return err
+	}
+	sendOp(c, op)
 	return nil
+}
+
+// holdAnswer renders a hold, to be sent and kept.
+func holdAnswer(status int) booking.Answer {
+	return func(h booking.Hold) (int, []byte, error) {
+		body, err := json.Marshal(holdView(h))
+		return status, body, err
+	}
 }
 
 func linesOf(in client.NewHold) ([]booking.Line, error) {
@@ -80,17 +88,16 @@ func (s *Server) extendHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, false, "", nil, 200, func(ctx context.Context) (any, error) {
-		h, err := s.Booking.Extend(ctx, hold)
-		if err != nil {
-			return nil, err
-		}
-		return holdView(h), nil
-	})
+	key, leave, err := s.claim(c, false, "", nil)
 	if err != nil {
 		return err
 	}
-	send(c, 200, answer)
+	defer leave()
+	op, err := s.Booking.ExtendOnce(c.Request.Context(), hold, key, holdAnswer(http.StatusOK))
+	if err != nil {
+		return err
+	}
+	sendOp(c, op)
 	return nil
 }
 
@@ -99,7 +106,7 @@ func (s *Server) releaseHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Booking.Release(c, hold); err != nil {
+	if _, err := s.Booking.Release(c.Request.Context(), hold); err != nil {
 		return err
 	}
 	c.Status(204)

@@ -123,6 +123,7 @@ func TestHostileStrings_inOrganizersAndEvents(t *testing.T) {
 			case a.status == 201:
 				e := read[client.Event](t, a)
 				accepted["booking.event"]++
+				accepted["booking.ledger"]++
 				accepted["booking.quota"] += len(e.Quotas)
 				accepted["booking.ticket_type"] += len(e.TicketTypes)
 				accepted["bus.outbox"]++

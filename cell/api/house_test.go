@@ -127,7 +127,7 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 	}
 	h.server = &api.Server{
 		Cell: here, Region: hereRegion,
-		Booking: &booking.Service{Store: h.store, Cell: here, Region: hereRegion, HoldTTL: booking.DefaultHoldTTL, Now: time.Now},
+		Booking: &booking.Service{Store: h.store, Cell: here, Region: hereRegion, Desks: &booking.Desks{Store: h.store, HoldTTL: booking.DefaultHoldTTL, Patience: time.Minute, Now: time.Now}, Now: time.Now},
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: own, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
 			Processor: stripe.New(stripe.Config{
@@ -192,7 +192,7 @@ func (h *house) count(t testing.TB, table string) int {
 // tables are all that a request from outside could make grow, but for
 // payment.notice: the sandbox repeats itself whenever it likes.
 var tables = []string{
-	"booking.organizer", "booking.event", "booking.quota", "booking.ticket_type", "booking.hold", "booking.hold_item", "booking.answer",
+	"booking.organizer", "booking.event", "booking.quota", "booking.ticket_type", "booking.hold", "booking.ledger", "booking.answer",
 	"checkout.orders", "checkout.item", "checkout.ticket", "checkout.moment", "payment.payment", "payment.posting",
 	"payment.refund", "bus.outbox", "search.document",
 }

@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/booking"
+	"guichet/cell/id"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
 )
@@ -42,14 +45,33 @@ func idempotencyKey(c *gin.Context, required bool) (string, error) {
 	return key, nil
 }
 
+// claim reads the request's idempotency key and marks it as in use until leave is
+// called; the key is nil when there is none and none is required. whose keeps one
+// caller's keys apart from another's.
+func (s *Server) claim(c *gin.Context, required bool, whose string, body []byte) (key *booking.Key, leave func(), err error) {
+	text, err := idempotencyKey(c, required)
+	if err != nil || text == "" {
+		return nil, func() {}, err
+	}
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, c.Request.URL.RawQuery+"\n"+c.GetHeader("If-Match")+"\n")
+	_, _ = sum.Write(body)
+	key = &booking.Key{
+		Scope: c.Request.Method + " " + c.Request.URL.Path + " " + whose, Key: text, Fingerprint: hex.EncodeToString(sum.Sum(nil)),
+	}
+	leave, err = s.Answers.Enter(key.Scope, key.Key)
+	return key, leave, err
+}
+
 // once runs do with its answer kept under the request's idempotency key; without
-// a key, where it is optional, just so. whose keeps one caller's keys apart from
-// another's. It answers the body for handlers that add to it.
-func (s *Server) once(c *gin.Context, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
-	key, err := idempotencyKey(c, required)
+// a key, where it is optional, just so. It answers the body for handlers that add
+// to it. at is the event at whose desk do takes its turn; zero for none.
+func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
+	key, leave, err := s.claim(c, required, whose, body)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	run := func(ctx context.Context) (int, []byte, error) {
 		out, err := do(ctx)
 		if err != nil {
@@ -61,15 +83,21 @@ func (s *Server) once(c *gin.Context, required bool, whose string, body []byte, 
 		}
 		return status, answer, nil
 	}
-	if key == "" {
-		_, answer, err := run(c)
-		return answer, err
+	var answer []byte
+	var replayed bool
+	turn := func(ctx context.Context) (err error) {
+		if key == nil {
+			_, answer, err = run(ctx)
+			return err
+		}
+		_, answer, replayed, err = s.Answers.AnswerOnce(ctx, key.Scope, key.Key, key.Fingerprint, run)
+		return err
 	}
-	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%s\n%s\n", c.Request.URL.RawQuery, c.GetHeader("If-Match"))
-	_, _ = sum.Write(body)
-	scope := c.Request.Method + " " + c.Request.URL.Path + " " + whose
-	_, answer, replayed, err := s.Answers.AnswerOnce(c, scope, key, hex.EncodeToString(sum.Sum(nil)), run)
+	if at.IsZero() {
+		err = turn(c)
+	} else {
+		err = s.Booking.Desks.Turn(c.Request.Context(), at, turn)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +105,14 @@ func (s *Server) once(c *gin.Context, required bool, whose string, body []byte, 
 		c.Header(httpd.HeaderReplayed, "true")
 	}
 	return answer, nil
+}
+
+// sendOp writes what was said at the desk.
+func sendOp(c *gin.Context, op *booking.Op) {
+	if op.Replayed {
+		c.Header(httpd.HeaderReplayed, "true")
+	}
+	send(c, op.Status, op.Body)
 }
 
 // send writes a body that once answered.

@@ -32,7 +32,7 @@ func (s *Server) createOrder(c *gin.Context) error {
 	for _, a := range in.Attendees {
 		req.Attendees = append(req.Attendees, checkout.Attendee{Name: a.Name, Email: a.Email})
 	}
-	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, hold.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
 		o, err := s.Checkout.Create(ctx, req)
 		if err != nil {
 			return nil, err
@@ -84,7 +84,7 @@ func (s *Server) cancelOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, false, "", nil, 200, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, order.Event(), false, "", nil, 200, func(ctx context.Context) (any, error) {
 		o, err := s.Checkout.Cancel(ctx, order)
 		if err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func (s *Server) refundOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, order.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
 		o, err := s.Checkout.Refund(ctx, order, amount, by, in.Reason)
 		if err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, true, "", body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, id.Event{}, true, "", body, 201, func(ctx context.Context) (any, error) {
 		org := id.NewOrganizer(s.Cell)
 		o, err := s.Booking.OpenAccount(ctx, org, in.Name, ticket.HashSecret(s.Signer.Secret(org)))
 		if err != nil {

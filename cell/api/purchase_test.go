@@ -251,7 +251,7 @@ func TestHold_isRefusedOutsideOfTheSale(t *testing.T) {
 
 func TestExtend_isCapped(t *testing.T) {
 	t.Parallel()
-	s := open(t, func(h *house) { h.server.Booking.HoldTTL = booking.MaxHoldLife }).stage(t)
+	s := open(t, func(h *house) { h.server.Booking.Desks.HoldTTL = booking.MaxHoldLife }).stage(t)
 	a := s.ask(t, "POST /v1/holds/"+s.hold(t, s.floor, 1).ID+"/extend", nil).want(t, "409 extend_limit")
 	if a.member("limit") != "2700" || a.member("expires_at") == "" {
 		t.Errorf("%s", a.body)

@@ -189,6 +189,7 @@ var organizerRoutes = []route{
 	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/ledger", handle: (*Server).ledger, auth: organizer, status: 200, media: "application/jsonl", doc: "All that was ever done to the event's stock, one row a transaction, chained by hash and sealed.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/regions", handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
 }
 

@@ -26,6 +26,7 @@ import (
 
 // Answers runs an effect together with its idempotency key (P5).
 type Answers interface {
+	Enter(scope, key string) (leave func(), err error)
 	AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (status int, body []byte, err error)) (status int, body []byte, replayed bool, err error)
 }
 
@@ -33,6 +34,7 @@ type Answers interface {
 type Reports interface {
 	Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error)
 	Revenue(ctx context.Context, event id.Event) (int64, error)
+	Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error)
 	OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error)
 	// Held counts tickets in live holds by ticket type.
 	Held(ctx context.Context, event id.Event) (map[string]int64, error)

@@ -31,10 +31,10 @@ type Hold struct {
 
 // HoldItem is one line of a hold; its price is fixed when held.
 type HoldItem struct {
-	Type     id.TicketType
-	Name     string
-	Quantity int64
-	AllIn    money.Money // each
+	Type     id.TicketType `json:"type"`
+	Name     string        `json:"name"`
+	Quantity int64         `json:"quantity"`
+	AllIn    money.Money   `json:"all_in"` // each
 }
 
 // Request asks for tickets to be kept aside.

@@ -171,7 +171,7 @@ func (m *model) move(t *testing.T, r *rand.Rand, s shop) string {
 				h.returned[tid] += back[tid]
 			}
 		}
-		s.Return(back)
+		s.Return(id.NewOrder(s.ID), back)
 		return "return"
 	default:
 		return m.resize(t, r, s)

@@ -12,11 +12,11 @@ import (
 
 // Service is the box office of one cell.
 type Service struct {
-	Store   Store
-	Cell    topology.CellID
-	Region  string
-	HoldTTL time.Duration
-	Now     func() time.Time // for descriptions only; stock goes by the database's clock
+	Store  Store
+	Cell   topology.CellID
+	Region string
+	Desks  *Desks
+	Now    func() time.Time // for descriptions only; stock goes by the database's clock
 }
 
 // OpenAccount makes an organizer at this cell. keyHash is what is kept of the key.
@@ -72,22 +72,49 @@ func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, 
 	return e, nil
 }
 
-// Hold keeps tickets aside. hold is a new id of the event.
-func (s *Service) Hold(ctx context.Context, want Request) (Hold, error) {
-	if len(want.Lines) < 1 || len(want.Lines) > MaxLines {
-		return Hold{}, ErrQuantity.At("/items", "must be 1 to %d items", MaxLines)
+// Answer renders a hold as it is to be said, and to be kept under a key.
+type Answer func(Hold) (status int, body []byte, err error)
+
+// note is an Answer that only remembers the hold.
+func note(h *Hold) Answer {
+	return func(made Hold) (int, []byte, error) {
+		*h = made
+		return 0, nil, nil
 	}
+}
+
+// Hold keeps tickets aside; want.Hold is a new id of the event.
+func (s *Service) Hold(ctx context.Context, want Request) (h Hold, err error) {
+	_, err = s.HoldOnce(ctx, want, nil, note(&h))
+	return h, err
+}
+
+// HoldOnce is Hold whose answer is stored under key, with the hold (P5).
+func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer Answer) (*Op, error) {
+	if len(want.Lines) < 1 || len(want.Lines) > MaxLines {
+		return nil, ErrQuantity.At("/items", "must be 1 to %d items", MaxLines)
+	}
+	event := want.Hold.Event()
 	for round := 1; ; round++ {
-		h, dueLeft, err := s.grant(ctx, want)
+		var granted *Hold
+		var dueLeft bool
+		op := &Op{Key: key}
+		op.Decide = func(stock *Stock) (err error) {
+			dueLeft = stock.DueLeft
+			granted, err = stock.Grant(want)
+			return err
+		}
+		op.Render = func() (int, []byte, error) { return answer(*granted) }
+		err := s.Desks.Do(ctx, event, op)
 		if err == nil {
-			return h, nil
+			return op, nil
 		}
 		if !errors.Is(err, ErrSoldOut) || !dueLeft || round == sweepRounds {
-			return Hold{}, fmt.Errorf("place hold: %w", err)
+			return nil, fmt.Errorf("place hold: %w", err)
 		}
 		// Others' holds that are due were not all seen: a "sold out" would not be true (P9).
-		if err := s.sweepEvent(ctx, want.Hold.Event()); err != nil {
-			return Hold{}, fmt.Errorf("place hold: %w", err)
+		if err := s.sweepEvent(ctx, event); err != nil {
+			return nil, fmt.Errorf("place hold: %w", err)
 		}
 	}
 }
@@ -95,24 +122,11 @@ func (s *Service) Hold(ctx context.Context, want Request) (Hold, error) {
 // sweepRounds bounds how often one request for tickets sweeps before it is told "sold out".
 const sweepRounds = 20
 
-func (s *Service) grant(ctx context.Context, want Request) (granted Hold, dueLeft bool, err error) {
-	err = s.Store.WithStock(ctx, want.Hold.Event(), s.HoldTTL, nil, func(stock *Stock) error {
-		dueLeft = stock.DueLeft
-		h, err := stock.Grant(want)
-		if err != nil {
-			return err
-		}
-		granted = *h
-		return nil
-	})
-	return granted, dueLeft, err
-}
-
 func (s *Service) sweepEvent(ctx context.Context, event id.Event) error {
-	return s.Store.WithStock(ctx, event, s.HoldTTL, nil, func(stock *Stock) error {
+	return s.Desks.Do(ctx, event, &Op{Decide: func(stock *Stock) error {
 		stock.Sweep()
 		return nil
-	})
+	}})
 }
 
 // Look reads a hold. One that is past its expiry is shown as expired, whether
@@ -126,18 +140,26 @@ func (s *Service) Look(ctx context.Context, hold id.Hold) (Hold, error) {
 }
 
 // Extend moves a hold's expiry.
-func (s *Service) Extend(ctx context.Context, hold id.Hold) (Hold, error) {
-	return s.onHold(ctx, hold, (*Stock).Extend)
+func (s *Service) Extend(ctx context.Context, hold id.Hold) (h Hold, err error) {
+	_, err = s.onHold(ctx, hold, nil, (*Stock).Extend, note(&h))
+	return h, err
+}
+
+// ExtendOnce is Extend whose answer is stored under key; nil for none.
+func (s *Service) ExtendOnce(ctx context.Context, hold id.Hold, key *Key, answer Answer) (*Op, error) {
+	return s.onHold(ctx, hold, key, (*Stock).Extend, answer)
 }
 
 // Release gives a hold's stock back.
-func (s *Service) Release(ctx context.Context, hold id.Hold) (Hold, error) {
-	return s.onHold(ctx, hold, (*Stock).Release)
+func (s *Service) Release(ctx context.Context, hold id.Hold) (h Hold, err error) {
+	_, err = s.onHold(ctx, hold, nil, (*Stock).Release, note(&h))
+	return h, err
 }
 
-func (s *Service) onHold(ctx context.Context, hold id.Hold, act func(*Stock, *Hold) error) (Hold, error) {
+func (s *Service) onHold(ctx context.Context, hold id.Hold, key *Key, act func(*Stock, *Hold) error, answer Answer) (*Op, error) {
 	var after Hold
-	err := s.Store.WithStock(ctx, hold.Event(), s.HoldTTL, []id.Hold{hold}, func(stock *Stock) error {
+	op := &Op{Key: key, Holds: []id.Hold{hold}}
+	op.Decide = func(stock *Stock) error {
 		h := stock.Holds[hold]
 		if h == nil {
 			return ErrHoldNotFound
@@ -147,11 +169,12 @@ func (s *Service) onHold(ctx context.Context, hold id.Hold, act func(*Stock, *Ho
 		}
 		after = *h
 		return nil
-	})
-	if err != nil {
-		return Hold{}, fmt.Errorf("change hold %s: %w", hold, err)
 	}
-	return after, nil
+	op.Render = func() (int, []byte, error) { return answer(after) }
+	if err := s.Desks.Do(ctx, hold.Event(), op); err != nil {
+		return nil, fmt.Errorf("change hold %s: %w", hold, err)
+	}
+	return op, nil
 }
 
 // sweepEvents bounds one pass of the sweeper.

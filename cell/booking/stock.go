@@ -16,6 +16,10 @@ type Stock struct {
 	HoldTTL time.Duration
 	Holds   map[id.Hold]*Hold // those the caller named, those that are due, and new ones
 	DueLeft bool              // more holds may be due than were loaded
+
+	Log []Entry // what this transaction did to stock, in order
+
+	sweptAt time.Time // Now does not move in a batch, so one sweep is enough for all of it
 }
 
 // Left says how much of a ticket type there still is, in a refusal.
@@ -35,13 +39,10 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	for qid, n := range need {
-		if s.Quota(qid).Free() < n {
+	for _, d := range need {
+		if d.quota.Free() < d.n {
 			return nil, s.soldOut(want.Lines)
 		}
-	}
-	for qid, n := range need {
-		s.Quota(qid).Held += n
 	}
 	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), Total: money.Money{Currency: s.Currency}}
 	for _, line := range want.Lines {
@@ -55,45 +56,73 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 		}
 		hold.Items = append(hold.Items, HoldItem{Type: t.ID, Name: t.Name, Quantity: line.Quantity, AllIn: t.AllIn()})
 	}
+	s.book(EntryHold, hold.ID.String(), need, func(q *Quota, n int64) { q.Held += n })
 	s.Holds[hold.ID] = hold
 	return hold, nil
 }
 
+// draw is what is taken from one quota.
+type draw struct {
+	quota *Quota
+	n     int64
+}
+
+// draws collects draws, one for each quota.
+type draws []draw
+
+func (d draws) add(q *Quota, n int64) draws {
+	for i := range d {
+		if d[i].quota == q {
+			d[i].n += n
+			return d
+		}
+	}
+	return append(d, draw{q, n})
+}
+
 // check holds the lines to the rules and answers how much each quota must give.
-func (s *Stock) check(lines []Line) (map[id.Quota]int64, error) {
-	need := map[id.Quota]int64{}
-	perType := map[id.TicketType]int64{}
+func (s *Stock) check(lines []Line) (draws, error) {
+	need := make(draws, 0, len(lines)+1)
 	var all int64
 	for i, line := range lines {
-		at := "/items/" + strconv.Itoa(i)
+		at := func(field string) string { return "/items/" + strconv.Itoa(i) + "/" + field }
 		t := s.Type(line.Type)
 		if t == nil {
-			return nil, ErrTicketType.At(at+"/ticket_type_id", "the event has no such ticket type")
+			return nil, ErrTicketType.At(at("ticket_type_id"), "the event has no such ticket type")
 		}
 		if line.Quantity < 1 {
-			return nil, ErrQuantity.At(at+"/quantity", "must be at least 1")
+			return nil, ErrQuantity.At(at("quantity"), "must be at least 1")
 		}
 		if err := s.OnSale(t, s.Now); err != nil {
 			return nil, err
 		}
-		if limit := min(t.MaxPerOrder, MaxTicketsPerOrder); line.Quantity > limit-perType[t.ID] {
-			return nil, ErrTooMany.At(at+"/quantity", "at most %d tickets of %q in one order", limit, t.Name).Field("limit", limit)
+		if limit := min(t.MaxPerOrder, MaxTicketsPerOrder); line.Quantity > limit-ofType(lines[:i], t.ID) {
+			return nil, ErrTooMany.At(at("quantity"), "at most %d tickets of %q in one order", limit, t.Name).Field("limit", limit)
 		}
 		if line.Quantity > MaxTicketsPerOrder-all {
-			return nil, ErrTooMany.At(at+"/quantity", "at most %d tickets in one order", MaxTicketsPerOrder).Field("limit", int64(MaxTicketsPerOrder))
+			return nil, ErrTooMany.At(at("quantity"), "at most %d tickets in one order", MaxTicketsPerOrder).Field("limit", int64(MaxTicketsPerOrder))
 		}
-		perType[t.ID] += line.Quantity
 		all += line.Quantity
 		for _, q := range t.Quotas {
-			need[q] += line.Quantity
+			need = need.add(s.Quota(q), line.Quantity)
 		}
 	}
-	for tid, n := range perType {
-		if t := s.Type(tid); n < t.MinPerOrder {
+	for _, line := range lines {
+		if t := s.Type(line.Type); ofType(lines, t.ID) < t.MinPerOrder {
 			return nil, ErrTooFew.With("at least %d tickets of %q in one order", t.MinPerOrder, t.Name).Field("limit", t.MinPerOrder)
 		}
 	}
 	return need, nil
+}
+
+// ofType is how many tickets of a type the lines ask for together.
+func ofType(lines []Line, tid id.TicketType) (n int64) {
+	for _, l := range lines {
+		if l.Type == tid {
+			n += l.Quantity
+		}
+	}
+	return n
 }
 
 func (s *Stock) soldOut(lines []Line) error {
@@ -108,9 +137,10 @@ func (s *Stock) soldOut(lines []Line) error {
 // being paid is ended by its order, which first reads the payment back. Behind the
 // fence nothing moves: the event's next home sweeps (P1).
 func (s *Stock) Sweep() (expired int) {
-	if s.Fence() != nil {
+	if s.sweptAt.Equal(s.Now) || s.Fence() != nil {
 		return 0
 	}
+	s.sweptAt = s.Now
 	for _, h := range s.Holds {
 		if h.State == HoldActive && h.Order.IsZero() && !s.Now.Before(h.ExpiresAt) {
 			s.give(h, HoldExpired)
@@ -211,50 +241,66 @@ func (s *Stock) Convert(h *Hold) error {
 		if s.State != Published {
 			return ErrNotOnSale.With("the event is %s", s.State)
 		}
-		s.count(h, func(q *Quota, n int64) { q.Held -= n; q.Sold += n })
+		s.book(EntrySale, h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held -= n; q.Sold += n })
 	default:
 		if err := s.usable(s.Now); err != nil {
 			return err
 		}
 		s.Sweep()
-		enough := true
-		s.count(h, func(q *Quota, n int64) { enough = enough && q.Free() >= n })
-		if !enough {
-			return ErrSoldOut.With("the hold had ended and its tickets are gone")
+		need := s.drawn(h)
+		for _, d := range need {
+			if d.quota.Free() < d.n {
+				return ErrSoldOut.With("the hold had ended and its tickets are gone")
+			}
 		}
-		s.count(h, func(q *Quota, n int64) { q.Sold += n })
+		s.book(EntryLateSale, h.ID.String(), need, func(q *Quota, n int64) { q.Sold += n })
 	}
 	h.State = HoldConverted
 	return nil
 }
 
-// Return gives sold tickets back to the quotas of their types.
-func (s *Stock) Return(sold map[id.TicketType]int64) {
-	for tid, n := range sold {
-		if t := s.Type(tid); t != nil {
+// Return gives the sold tickets of an order back to the quotas of their types.
+func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64) {
+	var need draws
+	for i := range s.Types {
+		if t := &s.Types[i]; sold[t.ID] > 0 {
 			for _, q := range t.Quotas {
-				s.Quota(q).Sold -= n
+				need = need.add(s.Quota(q), sold[t.ID])
 			}
 		}
 	}
+	s.book(EntryReturn, order.String(), need, func(q *Quota, n int64) { q.Sold -= n })
 }
 
+// ends names the ledger's word for each end of a hold.
+var ends = map[HoldState]EntryKind{HoldExpired: EntryExpiry, HoldReleased: EntryRelease}
+
 func (s *Stock) give(h *Hold, as HoldState) {
-	s.count(h, func(q *Quota, n int64) { q.Held -= n })
+	s.book(ends[as], h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held -= n })
 	h.State = as
 }
 
-// count calls f with what the hold draws in all from each quota.
-func (s *Stock) count(h *Hold, f func(q *Quota, n int64)) {
-	need := map[id.Quota]int64{}
+// drawn is what the hold takes in all from each quota.
+func (s *Stock) drawn(h *Hold) draws {
+	var need draws
 	for _, item := range h.Items {
 		if t := s.Type(item.Type); t != nil {
 			for _, q := range t.Quotas {
-				need[q] += item.Quantity
+				need = need.add(s.Quota(q), item.Quantity)
 			}
 		}
 	}
-	for qid, n := range need {
-		f(s.Quota(qid), n)
+	return need
+}
+
+// book changes the counters and writes the ledger's entry about it: nothing else
+// in this package may touch them.
+func (s *Stock) book(kind EntryKind, ref string, need draws, change func(q *Quota, n int64)) {
+	e := Entry{Kind: kind, Ref: ref, Changes: make([]Change, 0, len(need))}
+	for _, d := range need {
+		before := *d.quota
+		change(d.quota, d.n)
+		e.Changes = append(e.Changes, changeOf(before, *d.quota))
 	}
+	s.Log = append(s.Log, e)
 }

@@ -312,6 +312,6 @@ func TestReturn_givesSoldTicketsBackToTheirQuotas(t *testing.T) {
 	if err := s.Convert(h); err != nil {
 		t.Fatal(err)
 	}
-	s.Return(map[id.TicketType]int64{s.gallery: 3, id.NewTicketType(s.ID): 7})
+	s.Return(id.NewOrder(s.ID), map[id.TicketType]int64{s.gallery: 3, id.NewTicketType(s.ID): 7})
 	s.wantCounters(t, [6]int64{0, 1, 9, 0, 1, 9})
 }

@@ -20,7 +20,7 @@ const (
 	balances    = `SELECT account, sum(amount)::bigint FROM payment.posting GROUP BY account`
 	allOrders   = `SELECT order_id FROM checkout.orders`
 	stockOfAll  = `SELECT coalesce(sum(held), 0)::bigint, coalesce(sum(sold), 0)::bigint FROM booking.quota`
-	heldByAll   = `SELECT coalesce(sum(i.quantity), 0)::bigint FROM booking.hold AS h JOIN booking.hold_item AS i ON i.hold_id = h.hold_id WHERE h.state = 'active'`
+	heldByAll   = `SELECT coalesce(sum((i.item->>'quantity')::bigint), 0)::bigint FROM booking.hold AS h CROSS JOIN LATERAL jsonb_array_elements(h.items) AS i (item) WHERE h.state = 'active'`
 	validOfAll  = `SELECT count(*) FROM checkout.ticket WHERE state IN ('valid', 'checked_in')`
 	openRefunds = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.refund WHERE state = 'created'`
 )

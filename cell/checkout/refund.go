@@ -77,7 +77,7 @@ func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) erro
 			o.Tickets[i].State = TicketCanceled
 		}
 	}
-	stock.Return(sold)
+	stock.Return(o.ID, sold)
 	if err := s.Store.CancelTickets(ctx, o.ID); err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func openTown(t *testing.T, places int64) *town {
 		tw.stores[i] = store.New(db, cellID)
 		tw.desks[i] = tw.desk(tw.stores[i], tw.processor())
 	}
-	tw.box = &booking.Service{Store: tw.stores[0], Cell: cellID, Region: "eu-west-3", HoldTTL: ttl, Now: time.Now}
+	tw.box = &booking.Service{Store: tw.stores[0], Cell: cellID, Region: "eu-west-3", Desks: &booking.Desks{Store: tw.stores[0], HoldTTL: ttl, Patience: time.Minute, Now: time.Now}, Now: time.Now}
 	tw.sell(t, places)
 	t.Cleanup(func() { tw.audit(t) })
 	return tw

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"strconv"
 	"time"
 
 	"guichet/cell/money"
@@ -367,4 +368,23 @@ type RegionCell struct {
 	ID        string `json:"id"`
 	State     string `json:"state"`
 	Residency string `json:"residency"` // where its rows live, for people
+}
+
+// LedgerSeal is the last line of a ledger.
+type LedgerSeal struct {
+	Seal Seal `json:"seal"`
+}
+
+// Seal is a cell's signature on the last row of an event's ledger.
+type Seal struct {
+	EventID   string `json:"event_id"`
+	Last      int64  `json:"last"` // first entry of the last row
+	Hash      string `json:"hash"` // of the last row
+	KeyID     string `json:"kid"`
+	Signature string `json:"signature"` // Ed25519, base64url without padding
+}
+
+// Text is what the signature is about.
+func (s Seal) Text() string {
+	return s.EventID + "\n" + strconv.FormatInt(s.Last, 10) + "\n" + s.Hash
 }

@@ -12,7 +12,7 @@ import (
 // Bounds of a search.
 const (
 	// HintTrust is how old a cell's hints may be before they count as unknown (P9).
-	HintTrust     = 15 * time.Second
+	HintTrust     = 6 * time.Second
 	searchLimit   = 3 * time.Second
 	hintsLimit    = 500 * time.Millisecond
 	notEndedGrain = time.Minute

@@ -31,7 +31,7 @@ func TestJudge_cannotAskIsUnknown(t *testing.T) {
 		{"the beat's word", on(client.Available), &Hint{"apn1", client.Few}, heard(4 * time.Second), client.Few, 4},
 		{"sold out by a beat", on(client.Available), &Hint{"apn1", client.None}, heard(0), client.None, 0},
 		{"no beat about it yet: what was published", on(client.Few), nil, heard(2 * time.Second), client.Few, 2},
-		{"just trusted", on(client.Few), nil, heard(HintTrust), client.Few, 15},
+		{"just trusted", on(client.Few), nil, heard(HintTrust), client.Few, HintTrust.Seconds()},
 		{"too old", on(client.None), &Hint{"apn1", client.None}, heard(HintTrust + time.Millisecond), client.Unknown, -1},
 		{"never heard", on(client.Available), &Hint{"apn1", client.Few}, nil, client.Unknown, -1},
 		{"said by a former home", on(client.Available), &Hint{"euw3", client.None}, heard(time.Second), client.Available, 1},

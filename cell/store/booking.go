@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -76,6 +77,14 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 		for i, t := range e.Types {
 			b.Queue(insertTicketType, t.ID.String(), e.ID.String(), int64(i), t.Name, t.Price.Amount, t.Fees.Amount,
 				t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, texts(t.Quotas))
+		}
+		var now time.Time
+		if err := tx.QueryRow(ctx, selectClock).Scan(&now); err != nil {
+			return err
+		}
+		opening := &booking.Stock{Event: e, Now: now, Log: []booking.Entry{e.Opening()}}
+		if err := queueLedger(b, opening, &booking.LedgerHead{}); err != nil {
+			return err
 		}
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("insert event: %w", sqldb.Classify(err))
@@ -245,12 +254,15 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		e = booking.Event{ID: event}
 		var now time.Time
+		var head booking.LedgerHead
 		b := &pgx.Batch{}
 		queueEvent(b, &e, selectEventForUpdate, selectQuotasForUpdate)
 		b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+		b.Queue(selectLedgerHead, event.String()).QueryRow(func(row pgx.Row) error { return row.Scan(&head.Next, &head.Hash) })
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
+		before := slices.Clone(e.Quotas)
 		if err := change(&e, now); err != nil {
 			return err
 		}
@@ -266,6 +278,11 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 		}
 		for _, t := range e.Types {
 			w.Queue(updateTicketType, t.ID.String(), t.Name, t.Price.Amount, t.Fees.Amount, t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd)
+		}
+		if entry, resized := e.Resizing(before); resized {
+			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: []booking.Entry{entry}}, &head); err != nil {
+				return err
+			}
 		}
 		if err := tx.SendBatch(ctx, w).Close(); err != nil {
 			if sqldb.Violates(err, "quota_name") {

@@ -8,13 +8,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"guichet/cell/booking"
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
 )
 
 // Errors about idempotency keys; the codes are part of the API.
 var (
-	ErrKeyReused = kind.Unprocessable.New("idempotency_key_reused")
+	ErrKeyReused = booking.ErrKeyReused
 	ErrInFlight  = kind.Conflict.New("in_flight")
 )
 
@@ -36,10 +37,6 @@ const updateAnswer = `UPDATE booking.answer SET status = $3, body = $4 WHERE sco
 // fingerprint gets the first answer again; do is not run. An error of do rolls
 // everything back and is not remembered.
 func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
-	if !s.inFlight.enter(scope, key) {
-		return 0, nil, false, ErrInFlight.With("a request with this Idempotency-Key is still running").After(time.Second)
-	}
-	defer s.inFlight.leave(scope, key)
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		replayed = false
 		// A twin in another process makes this wait until it ends, or lock_timeout.
@@ -83,6 +80,15 @@ const deleteAnswers = `DELETE FROM booking.answer WHERE (scope, key) IN
 func (s *Store) ForgetAnswers(ctx context.Context, now time.Time) (int64, error) {
 	tag, err := s.DB.On(ctx).Exec(ctx, deleteAnswers, now.Add(-AnswerLife), answersPerSweep)
 	return tag.RowsAffected(), sqldb.Classify(err)
+}
+
+// Enter marks a key as in use by a request of this process, so that its twin can
+// be told at once; leave ends that.
+func (s *Store) Enter(scope, key string) (leave func(), err error) {
+	if !s.inFlight.enter(scope, key) {
+		return nil, ErrInFlight.With("a request with this Idempotency-Key is still running").After(time.Second)
+	}
+	return func() { s.inFlight.leave(scope, key) }, nil
 }
 
 // keysInFlight lets a twin request in this process be told at once.

@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,25 +20,29 @@ import (
 // dueHolds bounds how many due holds one transaction sweeps.
 const dueHolds = 200
 
-const selectHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency FROM booking.hold
+const selectHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency, items FROM booking.hold
 	WHERE hold_id = ANY($1) AND event_id = $2 ORDER BY hold_id FOR UPDATE`
 
-const selectDueHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency FROM booking.hold
+const selectDueHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency, items FROM booking.hold
 	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at <= clock_timestamp()
 	ORDER BY expires_at LIMIT $2 FOR UPDATE`
 
-const selectHoldItems = `SELECT hold_id, ticket_type_id, name, quantity, all_in FROM booking.hold_item
-	WHERE hold_id = ANY($1) ORDER BY hold_id, position`
+const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.event WHERE event_id = $1`
 
 const updateQuotaCounters = `UPDATE booking.quota SET held = $2, sold = $3, allocated = $4 WHERE quota_id = $1`
 
-const upsertHold = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, order_id, total, currency)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-	ON CONFLICT (hold_id) DO UPDATE SET state = excluded.state, expires_at = excluded.expires_at, order_id = excluded.order_id`
+const insertHolds = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, total, currency, items)
+	SELECT h.hold_id, $1, h.state, $2, h.expires_at, h.total, $3, h.items::jsonb
+	FROM unnest($4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::text[]) AS h (hold_id, state, expires_at, total, items)`
 
-const insertHoldItem = `INSERT INTO booking.hold_item (hold_id, position, ticket_type_id, name, quantity, all_in) VALUES ($1, $2, $3, $4, $5, $6)`
+const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
+	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
+	WHERE booking.hold.hold_id = n.hold_id`
 
-const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, stock_changed_at = clock_timestamp() WHERE event_id = $1`
+const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5, $6)`
+
+const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, stock_changed_at = $2, ledger_next = $3, ledger_hash = $4
+	WHERE event_id = $1`
 
 // WithStock locks the event row, then its quotas and holds, reads the clock
 // behind the locks, lets decide change the stock and writes what changed. The
@@ -64,13 +68,18 @@ func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration
 type snapshot struct {
 	quotas []booking.Quota
 	holds  map[id.Hold]booking.Hold
+	ledger booking.LedgerHead
 }
 
-func loadStock(ctx context.Context, tx pgx.Tx, event id.Event, ttl time.Duration, named []id.Hold) (*booking.Stock, snapshot, error) {
+// loadStock locks and reads an event's stock. more may queue further reads behind
+// the lock.
+func loadStock(ctx context.Context, tx pgx.Tx, event id.Event, ttl time.Duration, named []id.Hold, more ...func(b *pgx.Batch)) (*booking.Stock, *snapshot, error) {
 	stock := &booking.Stock{Event: booking.Event{ID: event}, HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}
+	before := &snapshot{}
 	b := &pgx.Batch{}
 	queueEvent(b, &stock.Event, selectEventForUpdate, selectQuotasForUpdate)
 	b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&stock.Now) })
+	b.Queue(selectLedgerHead, event.String()).QueryRow(func(row pgx.Row) error { return row.Scan(&before.ledger.Next, &before.ledger.Hash) })
 	add := func(rows pgx.Rows) error {
 		for rows.Next() {
 			h, err := scanHold(rows)
@@ -89,15 +98,14 @@ func loadStock(ctx context.Context, tx pgx.Tx, event id.Event, ttl time.Duration
 		stock.DueLeft = rows.CommandTag().RowsAffected() == dueHolds
 		return err
 	})
+	for _, queue := range more {
+		queue(b)
+	}
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return nil, snapshot{}, fmt.Errorf("load stock: %w", err)
+		return nil, nil, fmt.Errorf("load stock: %w", err)
 	}
-	if len(stock.Holds) > 0 {
-		if err := loadItems(ctx, tx, stock.Holds); err != nil {
-			return nil, snapshot{}, err
-		}
-	}
-	before := snapshot{quotas: slices.Clone(stock.Quotas), holds: make(map[id.Hold]booking.Hold, len(stock.Holds))}
+	before.quotas = slices.Clone(stock.Quotas)
+	before.holds = make(map[id.Hold]booking.Hold, len(stock.Holds))
 	for hid, h := range stock.Holds {
 		before.holds[hid] = *h
 	}
@@ -106,8 +114,8 @@ func loadStock(ctx context.Context, tx pgx.Tx, event id.Event, ttl time.Duration
 
 func scanHold(row pgx.Row) (booking.Hold, error) {
 	var h booking.Hold
-	var hid, state, order string
-	if err := row.Scan(&hid, &state, &h.CreatedAt, &h.ExpiresAt, &order, &h.Total.Amount, &h.Total.Currency); err != nil {
+	var hid, state, order, items string
+	if err := row.Scan(&hid, &state, &h.CreatedAt, &h.ExpiresAt, &order, &h.Total.Amount, &h.Total.Currency, &items); err != nil {
 		return h, err
 	}
 	h.State = booking.HoldState(state)
@@ -118,59 +126,31 @@ func scanHold(row pgx.Row) (booking.Hold, error) {
 	if err := h.Order.UnmarshalText([]byte(order)); err != nil {
 		return h, corrupt(err)
 	}
+	if err := json.Unmarshal([]byte(items), &h.Items); err != nil {
+		return h, corrupt(err)
+	}
 	return h, nil
 }
 
-func loadItems(ctx context.Context, q sqldb.Querier, holds map[id.Hold]*booking.Hold) error {
-	rows, err := q.Query(ctx, selectHoldItems, texts(slices.Collect(maps.Keys(holds))))
-	if err != nil {
-		return fmt.Errorf("load hold items: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var item booking.HoldItem
-		var hid, tid string
-		if err := rows.Scan(&hid, &tid, &item.Name, &item.Quantity, &item.AllIn.Amount); err != nil {
-			return err
-		}
-		hold, err := id.ParseHold(hid)
-		if err != nil {
-			return corrupt(err)
-		}
-		if item.Type, err = id.ParseTicketType(tid); err != nil {
-			return corrupt(err)
-		}
-		h := holds[hold]
-		item.AllIn.Currency = h.Total.Currency
-		h.Items = append(h.Items, item)
-	}
-	return rows.Err()
-}
-
-func writeStock(ctx context.Context, tx pgx.Tx, stock *booking.Stock, before snapshot) error {
+// writeStock writes what changed since the stock was loaded, with the ledger's
+// row about it. more may queue further writes of the same transaction.
+func writeStock(ctx context.Context, tx pgx.Tx, stock *booking.Stock, before *snapshot, more ...func(b *pgx.Batch)) error {
 	b := &pgx.Batch{}
-	changed := false
 	for i, q := range stock.Quotas {
 		if q != before.quotas[i] {
 			b.Queue(updateQuotaCounters, q.ID.String(), q.Held, q.Sold, q.Allocated)
-			changed = true
 		}
 	}
-	for _, hid := range slices.SortedFunc(maps.Keys(stock.Holds), func(a, b id.Hold) int { return compare(a.String(), b.String()) }) {
-		h := stock.Holds[hid]
-		old, known := before.holds[hid]
-		if known && old.State == h.State && old.ExpiresAt.Equal(h.ExpiresAt) && old.Order == h.Order {
-			continue
-		}
-		b.Queue(upsertHold, hid.String(), stock.ID.String(), string(h.State), h.CreatedAt, h.ExpiresAt, h.Order.String(), h.Total.Amount, h.Total.Currency)
-		if !known {
-			for i, item := range h.Items {
-				b.Queue(insertHoldItem, hid.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount)
-			}
+	if err := queueHolds(b, stock, before); err != nil {
+		return err
+	}
+	if len(stock.Log) > 0 {
+		if err := queueLedger(b, stock, &before.ledger); err != nil {
+			return err
 		}
 	}
-	if changed {
-		b.Queue(touchStock, stock.ID.String())
+	for _, queue := range more {
+		queue(b)
 	}
 	if b.Len() == 0 {
 		return nil
@@ -181,18 +161,48 @@ func writeStock(ctx context.Context, tx pgx.Tx, stock *booking.Stock, before sna
 	return nil
 }
 
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+func queueHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
+	var fresh, known struct {
+		ids, states, items, orders []string
+		ends                       []time.Time
+		totals                     []int64
 	}
-	return 0
+	for hid, h := range stock.Holds {
+		old, there := before.holds[hid]
+		switch {
+		case !there:
+			items, err := json.Marshal(h.Items)
+			if err != nil {
+				return fmt.Errorf("describe hold: %w", err)
+			}
+			fresh.ids, fresh.states, fresh.ends = append(fresh.ids, hid.String()), append(fresh.states, string(h.State)), append(fresh.ends, h.ExpiresAt)
+			fresh.totals, fresh.items = append(fresh.totals, h.Total.Amount), append(fresh.items, string(items))
+		case old.State != h.State || !old.ExpiresAt.Equal(h.ExpiresAt) || old.Order != h.Order:
+			known.ids, known.states, known.ends = append(known.ids, hid.String()), append(known.states, string(h.State)), append(known.ends, h.ExpiresAt)
+			known.orders = append(known.orders, h.Order.String())
+		}
+	}
+	if len(fresh.ids) > 0 {
+		b.Queue(insertHolds, stock.ID.String(), stock.Now, stock.Currency, fresh.ids, fresh.states, fresh.ends, fresh.totals, fresh.items)
+	}
+	if len(known.ids) > 0 {
+		b.Queue(updateHolds, known.ids, known.states, known.ends, known.orders)
+	}
+	return nil
+}
+
+func queueLedger(b *pgx.Batch, stock *booking.Stock, head *booking.LedgerHead) error {
+	row, err := head.Row(stock.ID, stock.Now, stock.Log)
+	if err != nil {
+		return err
+	}
+	b.Queue(insertLedger, stock.ID.String(), row.First, row.At, []byte(row.Entries), row.Prev, row.Hash)
+	b.Queue(touchStock, stock.ID.String(), stock.Now, head.Next, head.Hash)
+	return nil
 }
 
 const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= clock_timestamp() THEN 'expired' ELSE state END,
-	created_at, expires_at, order_id, total, currency FROM booking.hold WHERE hold_id = $1`
+	created_at, expires_at, order_id, total, currency, items FROM booking.hold WHERE hold_id = $1`
 
 // Hold reads a hold; a due one reads as expired although the sweeper was not there yet.
 func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
@@ -200,10 +210,7 @@ func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, booking.ErrHoldNotFound
 	}
-	if err != nil {
-		return h, sqldb.Classify(err)
-	}
-	return h, sqldb.Classify(loadItems(ctx, s.DB.On(ctx), map[id.Hold]*booking.Hold{hold: &h}))
+	return h, sqldb.Classify(err)
 }
 
 const selectEventsWithDueHolds = `SELECT DISTINCT h.event_id FROM booking.hold AS h JOIN booking.event AS e ON e.event_id = h.event_id
@@ -264,8 +271,8 @@ func (s *Store) ClassChanges(ctx context.Context, since time.Time, limit int) ([
 	return changes, nil
 }
 
-const sumHeld = `SELECT i.ticket_type_id, sum(i.quantity)::bigint FROM booking.hold AS h
-	JOIN booking.hold_item AS i ON i.hold_id = h.hold_id WHERE h.event_id = $1 AND h.state = 'active' GROUP BY i.ticket_type_id`
+const sumHeld = `SELECT i.item->>'type', sum((i.item->>'quantity')::bigint)::bigint FROM booking.hold AS h
+	CROSS JOIN LATERAL jsonb_array_elements(h.items) AS i (item) WHERE h.event_id = $1 AND h.state = 'active' GROUP BY i.item->>'type'`
 
 // Held counts an event's tickets in live holds by ticket type.
 func (s *Store) Held(ctx context.Context, event id.Event) (map[string]int64, error) {

@@ -68,6 +68,40 @@ func TestPurchase_attendeeInParisBuysATicketOfAnEventAtHomeInTokyo(t *testing.T)
 	}
 }
 
+// The organizer's ledger adds up to what was sold, and shows when it was touched.
+func TestLedger_ofAnEventAddsUpForAnybodyWithThePublicKeys(t *testing.T) {
+	w := sharedTown(t)
+	e := stage(t, w, "euw3", unique("Ledger"), 20, 4)
+	c := attendee(t, w, world.Paris)
+	ctx := t.Context()
+	for range 3 {
+		_, _, err := c.CreateHold(ctx, e.ID, e.want(1), key("hold"))
+		must(t, err)
+	}
+	gone, _, err := c.CreateHold(ctx, e.ID, e.want(2), key("hold"))
+	must(t, err)
+	_, err = c.ReleaseHold(ctx, gone.ID)
+	must(t, err)
+	text, _, err := e.organizer.Ledger(ctx, e.ID)
+	must(t, err)
+	creds, err := w.Credentials()
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "ledger.jsonl")
+	must(t, os.WriteFile(file, text, 0o600))
+	out, code, err := w.Tool(ctx, "ledger", "verify", file, "--keys", creds.Router)
+	must(t, err)
+	if code != 0 || !strings.Contains(out, "size 20, held 3, sold 0, allocated 0, free 17") || !strings.Contains(out, "release   1") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	must(t, os.WriteFile(file, bytes.Replace(text, []byte(`"held":1`), []byte(`"held":2`), 1), 0o600))
+	if out, code, err := w.Tool(ctx, "ledger", "verify", file, "--keys", creds.Router); err != nil || code == 0 {
+		t.Errorf("a ledger that was touched is taken: %s (%v)", out, err)
+	}
+	if _, _, err := c.Ledger(ctx, e.ID); client.CodeOf(err) != "unauthorized" {
+		t.Errorf("a stranger asks for the ledger: %v", err)
+	}
+}
+
 // inHand fetches the ticket's picture and its page.
 func inHand(t *testing.T, c *client.Client, ticket client.Ticket) {
 	t.Helper()

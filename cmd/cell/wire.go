@@ -73,7 +73,10 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	}
 	h.server = &api.Server{
 		Cell: cfg.Cell, Region: cfg.Region,
-		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, HoldTTL: cfg.HoldTTL, Now: time.Now},
+		Booking: &booking.Service{
+			Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now,
+			Desks: &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)},
+		},
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: signer, Window: cfg.Window, HoldTTL: cfg.HoldTTL,
 			Processor: stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second}),

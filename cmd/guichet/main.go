@@ -34,6 +34,7 @@ const help = `guichet – the ticket window's tool for people
   guichet import FORMAT FILE…     import events (FORMAT: builtin, %s)
   guichet demo [--from City]      play an attendee: search, hold, pay, ticket
   guichet verify TICKET           check a ticket's barcode offline
+  guichet ledger verify FILE      add an event's inventory ledger up again
   guichet bench                   measure the open town: cells directly and through the router
   guichet sandbox                 run the payment sandbox alone
   guichet version                 say which build this is
@@ -49,6 +50,7 @@ var commands = map[string]command{
 	"demo":    demoCommand,
 	"verify":  verifyCommand,
 	"bench":   benchCommand,
+	"ledger":  ledgerCommand,
 	"sandbox": sandboxCommand,
 	"version": versionCommand,
 }

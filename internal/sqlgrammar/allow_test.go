@@ -33,7 +33,7 @@ var (
 	allowedFunctions = words(`
 		now clock_timestamp statement_timestamp extract date_trunc
 		count sum min max avg bool_or bool_and array_agg row_number rank lag lead
-		gen_random_uuid coalesce nullif greatest least abs floor ceil mod length lower upper substr md5
+		gen_random_uuid coalesce nullif jsonb_array_elements jsonb_typeof greatest least abs floor ceil mod length lower upper substr md5
 		unnest cardinality array_length array_append array_remove
 		jsonb_build_object jsonb_agg jsonb_array_length to_jsonb
 	`)

@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS booking.event (
 	placement text NOT NULL CHECK (placement IN ('serving', 'sealed', 'moving')),
 	stock_version bigint NOT NULL DEFAULT 0,
 	stock_changed_at timestamptz NOT NULL DEFAULT now(),
+	ledger_next bigint NOT NULL DEFAULT 1,
+	ledger_hash text NOT NULL DEFAULT '',
 	created_at timestamptz NOT NULL DEFAULT now()
 );
 -- An organizer's event of a foreign catalogue exists once, however often it is imported.
@@ -72,19 +74,22 @@ CREATE TABLE IF NOT EXISTS booking.hold (
 	expires_at timestamptz NOT NULL,
 	order_id text NOT NULL DEFAULT '',
 	total bigint NOT NULL CHECK (total >= 0),
-	currency text NOT NULL
+	currency text NOT NULL,
+	items jsonb NOT NULL CHECK (jsonb_typeof(items) = 'array')
 );
 CREATE INDEX IF NOT EXISTS hold_due ON booking.hold (expires_at, event_id) WHERE state = 'active' AND order_id = '';
 CREATE INDEX IF NOT EXISTS hold_due_of_event ON booking.hold (event_id, expires_at) WHERE state = 'active' AND order_id = '';
 
-CREATE TABLE IF NOT EXISTS booking.hold_item (
-	hold_id text NOT NULL REFERENCES booking.hold (hold_id),
-	position bigint NOT NULL,
-	ticket_type_id text NOT NULL,
-	name text NOT NULL,
-	quantity bigint NOT NULL CHECK (quantity > 0),
-	all_in bigint NOT NULL CHECK (all_in >= 0),
-	PRIMARY KEY (hold_id, position)
+-- What was done to each event's stock, one row per transaction, chained by hash.
+-- Rows are only ever inserted.
+CREATE TABLE IF NOT EXISTS booking.ledger (
+	event_id text NOT NULL REFERENCES booking.event (event_id),
+	first_entry bigint NOT NULL,
+	at timestamptz NOT NULL,
+	entries bytea NOT NULL,
+	prev text NOT NULL,
+	hash text NOT NULL,
+	PRIMARY KEY (event_id, first_entry)
 );
 
 -- First answers by idempotency key (P5), written in the transaction of the effect.

@@ -26,6 +26,11 @@ const scope = "POST /v1/events/x/holds"
 
 // answered runs a request for a ticket under a key.
 func (b shop) answered(ctx context.Context, key string) (body string, replayed bool, err error) {
+	leave, err := b.store.Enter(scope, key)
+	if err != nil {
+		return "", false, err
+	}
+	defer leave()
 	_, raw, replayed, err := b.store.AnswerOnce(ctx, scope, key, "print", holdOnce(b))
 	return string(raw), replayed, err
 }
@@ -71,7 +76,7 @@ func answerFailed(t *testing.T, s *store.Store) {
 		if _, _, err := holdOnce(b)(ctx); err != nil {
 			return 0, nil, err
 		}
-		_, err := b.ask(ctx, b.floor, 1)
+		_, err := b.within(ctx, b.floor, 1)
 		return 0, nil, err
 	})
 	wantErr(t, err, booking.ErrSoldOut)
@@ -110,6 +115,12 @@ func answerInFlightHere(t *testing.T, s *store.Store) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	var first sync.WaitGroup
 	first.Go(func() {
+		leave, err := s.Enter(scope, "k")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer leave()
 		if _, _, _, err := s.AnswerOnce(t.Context(), scope, "k", "print", slow(b, begun, end)); err != nil {
 			t.Error(err)
 		}

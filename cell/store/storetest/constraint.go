@@ -136,7 +136,7 @@ func stateConstraint(t *testing.T, s *store.Store) {
 		`UPDATE booking.event SET placement = 'here' WHERE event_id = $1`:                  {b.event.ID.String()},
 		`UPDATE checkout.orders SET state = 'done' WHERE order_id = $1`:                    {o.ID.String()},
 		`UPDATE checkout.orders SET refund_status = 'some' WHERE order_id = $1`:            {o.ID.String()},
-		`UPDATE booking.hold_item SET quantity = 0 WHERE hold_id = $1`:                     {o.Hold.String()},
+		`UPDATE booking.hold SET items = '{}' WHERE hold_id = $1`:                          {o.Hold.String()},
 		`UPDATE booking.ticket_type SET max_per_order = 0 WHERE ticket_type_id = $1`:       {b.floor.String()},
 		`UPDATE checkout.orders SET total = -1 WHERE order_id = $1`:                        {o.ID.String()},
 		`UPDATE booking.event SET epoch = 0 WHERE event_id = $1 AND state = 'published'`:   {b.event.ID.String()},

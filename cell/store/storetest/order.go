@@ -66,7 +66,7 @@ func orderReadsBack(t *testing.T, s *store.Store) {
 	if err := s.Tell(t.Context(), o.ID, "paid"); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.number(t, countOutbox, b.event.ID.String()); n != 1 {
+	if n := b.number(t, countOrderFacts, b.event.ID.String()); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 	orders, sold, in, err := s.Counts(t.Context(), b.event.ID)

@@ -66,8 +66,11 @@ func lastTicket(t *testing.T, s *store.Store) {
 				var hold string
 				err := retried(t, func(try int) error {
 					box := boxes[(buyer+attempt+try)%len(boxes)]
-					_, body, _, err := box.store.AnswerOnce(t.Context(), "POST holds", fmt.Sprint("buyer-", buyer), "same", holdOnce(box))
-					hold = string(body)
+					key := &booking.Key{Scope: "POST holds", Key: fmt.Sprint("buyer-", buyer), Fingerprint: "same"}
+					op, err := box.HoldOnce(t.Context(), box.want(box.floor, 1), key, func(h booking.Hold) (int, []byte, error) { return 201, []byte(h.ID.String()), nil })
+					if err == nil {
+						hold = string(op.Body)
+					}
 					return err
 				})
 				switch {
@@ -100,7 +103,7 @@ func lastTicket(t *testing.T, s *store.Store) {
 // holdOnce is the effect of a request for one ticket: its answer is the hold's id.
 func holdOnce(b shop) func(ctx context.Context) (int, []byte, error) {
 	return func(ctx context.Context) (int, []byte, error) {
-		h, err := b.ask(ctx, b.floor, 1)
+		h, err := b.within(ctx, b.floor, 1)
 		if err != nil {
 			return 0, nil, err
 		}

@@ -116,7 +116,8 @@ func (b shop) at(s *store.Store) shop {
 var birthday = time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC)
 
 func service(s *store.Store) *booking.Service {
-	return &booking.Service{Store: s, Cell: s.Cell, Region: "eu-west-3", HoldTTL: ttl, Now: func() time.Time { return birthday }}
+	desks := &booking.Desks{Store: s, HoldTTL: ttl, Patience: time.Minute, Now: time.Now} //nolint:forbidigo // it measures its pace; nothing is decided by it
+	return &booking.Service{Store: s, Cell: s.Cell, Region: "eu-west-3", Desks: desks, Now: func() time.Time { return birthday }}
 }
 
 func draft(hall, gallery int64) booking.Draft {
@@ -135,7 +136,23 @@ func draft(hall, gallery int64) booking.Draft {
 }
 
 func (b shop) ask(ctx context.Context, of id.TicketType, n int64) (booking.Hold, error) {
-	return b.Hold(ctx, booking.Request{Hold: id.NewHold(b.event.ID), Lines: []booking.Line{{Type: of, Quantity: n}}})
+	return b.Hold(ctx, b.want(of, n))
+}
+
+func (b shop) want(of id.TicketType, n int64) booking.Request {
+	return booking.Request{Hold: id.NewHold(b.event.ID), Lines: []booking.Line{{Type: of, Quantity: n}}}
+}
+
+// within is ask in the transaction of ctx, past the desk.
+func (b shop) within(ctx context.Context, of id.TicketType, n int64) (h booking.Hold, err error) {
+	err = b.store.WithStock(ctx, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+		granted, err := stock.Grant(b.want(of, n))
+		if err == nil {
+			h = *granted
+		}
+		return err
+	})
+	return h, err
 }
 
 func (b shop) mustHold(t *testing.T, of id.TicketType, n int64) booking.Hold {
@@ -158,9 +175,37 @@ func (b shop) wantCounters(t *testing.T, want [4]int64) {
 		t.Errorf("held and sold of hall and gallery: %v, want %v", got, want)
 	}
 	b.wantHoldsToAddUp(t, e)
+	b.wantLedgerToAddUp(t, e)
 }
 
-const sumActive = `SELECT coalesce(sum(i.quantity), 0)::bigint FROM booking.hold AS h JOIN booking.hold_item AS i ON i.hold_id = h.hold_id
+// wantLedgerToAddUp: what the ledger tells, row by row, is what the counters say.
+func (b shop) wantLedgerToAddUp(t *testing.T, e booking.Event) {
+	t.Helper()
+	var tally booking.Tally
+	for after := int64(0); ; {
+		rows, err := b.store.Ledger(t.Context(), e.ID, after, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if err := tally.Add(r); err != nil {
+				t.Fatal(err)
+			}
+			after = r.First
+		}
+		if len(rows) == 0 {
+			break
+		}
+	}
+	for _, q := range e.Quotas {
+		got := tally.Quotas[q.ID]
+		if got == nil || got.Size != q.Size || got.Held != q.Held || got.Sold != q.Sold || got.Allocated != q.Allocated {
+			t.Errorf("the ledger says %+v of quota %s, the counters say %+v", got, q.Name, q)
+		}
+	}
+}
+
+const sumActive = `SELECT coalesce(sum((i.item->>'quantity')::bigint), 0)::bigint FROM booking.hold AS h CROSS JOIN LATERAL jsonb_array_elements(h.items) AS i (item)
 	WHERE h.event_id = $1 AND h.state = 'active'`
 
 // wantHoldsToAddUp: everything draws on the hall, so its counter is the sum of the active holds.

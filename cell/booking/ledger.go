@@ -1,0 +1,164 @@
+package booking
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"guichet/cell/id"
+	"guichet/internal/kind"
+)
+
+// ErrLedger means that a ledger does not add up: a row is missing, was changed,
+// or tells of more than there was.
+var ErrLedger = kind.Unprocessable.New("ledger_broken")
+
+// EntryKind says what happened to stock.
+type EntryKind string
+
+// What can happen to stock.
+const (
+	EntryOpen     EntryKind = "open"      // the event came to be, with its quotas
+	EntrySize     EntryKind = "size"      // a quota was resized
+	EntryHold     EntryKind = "hold"      // tickets were kept aside
+	EntryRelease  EntryKind = "release"   // a hold was given back
+	EntryExpiry   EntryKind = "expiry"    // a hold ended by the clock
+	EntrySale     EntryKind = "sale"      // a hold became tickets
+	EntryLateSale EntryKind = "late_sale" // a hold that had ended became tickets all the same
+	EntryReturn   EntryKind = "return"    // tickets were canceled
+)
+
+// Entry is one thing that happened. Ref is the hold's or the order's id.
+type Entry struct {
+	Kind    EntryKind `json:"kind"`
+	Ref     string    `json:"ref,omitempty"`
+	Changes []Change  `json:"changes"`
+}
+
+// Change is what an entry adds to one quota's counters.
+type Change struct {
+	Quota     id.Quota `json:"quota"`
+	Size      int64    `json:"size,omitempty"`
+	Held      int64    `json:"held,omitempty"`
+	Sold      int64    `json:"sold,omitempty"`
+	Allocated int64    `json:"allocated,omitempty"`
+}
+
+func changeOf(before, after Quota) Change {
+	return Change{
+		Quota: after.ID, Size: after.Size - before.Size, Held: after.Held - before.Held,
+		Sold: after.Sold - before.Sold, Allocated: after.Allocated - before.Allocated,
+	}
+}
+
+// Opening is the first entry of an event's ledger.
+func (e *Event) Opening() Entry {
+	entry := Entry{Kind: EntryOpen, Changes: make([]Change, 0, len(e.Quotas))}
+	for _, q := range e.Quotas {
+		entry.Changes = append(entry.Changes, changeOf(Quota{}, q))
+	}
+	return entry
+}
+
+// Resizing is the entry about quotas that are not what they were; ok is false
+// when all are.
+func (e *Event) Resizing(before []Quota) (entry Entry, ok bool) {
+	entry.Kind = EntrySize
+	for i, q := range e.Quotas {
+		if i < len(before) && q.Size != before[i].Size {
+			entry.Changes = append(entry.Changes, changeOf(before[i], q))
+		}
+	}
+	return entry, len(entry.Changes) > 0
+}
+
+// LedgerRow is what one transaction did to an event's stock: a run of entries
+// with consecutive numbers, chained to the row before by its hash. Rows are only
+// ever appended.
+type LedgerRow struct {
+	Event   id.Event        `json:"event_id"`
+	First   int64           `json:"first"` // number of the first entry; numbers start at 1
+	At      time.Time       `json:"at"`    // the database's clock
+	Entries json.RawMessage `json:"entries"`
+	Prev    string          `json:"prev"` // hash of the row before, "" for the first
+	Hash    string          `json:"hash"`
+}
+
+// LedgerHead is where an event's ledger ends.
+type LedgerHead struct {
+	Next int64  // number of the next entry; 0 and 1 both mean that there is none yet
+	Hash string // of the last row, "" when there is none
+}
+
+// Row makes the next row of the ledger and moves the head behind it.
+func (h *LedgerHead) Row(event id.Event, at time.Time, entries []Entry) (LedgerRow, error) {
+	text, err := json.Marshal(entries)
+	if err != nil {
+		return LedgerRow{}, fmt.Errorf("write ledger of %s: %w", event, err)
+	}
+	r := LedgerRow{Event: event, First: max(h.Next, 1), At: at.UTC().Truncate(time.Microsecond), Entries: text, Prev: h.Hash}
+	r.Hash = r.hash()
+	h.Next, h.Hash = r.First+int64(len(entries)), r.Hash
+	return r, nil
+}
+
+// hash covers everything but itself.
+func (r *LedgerRow) hash() string {
+	sum := sha256.New()
+	_, _ = fmt.Fprintf(sum, "guichet-ledger-v1\n%s\n%d\n%s\n%s\n", r.Event, r.First, r.At.UTC().Format(time.RFC3339Nano), r.Prev)
+	_, _ = sum.Write(r.Entries)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Tally adds a ledger up again, row by row, and holds it to P2 at every step.
+type Tally struct {
+	Event  id.Event
+	Head   LedgerHead
+	Quotas map[id.Quota]*Quota
+	Counts map[EntryKind]int64
+}
+
+// Add takes the next row in.
+func (t *Tally) Add(r LedgerRow) error {
+	if t.Quotas == nil {
+		t.Quotas, t.Counts, t.Event = map[id.Quota]*Quota{}, map[EntryKind]int64{}, r.Event
+	}
+	switch {
+	case r.Event != t.Event:
+		return ErrLedger.With("row %d is about %s, not %s", r.First, r.Event, t.Event)
+	case r.First != max(t.Head.Next, 1):
+		return ErrLedger.With("entry %d is missing: the next row begins with %d", max(t.Head.Next, 1), r.First)
+	case r.Prev != t.Head.Hash || r.Hash != r.hash():
+		return ErrLedger.With("the row of entry %d was changed: its hash does not match", r.First)
+	}
+	var entries []Entry
+	if err := json.Unmarshal(r.Entries, &entries); err != nil {
+		return ErrLedger.With("the row of entry %d cannot be read: %v", r.First, err)
+	}
+	for i, e := range entries {
+		if err := t.apply(r.First+int64(i), e); err != nil {
+			return err
+		}
+	}
+	t.Head = LedgerHead{Next: r.First + int64(len(entries)), Hash: r.Hash}
+	return nil
+}
+
+func (t *Tally) apply(number int64, e Entry) error {
+	t.Counts[e.Kind]++
+	for _, c := range e.Changes {
+		q := t.Quotas[c.Quota]
+		if q == nil {
+			q = &Quota{ID: c.Quota}
+			t.Quotas[c.Quota] = q
+		}
+		q.Size, q.Held, q.Sold, q.Allocated = q.Size+c.Size, q.Held+c.Held, q.Sold+c.Sold, q.Allocated+c.Allocated
+		if q.Held < 0 || q.Sold < 0 || q.Allocated < 0 || q.Free() < 0 { // P2
+			return ErrLedger.With("after entry %d (%s) quota %s has size %d, held %d, sold %d, allocated %d",
+				number, e.Kind, c.Quota, q.Size, q.Held, q.Sold, q.Allocated)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package booking
+
+import (
+	"context"
+	"time"
+
+	"guichet/cell/id"
+	"guichet/internal/kind"
+)
+
+// ErrKeyReused refuses an idempotency key that stood for something else before.
+var ErrKeyReused = kind.Unprocessable.New("idempotency_key_reused")
+
+// Key is an operation's idempotency key. The effect and its first answer are
+// stored together, in the transaction of the batch (P5).
+type Key struct {
+	Scope, Key  string
+	Fingerprint string // of what was asked
+}
+
+// Op is one request about an event's stock.
+type Op struct {
+	// Key is nil for what may simply be done again.
+	Key *Key
+	// Holds are loaded, with their items, before Decide is called.
+	Holds []id.Hold
+	// Decide changes the stock in memory, or refuses and leaves it as it was. It is
+	// called again with a fresh stock when a transaction did not commit.
+	Decide func(s *Stock) error
+	// Render says what Decide agreed to; it is stored under Key.
+	Render func() (status int, body []byte, err error)
+
+	// Err, or the answer; Replayed says that it was given before.
+	Err      error
+	Status   int
+	Body     []byte
+	Replayed bool
+
+	turn func(ctx context.Context) error // instead of Decide: see Desks.Turn
+	ctx  context.Context                 //nolint:containedctx // an op is a request's place in the queue
+	at   time.Time
+	done chan struct{}
+}
+
+// Answered is a first answer that is stored, or about to be.
+type Answered struct {
+	Fingerprint string
+	Status      int
+	Body        []byte
+}
+
+// Settle decides an op on the stock at hand. before is its key's first answer,
+// from the store or from earlier in the batch, nil when there is none. It says
+// whether there is a new first answer to store.
+func (o *Op) Settle(s *Stock, before *Answered) (fresh bool) {
+	o.Err, o.Replayed = nil, false
+	if before != nil {
+		if before.Fingerprint != o.Key.Fingerprint {
+			o.Err = ErrKeyReused.With("this Idempotency-Key was used with another body")
+			return false
+		}
+		o.Status, o.Body, o.Replayed = before.Status, before.Body, true
+		return false
+	}
+	if o.Err = o.Decide(s); o.Err != nil || o.Render == nil {
+		return false
+	}
+	if o.Status, o.Body, o.Err = o.Render(); o.Err != nil {
+		return false
+	}
+	return o.Key != nil
+}

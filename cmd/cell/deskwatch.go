@@ -1,0 +1,45 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// deskWatch counts what happens at the desks.
+type deskWatch struct {
+	sizes   prometheus.Histogram
+	took    prometheus.Histogram
+	waited  prometheus.Histogram
+	refused prometheus.Counter
+}
+
+func newDeskWatch(reg *prometheus.Registry) *deskWatch {
+	w := &deskWatch{
+		sizes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "guichet_desk_batch_size", Help: "Requests decided in one transaction. High values are good: many share one commit; at 512 the desk is at its limit.",
+			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
+		}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "guichet_desk_batch_duration_seconds", Help: "Time of one batch from lock to commit. A high value means a slow database or two processes at one event.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+		}),
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "guichet_desk_wait_seconds", Help: "Time a request stood in the queue. Near 0.25 s the desk begins to refuse.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1},
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "guichet_desk_refused_total", Help: "Requests that were told to come back because the queue was too long. Rising: an event is hotter than this cell.",
+		}),
+	}
+	reg.MustRegister(w.sizes, w.took, w.waited, w.refused)
+	return w
+}
+
+func (w *deskWatch) Batch(size int, took time.Duration) {
+	w.sizes.Observe(float64(size))
+	w.took.Observe(took.Seconds())
+}
+
+func (w *deskWatch) Waited(d time.Duration) { w.waited.Observe(d.Seconds()) }
+func (w *deskWatch) Refused()               { w.refused.Inc() }
