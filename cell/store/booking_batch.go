@@ -13,8 +13,12 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const selectAnswers = `SELECT scope, key, fingerprint, status, body FROM booking.answer
-	WHERE (scope, key) IN (SELECT a.scope, a.key FROM unnest($1::text[], $2::text[]) AS a (scope, key))`
+// selectAnswers looks each key up by itself: a join that was planned while the
+// table was small would read all of it ever after.
+const selectAnswers = `SELECT a.scope, a.key, f.fingerprint, f.status, f.body
+	FROM unnest($1::text[], $2::text[]) AS a (scope, key)
+	CROSS JOIN LATERAL (SELECT b.fingerprint, b.status, b.body FROM booking.answer AS b
+		WHERE b.scope = a.scope AND b.key = a.key LIMIT 1) AS f`
 
 const insertAnswers = `INSERT INTO booking.answer (scope, key, fingerprint, status, body)
 	SELECT a.scope, a.key, a.fingerprint, a.status, a.body

@@ -24,7 +24,7 @@ const selectHolds = `SELECT hold_id, state, created_at, expires_at, order_id, to
 	WHERE hold_id = ANY($1) AND event_id = $2 ORDER BY hold_id FOR UPDATE`
 
 const selectDueHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency, items FROM booking.hold
-	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at <= clock_timestamp()
+	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp())
 	ORDER BY expires_at LIMIT $2 FOR UPDATE`
 
 const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.event WHERE event_id = $1`
@@ -37,7 +37,7 @@ const insertHolds = `INSERT INTO booking.hold (hold_id, event_id, state, created
 
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
 	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
-	WHERE booking.hold.hold_id = n.hold_id`
+	WHERE booking.hold.hold_id = n.hold_id AND booking.hold.hold_id = ANY($1)`
 
 const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5, $6)`
 
@@ -201,7 +201,7 @@ func queueLedger(b *pgx.Batch, stock *booking.Stock, head *booking.LedgerHead) e
 	return nil
 }
 
-const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= clock_timestamp() THEN 'expired' ELSE state END,
+const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp()) THEN 'expired' ELSE state END,
 	created_at, expires_at, order_id, total, currency, items FROM booking.hold WHERE hold_id = $1`
 
 // Hold reads a hold; a due one reads as expired although the sweeper was not there yet.
@@ -214,7 +214,7 @@ func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
 }
 
 const selectEventsWithDueHolds = `SELECT DISTINCT h.event_id FROM booking.hold AS h JOIN booking.event AS e ON e.event_id = h.event_id
-	WHERE h.state = 'active' AND h.order_id = '' AND h.expires_at <= clock_timestamp() AND e.placement = 'serving' LIMIT $1`
+	WHERE h.state = 'active' AND h.order_id = '' AND h.expires_at <= (SELECT clock_timestamp()) AND e.placement = 'serving' LIMIT $1`
 
 // EventsWithDueHolds lists events that the sweeper should visit; one that is
 // sealed has its holds swept by its next home.

@@ -184,6 +184,9 @@ func want(t reflect.Type) string {
 	}
 }
 
+// escaped writes a name as a part of a JSON pointer.
+var escaped = strings.NewReplacer("~", "~0", "/", "~1")
+
 func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
@@ -197,7 +200,7 @@ func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {
 			return ErrJSON.With("%s", err.Error())
 		}
 		name, _ := t.(string)
-		pointer := at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+		pointer := at + "/" + escaped.Replace(name)
 		index, known := fields[name]
 		if !known {
 			pointer = cut(pointer, len(at)+1+maxEchoed)
