@@ -33,7 +33,11 @@ func openBenchTown(ctx context.Context, out io.Writer) (*benchTown, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	opts.Import = importCommand
+	self, err := os.Executable()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	opts.Programs, opts.Import = filepath.Dir(self), importCommand
 	if b.town, err = town.Open(ctx, opts, out); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
