@@ -14,6 +14,8 @@ const (
 	maxAttempts = 12
 	firstPause  = 2 * time.Millisecond
 	maxPause    = 250 * time.Millisecond
+	maxLost     = 1                     // sessions that one call may lose before it gives up
+	lostPause   = 50 * time.Millisecond // before the next session
 )
 
 type txKey struct{}
@@ -42,6 +44,23 @@ func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.
 	if tx := txOf(ctx); tx != nil {
 		return fn(ctx, tx)
 	}
+	for lost := 0; ; lost++ {
+		err := db.onConnection(ctx, iso, fn)
+		// A session that was lost before its COMMIT was sent took nothing with it: a
+		// database that restarts, or a stall of this machine that the idle limit took
+		// for a dead process. Once more, on another session.
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost {
+			return err
+		}
+		select {
+		case <-time.After(lostPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (db *DB) onConnection(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	conn, err := db.Pool.Acquire(ctx)
 	if err != nil {
 		return Classify(err)
