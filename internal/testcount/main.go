@@ -45,7 +45,7 @@ func run(ctx context.Context, command []string, out io.Writer) error {
 	t := newTally(out)
 	readErr := t.read(events)
 	waitErr := cmd.Wait()
-	fmt.Fprintf(out, "\n%s, %.0f s\n", t, time.Since(began).Seconds())
+	fmt.Fprintf(out, "\n%.0f s, %s\n", time.Since(began).Seconds(), t)
 	switch {
 	case readErr != nil:
 		return fmt.Errorf("read the events: %w", readErr)

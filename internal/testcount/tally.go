@@ -49,14 +49,15 @@ func newTally(out io.Writer) *tally {
 	}
 }
 
-// String is the line of counts.
+// String is what was counted: the plain line that machines look for stands alone
+// and last.
 func (t *tally) String() string {
-	s := fmt.Sprintf("%d passed, %d failed, %d skipped in %d packages", t.passed, t.failed, t.skipped, t.packages)
+	s := fmt.Sprintf("%d packages", t.packages)
 	if len(t.broken) > 0 {
 		slices.Sort(t.broken)
 		s += "; failed: " + strings.Join(t.broken, " ")
 	}
-	return s
+	return s + fmt.Sprintf("\n%d passed, %d failed, %d skipped", t.passed, t.failed, t.skipped)
 }
 
 // read takes events until the stream ends. Lines that are no events are shown

@@ -37,7 +37,7 @@ func TestTally_countsLeavesAndSaysWhatFailed(t *testing.T) {
 	if err := tally.read(strings.NewReader(run1)); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := tally.String(), "2 passed, 1 failed, 1 skipped in 3 packages; failed: a b"; got != want {
+	if got, want := tally.String(), "3 packages; failed: a b\n2 passed, 1 failed, 1 skipped"; got != want {
 		t.Errorf("counts %q, want %q", got, want)
 	}
 	for _, want := range []string{
