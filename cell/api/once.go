@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -117,5 +118,5 @@ func sendOp(c *gin.Context, op *booking.Op) {
 
 // send writes a body that once answered.
 func send(c *gin.Context, status int, body []byte) {
-	c.Data(status, "application/json", append(body, '\n'))
+	c.Data(status, "application/json", slices.Concat(body, []byte{'\n'})) // body may be another answer too
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"guichet/cell/client"
@@ -14,24 +15,26 @@ import (
 // than HintTrust, so one lost beat makes nobody doubt.
 const (
 	BeatPeriod = time.Second
-	// beatOverlap is re-read with every beat: a transaction that was open while we
-	// read shows its change only after its commit. It is longer than any session
-	// may hold a transaction open.
+	// beatOverlap is looked at again with every beat: a transaction that was open
+	// while we read shows its change only after its commit. It is longer than any
+	// session may hold a transaction open.
 	beatOverlap = 20 * time.Second
-	beatLimit   = 500 // events of one beat; the next one goes on from there
+	beatPage    = 1000 // changes of one read
 )
 
-// ClassChange is the availability of an event whose stock changed.
-type ClassChange struct {
+// StockChange says that an event's stock, or its description, changed.
+type StockChange struct {
 	Event string
-	Class client.Availability
-	At    time.Time // of the change, the database's clock
+	At    time.Time // of its last change, the database's clock
 }
 
-// Changes lists published events whose stock changed at or after since, oldest
-// change first, with their availability now.
+// Changes is what a Beater asks its own cell's database.
 type Changes interface {
-	ClassChanges(ctx context.Context, since time.Time, limit int) ([]ClassChange, error)
+	// StockChanges lists published events whose last change was at or after since,
+	// oldest first, and says what time the database has.
+	StockChanges(ctx context.Context, since time.Time, limit int) (changes []StockChange, now time.Time, err error)
+	// ClassOf is what the public should see of an event now.
+	ClassOf(ctx context.Context, event string) (client.Availability, error)
 }
 
 // Beater tells the town which of this cell's events are available, few or none.
@@ -42,22 +45,24 @@ type Beater struct {
 	Send    func(ctx context.Context, payload []byte) error
 	Now     func() time.Time
 
-	cursor time.Time              // changes before it were all told
-	told   map[string]ClassChange // what was said about changes at or after cursor
+	cursor time.Time       // changes before it were all told
+	told   map[string]told // of events that changed at or after cursor
 }
 
-// Beat sends one beat. After a failure the next one says the same again.
+// told is what was said of an event, and about which change.
+type told struct {
+	at    time.Time
+	class client.Availability
+}
+
+// Beat sends one beat. After a failure the next one says the same again. Only
+// what changed since it was told is looked at closely, so a quiet cell's beat
+// costs one read of nothing.
 func (b *Beater) Beat(ctx context.Context) error {
 	asOf := b.Now()
-	changes, err := b.Changes.ClassChanges(ctx, b.cursor, beatLimit)
+	news, changed, next, err := b.look(ctx)
 	if err != nil {
 		return fmt.Errorf("read changes of stock: %w", err)
-	}
-	changed := map[string]client.Availability{}
-	for _, c := range changes {
-		if t, there := b.told[c.Event]; !there || t.Class != c.Class {
-			changed[c.Event] = c.Class
-		}
 	}
 	payload, err := json.Marshal(Beat{Cell: b.Cell, AsOf: asOf, Changed: changed})
 	if err != nil {
@@ -66,32 +71,55 @@ func (b *Beater) Beat(ctx context.Context) error {
 	if err := b.Send(ctx, payload); err != nil {
 		return fmt.Errorf("send beat: %w", err)
 	}
-	b.remember(changes)
+	b.remember(news, next)
 	return nil
 }
 
-// remember moves the cursor up to the overlap behind the newest change, or to the
-// last one read when there is more to read, and forgets what lies before it.
-func (b *Beater) remember(changes []ClassChange) {
+// look reads, page by page, what changed since the cursor: what is to be
+// remembered, what is to be told, and where the next beat begins.
+func (b *Beater) look(ctx context.Context) (news map[string]told, changed map[string]client.Availability, next time.Time, err error) {
+	news, changed = map[string]told{}, map[string]client.Availability{}
+	for since, full := b.cursor, true; full; {
+		from := since
+		page, now, err := b.Changes.StockChanges(ctx, from, beatPage)
+		if err != nil {
+			return nil, nil, next, err
+		}
+		for _, c := range page {
+			since = c.At
+			last, known := b.told[c.Event]
+			if _, seen := news[c.Event]; seen || known && last.at.Equal(c.At) {
+				continue
+			}
+			class, err := b.Changes.ClassOf(ctx, c.Event)
+			if err != nil {
+				return nil, nil, next, err
+			}
+			news[c.Event] = told{at: c.At, class: class}
+			if !known || last.class != class {
+				changed[c.Event] = class
+			}
+		}
+		next = now.Add(-beatOverlap)
+		full = len(page) == beatPage && since.After(from)   // a page of one instant leads nowhere
+		if full && len(changed) >= maxBeatEvents-beatPage { // the rest with the next beat
+			return news, changed, since, nil
+		}
+	}
+	return news, changed, next, nil
+}
+
+// remember moves the cursor on and forgets what lies before it.
+func (b *Beater) remember(news map[string]told, next time.Time) {
 	if b.told == nil {
-		b.told = map[string]ClassChange{}
+		b.told = map[string]told{}
 	}
-	for _, c := range changes {
-		b.told[c.Event] = c
-	}
-	if len(changes) == 0 {
-		return
-	}
-	last := changes[len(changes)-1].At
-	next := last.Add(-beatOverlap)
-	if len(changes) == beatLimit && !next.After(b.cursor) {
-		next = last // a flood: go on where the page ended
-	}
+	maps.Copy(b.told, news)
 	if next.After(b.cursor) {
 		b.cursor = next
 	}
-	for event, c := range b.told {
-		if c.At.Before(b.cursor) {
+	for event, t := range b.told {
+		if t.at.Before(b.cursor) {
 			delete(b.told, event)
 		}
 	}

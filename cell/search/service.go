@@ -71,14 +71,6 @@ func (s *Service) Suggest(ctx context.Context, text string) (client.Suggestions,
 	return client.Suggestions{Items: items}, nil
 }
 
-// Hint is the availability of one document by hints alone, for the copy of an
-// event page when its home is away, and the hint's age in seconds; nil when unknown.
-func (s *Service) Hint(ctx context.Context, d *Document) (client.Availability, *float64) {
-	items := []client.Listing{{ID: d.ID(), Availability: client.Unknown}}
-	s.addHints(ctx, items, []Hit{{Doc: *d}}, s.Now())
-	return items[0].Availability, items[0].AvailabilityAge
-}
-
 func (s *Service) addHints(ctx context.Context, items []client.Listing, hits []Hit, now time.Time) {
 	if len(items) == 0 {
 		return

@@ -240,35 +240,34 @@ func queryEvents(ctx context.Context, q sqldb.Querier, sql string, args ...any) 
 const selectStockChanges = `SELECT event_id, stock_changed_at FROM booking.event
 	WHERE stock_changed_at >= $1 AND state <> 'draft' ORDER BY stock_changed_at, event_id LIMIT $2`
 
-// ClassChanges lists events whose stock changed, oldest change first, with what
-// the public should see of it now.
-func (s *Store) ClassChanges(ctx context.Context, since time.Time, limit int) ([]search.ClassChange, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectStockChanges, since, limit)
-	if err != nil {
-		return nil, sqldb.Classify(err)
-	}
-	changes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (search.ClassChange, error) {
-		var c search.ClassChange
-		return c, row.Scan(&c.Event, &c.At)
+// StockChanges implements search.Changes.
+func (s *Store) StockChanges(ctx context.Context, since time.Time, limit int) (changes []search.StockChange, now time.Time, err error) {
+	b := &pgx.Batch{}
+	b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+	b.Queue(selectStockChanges, since, limit).Query(func(rows pgx.Rows) error {
+		changes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (search.StockChange, error) {
+			var c search.StockChange
+			return c, row.Scan(&c.Event, &c.At)
+		})
+		return err
 	})
+	return changes, now, s.send(ctx, b)
+}
+
+// ClassOf implements search.Changes.
+func (s *Store) ClassOf(ctx context.Context, event string) (client.Availability, error) {
+	eid, err := id.ParseEvent(event)
 	if err != nil {
-		return nil, sqldb.Classify(err)
+		return "", corrupt(err)
 	}
-	for i := range changes {
-		event, err := id.ParseEvent(changes[i].Event)
-		if err != nil {
-			return nil, corrupt(err)
-		}
-		e, err := s.Event(ctx, event)
-		if err != nil {
-			return nil, err
-		}
-		changes[i].Class = client.None
-		if e.State == booking.Published {
-			changes[i].Class = client.Availability(e.OverallAvailability())
-		}
+	e, err := s.Event(ctx, eid)
+	if err != nil {
+		return "", err
 	}
-	return changes, nil
+	if e.State != booking.Published {
+		return client.None, nil
+	}
+	return client.Availability(e.OverallAvailability()), nil
 }
 
 const sumHeld = `SELECT i.item->>'type', sum((i.item->>'quantity')::bigint)::bigint FROM booking.hold AS h

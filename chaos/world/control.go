@@ -85,9 +85,6 @@ func (c Credentials) Alive(name string) bool {
 // Kill ends a process with kill -9; it stays away until Restart.
 func (w *World) Kill(ctx context.Context, name string) error { return w.manage(ctx, "kill", name) }
 
-// Stop ends a process politely; it stays away until Restart.
-func (w *World) Stop(ctx context.Context, name string) error { return w.manage(ctx, "stop", name) }
-
 // Restart starts a process again and returns when it is ready.
 func (w *World) Restart(ctx context.Context, name string) error {
 	if err := w.readLog(name); err != nil { // the next life begins a new one

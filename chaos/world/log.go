@@ -83,9 +83,3 @@ func crashed(line string) bool {
 	}
 	return false
 }
-
-// Log is the present log of a process.
-func (w *World) Log(name string) (string, error) {
-	raw, err := os.ReadFile(filepath.Join(w.State, "log", name+".log"))
-	return string(raw), err
-}

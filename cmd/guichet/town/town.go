@@ -271,9 +271,6 @@ func (t *Town) Kill(name string) error {
 // Status says of every part whether it runs and where.
 func (t *Town) Status() []Status { return t.status() }
 
-// Router is the URL where the town takes visitors.
-func (t *Town) Router() string { return httpURL(t.ports.router()) }
-
 // Wait returns when ctx ends or somebody asks the town to close.
 func (t *Town) Wait(ctx context.Context) {
 	select {
