@@ -27,6 +27,15 @@ type Hold struct {
 	Order     id.Order // set once an order is being paid from it
 	Items     []HoldItem
 	Total     money.Money // all-in, fixed when held
+
+	GrantedUntil time.Time // its first expiry
+	Asked        Mark      // of the request it was made by; zero when that had no key
+}
+
+// asGranted is the hold as its maker was first told of it.
+func (h Hold) asGranted() Hold {
+	h.State, h.ExpiresAt, h.Order = HoldActive, h.GrantedUntil, id.Order{}
+	return h
 }
 
 // HoldItem is one line of a hold; its price is fixed when held.
@@ -40,6 +49,7 @@ type HoldItem struct {
 // Request asks for tickets to be kept aside.
 type Request struct {
 	Hold  id.Hold // its id, chosen by the caller
+	Asked Mark    // of the request, when the id comes from its key
 	Lines []Line
 }
 

@@ -2,6 +2,8 @@ package booking
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"time"
 
 	"guichet/cell/id"
@@ -16,6 +18,23 @@ var ErrKeyReused = kind.Unprocessable.New("idempotency_key_reused")
 type Key struct {
 	Scope, Key  string
 	Fingerprint string // of what was asked
+}
+
+// hold is the id of the hold that is made under the key: always the same, and
+// nobody's to guess who does not know the event's secret.
+func (k *Key) hold(of id.Event, secret []byte) id.Hold {
+	mac := hmac.New(sha256.New, secret)
+	_, _ = mac.Write([]byte(k.Scope + "\n" + k.Key))
+	return id.HoldFrom(of, mac.Sum(nil))
+}
+
+// Mark is a digest of a request, as it is stored.
+type Mark [16]byte
+
+// asked stands for what was asked under the key.
+func (k *Key) asked() Mark {
+	sum := sha256.Sum256([]byte(k.Fingerprint))
+	return Mark(sum[:len(Mark{})])
 }
 
 // Op is one request about an event's stock.

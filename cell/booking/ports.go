@@ -26,6 +26,8 @@ type Store interface {
 	// changed, in one transaction. The named holds and holds that are due are loaded.
 	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *Stock) error) error
 	Hold(ctx context.Context, hold id.Hold) (Hold, error)
+	// HoldSecret is the secret of an event's that its keyed holds' ids are made with.
+	HoldSecret(ctx context.Context, event id.Event) ([]byte, error)
 	// EventsWithDueHolds lists events that have holds past their expiry.
 	EventsWithDueHolds(ctx context.Context, limit int) ([]id.Event, error)
 }

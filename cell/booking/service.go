@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"guichet/cell/id"
@@ -17,6 +19,9 @@ type Service struct {
 	Region string
 	Desks  *Desks
 	Now    func() time.Time // for descriptions only; stock goes by the database's clock
+
+	secrets sync.Map // id.Event → []byte
+	known   atomic.Int64
 }
 
 // OpenAccount makes an organizer at this cell. keyHash is what is kept of the key.
@@ -89,25 +94,36 @@ func (s *Service) Hold(ctx context.Context, want Request) (h Hold, err error) {
 	return h, err
 }
 
-// HoldOnce is Hold whose answer is stored under key, with the hold (P5).
+// HoldOnce is Hold under an idempotency key; nil for none. The key gives the hold
+// its id, so that a repeated request finds the hold it made, and gets the first
+// answer again (P5). The answer is rendered when the desk is done with it.
 func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer Answer) (*Op, error) {
 	if len(want.Lines) < 1 || len(want.Lines) > MaxLines {
 		return nil, ErrQuantity.At("/items", "must be 1 to %d items", MaxLines)
 	}
 	event := want.Hold.Event()
+	var named []id.Hold
+	if key != nil {
+		secret, err := s.secretOf(ctx, event)
+		if err != nil {
+			return nil, fmt.Errorf("place hold: %w", err)
+		}
+		want.Hold, want.Asked = key.hold(event, secret), key.asked()
+		named = []id.Hold{want.Hold}
+	}
 	for round := 1; ; round++ {
-		var granted *Hold
+		var granted Hold
 		var dueLeft bool
-		op := &Op{Key: key}
+		op := &Op{Holds: named}
 		op.Decide = func(stock *Stock) (err error) {
 			dueLeft = stock.DueLeft
-			granted, err = stock.Grant(want)
+			granted, op.Replayed, err = stock.GrantOnce(want)
 			return err
 		}
-		op.Render = func() (int, []byte, error) { return answer(*granted) }
 		err := s.Desks.Do(ctx, event, op)
 		if err == nil {
-			return op, nil
+			op.Status, op.Body, err = answer(granted)
+			return op, err
 		}
 		if !errors.Is(err, ErrSoldOut) || !dueLeft || round == sweepRounds {
 			return nil, fmt.Errorf("place hold: %w", err)
@@ -117,6 +133,27 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 			return nil, fmt.Errorf("place hold: %w", err)
 		}
 	}
+}
+
+// maxSecrets bounds the events whose secrets a process remembers.
+const maxSecrets = 10_000
+
+// secretOf is the event's secret, which never changes and goes with it to another home.
+func (s *Service) secretOf(ctx context.Context, event id.Event) ([]byte, error) {
+	if secret, known := s.secrets.Load(event); known {
+		bytes, _ := secret.([]byte)
+		return bytes, nil
+	}
+	secret, err := s.Store.HoldSecret(ctx, event)
+	if err != nil {
+		return nil, err
+	}
+	if s.known.Add(1) > maxSecrets {
+		s.secrets.Clear()
+		s.known.Store(0)
+	}
+	s.secrets.Store(event, secret)
+	return secret, nil
 }
 
 // sweepRounds bounds how often one request for tickets sweeps before it is told "sold out".

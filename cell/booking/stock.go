@@ -44,7 +44,7 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 			return nil, s.soldOut(want.Lines)
 		}
 	}
-	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), Total: money.Money{Currency: s.Currency}}
+	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), GrantedUntil: s.Now.Add(s.HoldTTL), Asked: want.Asked, Total: money.Money{Currency: s.Currency}}
 	for _, line := range want.Lines {
 		t := s.Type(line.Type)
 		sum, err := t.AllIn().Times(line.Quantity)
@@ -59,6 +59,23 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 	s.book(EntryHold, hold.ID.String(), need, func(q *Quota, n int64) { q.Held += n })
 	s.Holds[hold.ID] = hold
 	return hold, nil
+}
+
+// GrantOnce is Grant for a request whose hold has the id that its key gives: a
+// hold that is there was granted to the same request before, and is answered as
+// it was then (P5).
+func (s *Stock) GrantOnce(want Request) (h Hold, replayed bool, err error) {
+	if first := s.Holds[want.Hold]; first != nil {
+		if first.Asked != want.Asked {
+			return Hold{}, false, ErrKeyReused.With("this Idempotency-Key was used with another body")
+		}
+		return first.asGranted(), true, nil
+	}
+	made, err := s.Grant(want)
+	if err != nil {
+		return Hold{}, false, err
+	}
+	return *made, false, nil
 }
 
 // draw is what is taken from one quota.

@@ -81,6 +81,12 @@ func newMember[P Prefix](of Event) Member[P] {
 // NewHold makes the id of a hold of the event.
 func NewHold(of Event) Hold { return newMember[hold](of) }
 
+// HoldFrom makes the id of a hold of the event from at least 16 bytes of a digest,
+// the same from the same.
+func HoldFrom(of Event, digest []byte) Hold {
+	return Hold{key: of.key, own: spell(digest[:topology.MemberRandLen])}
+}
+
 // NewOrder makes the id of an order of the event.
 func NewOrder(of Event) Order { return newMember[order](of) }
 
@@ -212,8 +218,14 @@ func random(n int) string {
 	if _, err := rand.Read(b); err != nil {
 		panic(fmt.Sprintf("the system has no randomness: %v", err)) // never returns an error since Go 1.24
 	}
-	for i := range b {
-		b[i] = topology.Alphabet[b[i]&31]
+	return spell(b)
+}
+
+// spell writes the low five bits of each byte as a character.
+func spell(bytes []byte) string {
+	text := make([]byte, len(bytes))
+	for i, b := range bytes {
+		text[i] = topology.Alphabet[b&31]
 	}
-	return string(b)
+	return string(text)
 }

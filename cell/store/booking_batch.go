@@ -33,32 +33,27 @@ type answerKey struct{ scope, key string }
 // (P2, P3, P5). The event's lock makes the look at the keys final: whoever used
 // one before has committed or is gone.
 func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	var load *stockLoad
+	var before firstAnswers
+	err := s.DB.InPipe(ctx, func(b *pgx.Batch) {
+		load, before = newStockLoad(event, ttl), firstAnswers{}
 		var named []id.Hold
-		var scopes, keys []string
 		for _, op := range ops {
 			named = append(named, op.Holds...)
-			if op.Key != nil {
-				scopes, keys = append(scopes, op.Key.Scope), append(keys, op.Key.Key)
-			}
 		}
-		answers := map[answerKey]*booking.Answered{}
-		stock, before, err := loadStock(ctx, tx, event, ttl, named, func(b *pgx.Batch) {
-			if len(keys) > 0 {
-				b.Queue(selectAnswers, scopes, keys).Query(func(rows pgx.Rows) error { return scanAnswers(rows, answers) })
-			}
-		})
-		if err != nil {
+		load.queue(b, named)
+		before.queue(b, ops)
+	}, func(b *pgx.Batch) error {
+		was := load.snapshot()
+		fresh := before.settle(ops, load.stock)
+		if err := queueStock(b, load.stock, was); err != nil {
 			return err
 		}
-		fresh := settleAll(ops, stock, answers)
-		if err := writeStock(ctx, tx, stock, before, fresh.queue); err != nil {
-			return err
-		}
-		if len(stock.Log) == 0 {
+		fresh.queue(b)
+		if len(load.stock.Log) == 0 {
 			return nil
 		}
-		return s.Publish(ctx, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
+		return s.queueOutbox(b, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
 	})
 	if sqldb.Violates(err, "quota_not_oversold") {
 		return errors.Join(booking.ErrSoldOut, err)
@@ -66,14 +61,30 @@ func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, op
 	return err
 }
 
-func scanAnswers(rows pgx.Rows, into map[answerKey]*booking.Answered) error {
+// firstAnswers are what the keys at hand were answered before.
+type firstAnswers map[answerKey]*booking.Answered
+
+// queue looks the ops' keys up.
+func (f firstAnswers) queue(b *pgx.Batch, ops []*booking.Op) {
+	var scopes, keys []string
+	for _, op := range ops {
+		if op.Key != nil {
+			scopes, keys = append(scopes, op.Key.Scope), append(keys, op.Key.Key)
+		}
+	}
+	if len(keys) > 0 {
+		b.Queue(selectAnswers, scopes, keys).Query(f.scan)
+	}
+}
+
+func (f firstAnswers) scan(rows pgx.Rows) error {
 	for rows.Next() {
 		var at answerKey
 		var a booking.Answered
 		if err := rows.Scan(&at.scope, &at.key, &a.Fingerprint, &a.Status, &a.Body); err != nil {
 			return err
 		}
-		into[at] = &a
+		f[at] = &a
 	}
 	return rows.Err()
 }
@@ -91,9 +102,9 @@ func (c *answerColumns) queue(b *pgx.Batch) {
 	}
 }
 
-// settleAll decides the ops in their order; the second of two twins gets the
-// first one's answer.
-func settleAll(ops []*booking.Op, stock *booking.Stock, answers map[answerKey]*booking.Answered) *answerColumns {
+// settle decides the ops in their order; the second of two twins gets the first
+// one's answer. What it returns is to be stored.
+func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock) *answerColumns {
 	fresh := &answerColumns{}
 	for _, op := range ops {
 		if op.Key == nil {
@@ -101,12 +112,16 @@ func settleAll(ops []*booking.Op, stock *booking.Stock, answers map[answerKey]*b
 			continue
 		}
 		at := answerKey{op.Key.Scope, op.Key.Key}
-		if op.Settle(stock, answers[at]) {
-			answers[at] = &booking.Answered{Fingerprint: op.Key.Fingerprint, Status: op.Status, Body: op.Body}
-			fresh.scopes, fresh.keys = append(fresh.scopes, at.scope), append(fresh.keys, at.key)
-			fresh.fingerprints, fresh.statuses = append(fresh.fingerprints, op.Key.Fingerprint), append(fresh.statuses, int64(op.Status))
-			fresh.bodies = append(fresh.bodies, op.Body)
+		if op.Settle(stock, f[at]) {
+			f[at] = &booking.Answered{Fingerprint: op.Key.Fingerprint, Status: op.Status, Body: op.Body}
+			fresh.add(op)
 		}
 	}
 	return fresh
+}
+
+func (c *answerColumns) add(op *booking.Op) {
+	c.scopes, c.keys = append(c.scopes, op.Key.Scope), append(c.keys, op.Key.Key)
+	c.fingerprints, c.statuses = append(c.fingerprints, op.Key.Fingerprint), append(c.statuses, int64(op.Status))
+	c.bodies = append(c.bodies, op.Body)
 }

@@ -20,20 +20,28 @@ import (
 // dueHolds bounds how many due holds one transaction sweeps.
 const dueHolds = 200
 
-const selectHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency, items FROM booking.hold
-	WHERE hold_id = ANY($1) AND event_id = $2 ORDER BY hold_id FOR UPDATE`
+// A hold is only ever written behind its event's lock, so it is read without one
+// of its own. holdColumns are what scanHold takes.
+const holdColumns = `hold_id, state, created_at, expires_at, order_id, total, currency, items, granted_until, asked_mark`
 
-const selectDueHolds = `SELECT hold_id, state, created_at, expires_at, order_id, total, currency, items FROM booking.hold
+// selectHolds looks each id up by itself: a comparison with a list that was
+// planned while the table was small would read all of it ever after.
+const selectHolds = `SELECT f.hold_id, f.state, f.created_at, f.expires_at, f.order_id, f.total, f.currency, f.items, f.granted_until, f.asked_mark
+	FROM unnest($1::text[]) AS n (hold_id)
+	CROSS JOIN LATERAL (SELECT ` + holdColumns + ` FROM booking.hold AS h WHERE h.hold_id = n.hold_id AND h.event_id = $2 LIMIT 1) AS f`
+
+const selectDueHolds = `SELECT ` + holdColumns + ` FROM booking.hold
 	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp())
-	ORDER BY expires_at LIMIT $2 FOR UPDATE`
+	ORDER BY expires_at LIMIT $2`
 
 const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.event WHERE event_id = $1`
 
 const updateQuotaCounters = `UPDATE booking.quota SET held = $2, sold = $3, allocated = $4 WHERE quota_id = $1`
 
-const insertHolds = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, total, currency, items)
-	SELECT h.hold_id, $1, h.state, $2, h.expires_at, h.total, $3, h.items::jsonb
-	FROM unnest($4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::text[]) AS h (hold_id, state, expires_at, total, items)`
+const insertHolds = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, granted_until, total, currency, items, asked_mark)
+	SELECT h.hold_id, $1, h.state, $2, h.expires_at, h.granted_until, h.total, $3, h.items::jsonb, h.asked_mark
+	FROM unnest($4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::text[], $10::bytea[])
+		AS h (hold_id, state, expires_at, granted_until, total, items, asked_mark)`
 
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
 	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
@@ -49,14 +57,23 @@ const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, 
 // lock on the event row is what makes two processes of a cell agree (P2).
 func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration, named []id.Hold, decide func(*booking.Stock) error) error {
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		stock, before, err := loadStock(ctx, tx, event, ttl, named)
-		if err != nil {
-			return err
+		b, load := &pgx.Batch{}, newStockLoad(event, ttl)
+		load.queue(b, named)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return fmt.Errorf("load stock: %w", err)
 		}
+		stock, before := load.stock, load.snapshot()
 		if err := decide(stock); err != nil {
 			return err
 		}
-		return writeStock(ctx, tx, stock, before)
+		b = &pgx.Batch{}
+		if err := queueStock(b, stock, before); err != nil || b.Len() == 0 {
+			return err
+		}
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return fmt.Errorf("write stock: %w", err)
+		}
+		return nil
 	})
 	if sqldb.Violates(err, "quota_not_oversold") {
 		return errors.Join(booking.ErrSoldOut, err)
@@ -71,52 +88,65 @@ type snapshot struct {
 	ledger booking.LedgerHead
 }
 
-// loadStock locks and reads an event's stock. more may queue further reads behind
-// the lock.
-func loadStock(ctx context.Context, tx pgx.Tx, event id.Event, ttl time.Duration, named []id.Hold, more ...func(b *pgx.Batch)) (*booking.Stock, *snapshot, error) {
-	stock := &booking.Stock{Event: booking.Event{ID: event}, HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}
-	before := &snapshot{}
-	b := &pgx.Batch{}
+// stockLoad is an event's stock while it is being read.
+type stockLoad struct {
+	stock  *booking.Stock
+	ledger booking.LedgerHead
+}
+
+func newStockLoad(event id.Event, ttl time.Duration) *stockLoad {
+	return &stockLoad{stock: &booking.Stock{Event: booking.Event{ID: event}, HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}}
+}
+
+// queue reads an event's stock behind the locks of its rows. The clock is read
+// when those are held.
+func (l *stockLoad) queue(b *pgx.Batch, named []id.Hold) {
+	stock, event := l.stock, l.stock.ID.String()
 	queueEvent(b, &stock.Event, selectEventForUpdate, selectQuotasForUpdate)
 	b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&stock.Now) })
-	b.Queue(selectLedgerHead, event.String()).QueryRow(func(row pgx.Row) error { return row.Scan(&before.ledger.Next, &before.ledger.Hash) })
-	add := func(rows pgx.Rows) error {
-		for rows.Next() {
-			h, err := scanHold(rows)
-			if err != nil {
-				return err
-			}
-			stock.Holds[h.ID] = &h
-		}
-		return rows.Err()
-	}
+	b.Queue(selectLedgerHead, event).QueryRow(func(row pgx.Row) error { return row.Scan(&l.ledger.Next, &l.ledger.Hash) })
 	if len(named) > 0 {
-		b.Queue(selectHolds, texts(named), event.String()).Query(add)
+		b.Queue(selectHolds, texts(named), event).Query(l.add)
 	}
-	b.Queue(selectDueHolds, event.String(), dueHolds).Query(func(rows pgx.Rows) error {
-		err := add(rows)
+	b.Queue(selectDueHolds, event, dueHolds).Query(func(rows pgx.Rows) error {
+		err := l.add(rows)
 		stock.DueLeft = rows.CommandTag().RowsAffected() == dueHolds
 		return err
 	})
-	for _, queue := range more {
-		queue(b)
+}
+
+func (l *stockLoad) add(rows pgx.Rows) error {
+	for rows.Next() {
+		h, err := scanHold(rows)
+		if err != nil {
+			return err
+		}
+		l.stock.Holds[h.ID] = &h
 	}
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return nil, nil, fmt.Errorf("load stock: %w", err)
-	}
-	before.quotas = slices.Clone(stock.Quotas)
-	before.holds = make(map[id.Hold]booking.Hold, len(stock.Holds))
-	for hid, h := range stock.Holds {
+	return rows.Err()
+}
+
+// snapshot keeps what was read, to tell afterwards what changed.
+func (l *stockLoad) snapshot() *snapshot {
+	before := &snapshot{quotas: slices.Clone(l.stock.Quotas), holds: make(map[id.Hold]booking.Hold, len(l.stock.Holds)), ledger: l.ledger}
+	for hid, h := range l.stock.Holds {
 		before.holds[hid] = *h
 	}
-	return stock, before, nil
+	return before
 }
 
 func scanHold(row pgx.Row) (booking.Hold, error) {
 	var h booking.Hold
 	var hid, state, order, items string
-	if err := row.Scan(&hid, &state, &h.CreatedAt, &h.ExpiresAt, &order, &h.Total.Amount, &h.Total.Currency, &items); err != nil {
+	var asked []byte
+	var granted *time.Time // null in rows of before 0006
+	if err := row.Scan(&hid, &state, &h.CreatedAt, &h.ExpiresAt, &order, &h.Total.Amount, &h.Total.Currency, &items, &granted, &asked); err != nil {
 		return h, err
+	}
+	copy(h.Asked[:], asked)
+	h.GrantedUntil = h.ExpiresAt
+	if granted != nil {
+		h.GrantedUntil = *granted
 	}
 	h.State = booking.HoldState(state)
 	var err error
@@ -132,40 +162,26 @@ func scanHold(row pgx.Row) (booking.Hold, error) {
 	return h, nil
 }
 
-// writeStock writes what changed since the stock was loaded, with the ledger's
-// row about it. more may queue further writes of the same transaction.
-func writeStock(ctx context.Context, tx pgx.Tx, stock *booking.Stock, before *snapshot, more ...func(b *pgx.Batch)) error {
-	b := &pgx.Batch{}
+// queueStock writes what changed since the stock was loaded, with the ledger's
+// row about it.
+func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 	for i, q := range stock.Quotas {
 		if q != before.quotas[i] {
 			b.Queue(updateQuotaCounters, q.ID.String(), q.Held, q.Sold, q.Allocated)
 		}
 	}
-	if err := queueHolds(b, stock, before); err != nil {
+	if err := queueHolds(b, stock, before); err != nil || len(stock.Log) == 0 {
 		return err
 	}
-	if len(stock.Log) > 0 {
-		if err := queueLedger(b, stock, &before.ledger); err != nil {
-			return err
-		}
-	}
-	for _, queue := range more {
-		queue(b)
-	}
-	if b.Len() == 0 {
-		return nil
-	}
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("write stock: %w", err)
-	}
-	return nil
+	return queueLedger(b, stock, &before.ledger)
 }
 
 func queueHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 	var fresh, known struct {
 		ids, states, items, orders []string
-		ends                       []time.Time
+		ends, first                []time.Time
 		totals                     []int64
+		asked                      [][]byte
 	}
 	for hid, h := range stock.Holds {
 		old, there := before.holds[hid]
@@ -177,13 +193,18 @@ func queueHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 			}
 			fresh.ids, fresh.states, fresh.ends = append(fresh.ids, hid.String()), append(fresh.states, string(h.State)), append(fresh.ends, h.ExpiresAt)
 			fresh.totals, fresh.items = append(fresh.totals, h.Total.Amount), append(fresh.items, string(items))
+			var asked []byte
+			if h.Asked != (booking.Mark{}) {
+				asked = h.Asked[:]
+			}
+			fresh.first, fresh.asked = append(fresh.first, h.GrantedUntil), append(fresh.asked, asked)
 		case old.State != h.State || !old.ExpiresAt.Equal(h.ExpiresAt) || old.Order != h.Order:
 			known.ids, known.states, known.ends = append(known.ids, hid.String()), append(known.states, string(h.State)), append(known.ends, h.ExpiresAt)
 			known.orders = append(known.orders, h.Order.String())
 		}
 	}
 	if len(fresh.ids) > 0 {
-		b.Queue(insertHolds, stock.ID.String(), stock.Now, stock.Currency, fresh.ids, fresh.states, fresh.ends, fresh.totals, fresh.items)
+		b.Queue(insertHolds, stock.ID.String(), stock.Now, stock.Currency, fresh.ids, fresh.states, fresh.ends, fresh.first, fresh.totals, fresh.items, fresh.asked)
 	}
 	if len(known.ids) > 0 {
 		b.Queue(updateHolds, known.ids, known.states, known.ends, known.orders)
@@ -202,7 +223,7 @@ func queueLedger(b *pgx.Batch, stock *booking.Stock, head *booking.LedgerHead) e
 }
 
 const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp()) THEN 'expired' ELSE state END,
-	created_at, expires_at, order_id, total, currency, items FROM booking.hold WHERE hold_id = $1`
+	created_at, expires_at, order_id, total, currency, items, granted_until, asked_mark FROM booking.hold WHERE hold_id = $1`
 
 // Hold reads a hold; a due one reads as expired although the sweeper was not there yet.
 func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
@@ -211,6 +232,18 @@ func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
 		return h, booking.ErrHoldNotFound
 	}
 	return h, sqldb.Classify(err)
+}
+
+const selectHoldSecret = `SELECT hold_secret FROM booking.event WHERE event_id = $1` //nolint:gosec // a column's name, no secret
+
+// HoldSecret implements booking.Store.
+func (s *Store) HoldSecret(ctx context.Context, event id.Event) ([]byte, error) {
+	var secret string
+	err := s.DB.On(ctx).QueryRow(ctx, selectHoldSecret, event.String()).Scan(&secret)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, booking.ErrEventNotFound
+	}
+	return []byte(secret), sqldb.Classify(err)
 }
 
 const selectEventsWithDueHolds = `SELECT DISTINCT h.event_id FROM booking.hold AS h JOIN booking.event AS e ON e.event_id = h.event_id

@@ -33,6 +33,11 @@ const (
 		FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[])
 			AS o (bucket, seq, event_key, subject, message_id, payload)`
 
+	// publishOne raises the bucket and writes the row in one statement.
+	publishOne = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + 1 WHERE bucket = $1 RETURNING last_seq)
+		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
+		SELECT $1, raised.last_seq, $2, $3, $4 || raised.last_seq::text, $5 FROM raised`
+
 	selectMoved = `SELECT b.bucket, c.seq, b.last_seq FROM bus.bucket AS b
 		JOIN bus.relay_cursor AS c ON c.bucket = b.bucket
 		WHERE b.last_seq > c.seq ORDER BY b.bucket`
@@ -109,6 +114,17 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 	})
 }
 
+// queueOutbox is Publish of one message in a batch that ends in its COMMIT: queue
+// it last, so that the bucket is locked for as short as can be.
+func (s *Store) queueOutbox(b *pgx.Batch, m Outgoing) error {
+	if err := m.Check(s.Cell); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	bucket := bus.BucketOf(m.Key)
+	b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), m.Payload)
+	return nil
+}
+
 func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, next []int64) error {
 	n := len(msgs)
 	buckets, seqs := make([]int64, 0, n), make([]int64, 0, n)
@@ -135,7 +151,11 @@ func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, ne
 // messageID names the cell: an id that two cells share would be deduplicated
 // away at the hub, silently (facts, "NATS").
 func (s *Store) messageID(bucket int, seq int64) string {
-	return string(s.Cell) + "-" + strconv.Itoa(bucket) + "-" + strconv.FormatInt(seq, 10)
+	return s.messagePrefix(bucket) + strconv.FormatInt(seq, 10)
+}
+
+func (s *Store) messagePrefix(bucket int) string {
+	return string(s.Cell) + "-" + strconv.Itoa(bucket) + "-"
 }
 
 // Moved implements bus.Outbox.

@@ -5,12 +5,12 @@ import (
 	"encoding"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -37,21 +37,29 @@ var (
 
 // ReadBody reads at most MaxBody bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if err != nil {
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, firstRead)) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, ErrBodyTooLarge.With("a body has at most %d bytes", MaxBody).Field("limit", MaxBody)
 		}
 		return nil, ErrJSON.With("the body could not be read to its end")
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
+
+// firstRead bounds the memory that a length alone can ask for.
+const firstRead = 4 << 10
 
 // DecodeJSON reads a request's body into v, strictly; see Unmarshal. It answers
 // the raw body too, which idempotency compares.
 func DecodeJSON(c *gin.Context, v any) ([]byte, error) {
-	if ct, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || ct != "application/json" {
-		return nil, ErrContentType.With("send application/json")
+	if said := c.GetHeader("Content-Type"); said != "application/json" {
+		if ct, _, err := mime.ParseMediaType(said); err != nil || ct != "application/json" {
+			return nil, ErrContentType.With("send application/json")
+		}
 	}
 	body, err := ReadBody(c.Writer, c.Request)
 	if err != nil {
@@ -110,24 +118,20 @@ func fillSlice(at string, raw json.RawMessage, v reflect.Value) error {
 	if string(raw) == "null" {
 		return nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+	if raw[0] != '[' {
 		return ErrField.At(at, "must be an array")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
-	for i := 0; dec.More(); i++ {
+	parts := members{raw: raw, at: 1}
+	for i := 0; parts.more(); i++ {
 		if i == maxElements {
 			return ErrField.At(at, "must have at most %d elements", maxElements).Field("limit", maxElements)
 		}
-		var part json.RawMessage
-		if err := dec.Decode(&part); err != nil {
-			return ErrJSON.With("%s", err.Error())
-		}
-		element := reflect.New(v.Type().Elem()).Elem()
-		if err := fill(at+"/"+strconv.Itoa(i), part, element); err != nil {
+		v.Grow(1)
+		v.SetLen(i + 1)
+		if err := fill(at+"/"+strconv.Itoa(i), parts.value(), v.Index(i)); err != nil {
 			return err
 		}
-		v.Set(reflect.Append(v, element))
 	}
 	return nil
 }
@@ -135,6 +139,9 @@ func fillSlice(at string, raw json.RawMessage, v reflect.Value) error {
 func leaf(at string, raw json.RawMessage, v reflect.Value) error {
 	if string(raw) == "null" {
 		return ErrField.At(at, "must not be null")
+	}
+	if plain(raw, v) {
+		return nil
 	}
 	if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
 		if e := kind.As(err); e != nil {
@@ -188,33 +195,24 @@ func want(t reflect.Type) string {
 var escaped = strings.NewReplacer("~", "~0", "/", "~1")
 
 func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	if raw[0] != '{' {
 		return ErrField.At(at, "must be an object")
 	}
 	fields := fieldsOf(v.Type())
-	seen := make(map[string]bool, len(fields))
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return ErrJSON.With("%s", err.Error())
-		}
-		name, _ := t.(string)
+	var seen [maxFields]bool
+	for parts := (members{raw: raw, at: 1}); parts.more(); {
+		name := parts.name()
 		pointer := at + "/" + escaped.Replace(name)
 		index, known := fields[name]
 		if !known {
 			pointer = cut(pointer, len(at)+1+maxEchoed)
 			return ErrUnknownField.At(pointer, "is not a field of this call")
 		}
-		if seen[name] {
+		if seen[index] {
 			return ErrField.At(pointer, "is given twice")
 		}
-		seen[name] = true
-		var part json.RawMessage
-		if err := dec.Decode(&part); err != nil {
-			return ErrJSON.With("%s", err.Error())
-		}
-		if err := fill(pointer, part, v.Field(index)); err != nil {
+		seen[index] = true
+		if err := fill(pointer, parts.value(), v.Field(index)); err != nil {
 			return err
 		}
 	}
@@ -232,7 +230,21 @@ func cut(s string, n int) string {
 	return s[:n] + "…"
 }
 
+// maxFields bounds the structs that are filled; more is our own bug.
+const maxFields = 64
+
+// fieldIndex remembers fieldsOf by type: the types of the API are few.
+var fieldIndex sync.Map
+
+// fieldsOf maps a struct's JSON names to its fields.
 func fieldsOf(t reflect.Type) map[string]int {
+	if m, known := fieldIndex.Load(t); known {
+		index, _ := m.(map[string]int)
+		return index
+	}
+	if t.NumField() > maxFields {
+		panic("httpd: " + t.String() + " has too many fields")
+	}
 	m := make(map[string]int, t.NumField())
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -245,5 +257,6 @@ func fieldsOf(t reflect.Type) map[string]int {
 		}
 		m[name] = i
 	}
+	fieldIndex.Store(t, m)
 	return m
 }

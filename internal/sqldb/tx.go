@@ -52,9 +52,7 @@ func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost {
 			return err
 		}
-		select {
-		case <-time.After(lostPause):
-		case <-ctx.Done():
+		if !pause(ctx, lostPause) {
 			return err
 		}
 	}
@@ -71,19 +69,21 @@ func (db *DB) onConnection(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx 
 	if onCockroach(conn.Conn()) {
 		return Classify(executeCockroach(ctx, conn.Conn(), opts, run))
 	}
-	pause := firstPause
+	wait := firstPause
 	for attempt := 1; ; attempt++ {
 		err := once(ctx, conn.Conn(), opts, run)
 		if err == nil || !retryable(err) || attempt == maxAttempts {
 			return Classify(err)
 		}
-		select {
-		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // jitter needs no secrecy
-		case <-ctx.Done():
+		if !pause(ctx, jittered(wait)) {
 			return Classify(errors.Join(ctx.Err(), err))
 		}
-		pause = min(2*pause, maxPause)
+		wait = min(2*wait, maxPause)
 	}
+}
+
+func jittered(d time.Duration) time.Duration {
+	return d/2 + rand.N(d) //nolint:gosec // jitter needs no secrecy
 }
 
 func alive(conn *pgx.Conn) error {

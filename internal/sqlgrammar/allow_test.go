@@ -28,7 +28,7 @@ var (
 	`)
 
 	// settings are SET's and allowed to the plumbing only.
-	plumbingNodes = words(`SetVar`)
+	plumbingNodes = words(`SetVar BeginTransaction CommitTransaction RollbackTransaction`)
 
 	allowedFunctions = words(`
 		now clock_timestamp statement_timestamp extract date_trunc

@@ -1,0 +1,114 @@
+package sqldb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	beginReadCommitted = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	commit             = `COMMIT`
+	rollback           = `ROLLBACK`
+)
+
+// InPipe is InTx for a decision that reads once and writes once. BEGIN travels with
+// the reads and COMMIT with the writes, so that it takes two round trips where InTx
+// takes four: on a busy machine each costs a turn of the scheduler while the rows
+// are locked. read queues the reads with what takes their answers; decide sees those and
+// queues the writes, or refuses. Both may run again. Inside another transaction it joins it.
+func (db *DB) InPipe(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+	if tx := txOf(ctx); tx != nil {
+		return piped(ctx, tx.SendBatch, read, decide)
+	}
+	for lost := 0; ; lost++ {
+		err := db.pipeOnConnection(ctx, read, decide)
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost { // as in inTx
+			return err
+		}
+		if !pause(ctx, lostPause) {
+			return err
+		}
+	}
+}
+
+// pause waits; it is false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func piped(ctx context.Context, send func(context.Context, *pgx.Batch) pgx.BatchResults, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+	b := &pgx.Batch{}
+	read(b)
+	if err := send(ctx, b).Close(); err != nil {
+		return err
+	}
+	writes := &pgx.Batch{}
+	if err := decide(writes); err != nil || writes.Len() == 0 {
+		return err
+	}
+	return send(ctx, writes).Close()
+}
+
+func (db *DB) pipeOnConnection(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+	conn, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return Classify(err)
+	}
+	defer conn.Release()
+	wait := firstPause
+	for attempt := 1; ; attempt++ {
+		err := pipeOnce(ctx, conn.Conn(), read, decide)
+		if err == nil || !retryable(err) || attempt == maxAttempts {
+			return Classify(err)
+		}
+		if !pause(ctx, jittered(wait)) {
+			return Classify(errors.Join(ctx.Err(), err))
+		}
+		wait = min(2*wait, maxPause)
+	}
+}
+
+// pipeOnce is one attempt. Once the batch that ends in COMMIT was sent, only the
+// server's no says that nothing was stored (see outcome).
+func pipeOnce(ctx context.Context, conn *pgx.Conn, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+	b := &pgx.Batch{}
+	b.Queue(beginReadCommitted)
+	read(b)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return abandon(ctx, conn, err)
+	}
+	writes := &pgx.Batch{}
+	err := decide(writes)
+	if err == nil {
+		err = errors.Join(ctx.Err(), alive(conn)) // a commit that is not even sent is no riddle
+	}
+	if err != nil {
+		return abandon(ctx, conn, err)
+	}
+	writes.Queue(commit)
+	if err := conn.SendBatch(ctx, writes).Close(); err != nil {
+		return abandon(ctx, conn, outcome(err))
+	}
+	return nil
+}
+
+// abandon leaves the connection clean, although the caller's context may be over.
+func abandon(ctx context.Context, conn *pgx.Conn, because error) error {
+	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
+		return because
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, err := conn.Exec(clean, rollback); err != nil {
+		_ = conn.Close(clean) // it must not go back to the pool with locks
+	}
+	return because
+}
