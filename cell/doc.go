@@ -24,8 +24,10 @@
 //	id, money   identities that carry the route; integer money
 //	booking     events, ticket types, quotas, holds: pure decisions about stock
 //	payment     charges, refunds, the ledger; ports.go is the door to a provider
-//	checkout    orders: the only room that joins booking and payment
-//	ticket      barcodes and API keys that prove themselves; render draws them
+//	notify      mails: a durable queue, their words in five languages, when to try again
+//	checkout    orders: the only room that joins booking, payment and notify
+//	ticket      barcodes and API keys that prove themselves; render draws them, ical dates them
+//	letter      gathers what a mail tells; smtp carries it, smtp/sink stands for a mail server
 //	search      query, document, indexer; bleve is its index on disk
 //	catalog     foreign event formats, and the catalogue the project brings along
 //	bus         subjects, envelopes and ports of what travels; leaf carries it

@@ -103,8 +103,8 @@ func (s *Server) organizer(c *gin.Context) (id.Organizer, error) {
 
 // keys finds public keys: our own always, the others' in the newest snapshot.
 func (s *Server) keys(kid string) (ed25519.PublicKey, bool) {
-	if kid == s.Signer.KeyID() {
-		return ticket.KeysOf([]topology.Key{s.Signer.Public()})(kid)
+	if public, ours := s.Signer.Keys()(kid); ours {
+		return public, true
 	}
 	return ticket.KeysIn(s.Topology())(kid)
 }

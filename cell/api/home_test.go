@@ -30,6 +30,8 @@ func decisions(e id.Event) map[string]any {
 		"GET /v1/tickets/" + tick:                                                   nil,
 		"GET /v1/tickets/" + tick + ".pdf":                                          nil,
 		"GET /v1/tickets/" + tick + ".png":                                          nil,
+		"GET /v1/tickets/" + tick + ".ics":                                          nil,
+		"POST /v1/orders/" + order + "/resend":                                      nil,
 		"PATCH /v1/events/" + event:                                                 object{"name": "x"},
 		"POST /v1/events/" + event + "/publish":                                     nil,
 		"POST /v1/events/" + event + "/cancel":                                      nil,

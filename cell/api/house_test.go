@@ -22,6 +22,7 @@ import (
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/notify"
 	"guichet/cell/search"
 	"guichet/cell/search/bleve"
 	"guichet/cell/store"
@@ -129,11 +130,12 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		Cell: here, Region: hereRegion,
 		Booking: &booking.Service{Store: h.store, Cell: here, Region: hereRegion, Desks: &booking.Desks{Store: h.store, HoldTTL: booking.DefaultHoldTTL, Patience: time.Minute, Now: time.Now}, Now: time.Now},
 		Checkout: &checkout.Service{
-			Store: h.store, Signer: own, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
+			Store: h.store, Signer: own, Notifier: &notify.Service{Queue: h.store}, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
 			Processor: stripe.New(stripe.Config{
 				SecretKey: "sk_test_sandbox_euw3", PublishableKey: "pk_test_sandbox_euw3", WebhookSecret: webhookSecret, BaseURL: h.paying, Timeout: 5 * time.Second,
 			}),
 		},
+		Mails:   &notify.Service{Queue: h.store},
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
 		Answers: h.store, Reports: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Signer: own,
 		Operator: operatorToken, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,

@@ -77,7 +77,7 @@ func TestOpenAPI_hasEveryRouteThatIsServedAndNoOther(t *testing.T) {
 	var told []string
 	for path, item := range contractOf(t, h).doc.Paths.Map() {
 		for method := range item.Operations() {
-			if !strings.HasSuffix(path, "}.pdf") && !strings.HasSuffix(path, "}.png") { // served by {ticket_id}; TestPurchase… reads them
+			if _, form, _ := strings.Cut(path, "}."); form == "" { // served by {ticket_id}; TestPurchase… reads them
 				told = append(told, method+" "+path)
 			}
 		}

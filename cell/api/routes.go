@@ -144,10 +144,25 @@ var attendeeRoutes = []route{
 		doc:      "Give money back. The organizer of the event may give back any part; anyone else who has the order's id only the whole, which cancels the order.",
 		problems: "invalid_id event_not_found order_not_found invalid_order invalid_state refund_too_large not_allowed forbidden moved",
 	},
+	{
+		method: http.MethodPost, path: "/v1/orders/{order_id}/resend", handle: (*Server).resendOrder, out: client.Accepted{}, status: 202,
+		doc: "Mail the order's tickets to its buyer again, a few times a day at most.", problems: "invalid_id order_not_found invalid_state mail_limit moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/tickets/find", handle: (*Server).findTickets, in: client.FindTickets{}, out: client.Accepted{}, status: 202,
+		doc:    "Mail a link to the tickets of an address. The answer is the same whether there are any. It covers orders of events at home in the cell that answers.",
+		params: []param{{"cell", "string", "which cell is asked, for the router; default: the nearest"}}, problems: "invalid_order too_many_requests",
+	},
+	{
+		method: http.MethodGet, path: "/v1/tickets/found", handle: (*Server).foundTickets, out: client.Found{}, status: 200,
+		doc:    "The orders that a mailed link opens; a page for browsers.",
+		params: []param{{"token", "string", "from the mail"}, {"cell", "string", "whose link it is, for the router"}}, problems: "link_invalid link_expired",
+	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/tickets", handle: (*Server).getTickets, out: Page[client.Ticket]{}, status: 200, doc: "The order's tickets.", problems: "invalid_id order_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}", handle: (*Server).getTicket, out: client.Ticket{}, status: 200, doc: "A ticket with its signed barcode.", problems: "invalid_id ticket_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.ics", status: 200, media: "text/calendar", doc: "The ticket's date for a calendar.", problems: "invalid_id ticket_not_found event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/keys/tickets", handle: (*Server).ticketKeys, out: client.JWKSet{}, status: 200, doc: "Public keys of all cells, with which a gate verifies barcodes offline."},
 	{
 		method: http.MethodPost, path: "/v1/payments/stripe/webhook", handle: (*Server).webhook, foreign: true, out: received{}, status: 200,

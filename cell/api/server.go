@@ -17,6 +17,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/search"
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
@@ -51,6 +52,7 @@ type Server struct {
 	Region    string
 	Booking   *booking.Service
 	Checkout  *checkout.Service
+	Mails     *notify.Service
 	Search    *search.Service
 	Answers   Answers
 	Reports   Reports
@@ -61,6 +63,7 @@ type Server struct {
 	Health    *httpd.Health
 	Metrics   *prometheus.Registry
 	Now       func() time.Time
+	searches  *meter
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	scrape    http.Handler
@@ -71,6 +74,7 @@ func (s *Server) Handler() http.Handler {
 	e := httpd.NewEngine("cell " + s.Cell.String())
 	s.measure(e)
 	s.scrape = telemetry.Handler(s.Metrics)
+	s.searches = &meter{}
 	for _, r := range routes {
 		if r.handle != nil {
 			e.Handle(r.method, ginPath(r.path), s.checked(r))

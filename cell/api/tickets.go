@@ -10,9 +10,10 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/cell/letter"
 	"guichet/cell/ticket"
+	"guichet/cell/ticket/ical"
 	"guichet/cell/ticket/render"
-	"guichet/control-plane/topology"
 )
 
 func (s *Server) getTickets(c *gin.Context) error {
@@ -32,7 +33,7 @@ func (s *Server) getTickets(c *gin.Context) error {
 	return nil
 }
 
-// getTicket serves a ticket as JSON, or by the ending of its path as PDF or PNG.
+// getTicket serves a ticket as JSON, or by the ending of its path as PDF, PNG or calendar file.
 func (s *Server) getTicket(c *gin.Context) error {
 	text, ending, _ := strings.Cut(c.Param("ticket_id"), ".")
 	tid, err := id.ParseTicket(text)
@@ -59,8 +60,10 @@ func (s *Server) getTicket(c *gin.Context) error {
 		return file(c, "image/png", image)
 	case "pdf":
 		return s.ticketPDF(c, t, o)
+	case "ics":
+		return s.ticketDate(c, t, o)
 	}
-	return checkout.ErrTicketNotFound.With("a ticket can be had as .pdf and .png")
+	return checkout.ErrTicketNotFound.With("a ticket can be had as .pdf, .png and .ics")
 }
 
 func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) error {
@@ -68,14 +71,19 @@ func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) 
 	if err != nil {
 		return err
 	}
-	out, err := render.PDF([]render.Page{{
-		Barcode: t.Barcode, Event: e.Name, Venue: e.Venue.Name + ", " + e.Venue.City, Country: e.Venue.Country, StartsAt: e.StartsAt,
-		TimeZone: e.TimeZone, Type: t.Name, Attendee: t.Attendee, OrderCode: o.Code,
-	}})
+	out, err := render.PDF([]render.Page{letter.Page(t, o, e)})
 	if err != nil {
 		return fmt.Errorf("print ticket: %w", err)
 	}
 	return file(c, "application/pdf", out)
+}
+
+func (s *Server) ticketDate(c *gin.Context, t checkout.Ticket, o checkout.Order) error {
+	e, err := s.Booking.Store.Event(c, t.ID.Event())
+	if err != nil {
+		return err
+	}
+	return file(c, ical.Media, ical.File(letter.TicketEntry(t, o, e)))
 }
 
 func file(c *gin.Context, media string, content []byte) error {
@@ -86,11 +94,12 @@ func file(c *gin.Context, media string, content []byte) error {
 
 // ticketKeys are all cells' public keys, ours always among them.
 func (s *Server) ticketKeys(c *gin.Context) error {
-	keys := []topology.Key{s.Signer.Public()}
+	keys := s.Signer.Published()
+	own := s.Signer.Keys()
 	if snap := s.Topology(); snap != nil {
 		for _, cell := range snap.Cells {
 			for _, k := range cell.Keys {
-				if k.ID != s.Signer.KeyID() {
+				if _, ours := own(k.ID); !ours {
 					keys = append(keys, k)
 				}
 			}

@@ -2,12 +2,14 @@ package checkout_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/checkout"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/cell/ticket"
@@ -143,11 +145,59 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 		if valid != want {
 			t.Errorf("%s is %s and has %d valid tickets, want %d", o.ID, o.State, valid, want)
 		}
+		tw.auditMails(ctx, t, o, backs)
 		if o.Payment != nil && o.State == checkout.Paid && o.Payment.State != payment.Captured {
 			t.Errorf("%s is paid, its payment is %s", o.ID, o.Payment.State)
 		}
 	}
 	return worth
+}
+
+const mailsOf = `SELECT kind, count(*) FROM notify.message WHERE order_id = $1 GROUP BY kind`
+
+// auditMails: of everything that happened to an order its buyer was told once (P5).
+func (tw *town) auditMails(ctx context.Context, t *testing.T, o checkout.Order, backs []payment.Back) {
+	t.Helper()
+	want := map[string]int64{}
+	for _, m := range o.Timeline {
+		if kind, told := map[string]notify.Kind{
+			"paid": notify.OrderPaid, "expired": notify.OrderExpired, "canceled": notify.OrderCanceled, "late_payment_refunded": notify.LatePaymentRefund,
+		}[m.What]; told {
+			want[string(kind)] = 1
+		}
+	}
+	parts := int64(0)
+	for _, b := range backs {
+		if b.Source != payment.ByLatePayment {
+			parts++
+		}
+	}
+	if parts > 0 && want[string(notify.OrderCanceled)] == 1 { // the last one is told with the cancellation
+		parts--
+	}
+	if parts > 0 {
+		want[string(notify.Refund)] = parts
+	}
+	rows, err := tw.stores[0].DB.Pool.Query(ctx, mailsOf, o.ID.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	got := map[string]int64{}
+	for rows.Next() {
+		var kind string
+		var n int64
+		if err := rows.Scan(&kind, &n); err != nil {
+			t.Fatal(err)
+		}
+		got[kind] = n
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%s is %s; mails: %v, want %v", o.ID, o.State, got, want)
+	}
 }
 
 // providerHas is what the provider captured and has not given back, and how much of

@@ -153,6 +153,14 @@ func (r *Request) Check() error {
 	return nil
 }
 
+// CheckSearch holds a search for tickets to the same rules as an order's buyer.
+func CheckSearch(address, locale string) error {
+	if err := email("/email", address); err != nil {
+		return err
+	}
+	return plain("/locale", locale, 0)
+}
+
 func email(at, s string) error {
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || len(s) > maxEmail {

@@ -7,6 +7,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 )
 
@@ -46,6 +47,7 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 	if amount > left {
 		return ErrRefundTooLarge.With("%d minor units can still be refunded", left).Field("limit", left)
 	}
+	part := "" // tells the mails of several refunds apart
 	if amount > 0 {
 		back := payment.Back{ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: by, Reason: reason}
 		back.Amount.Amount = amount
@@ -57,13 +59,24 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 		if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees)); err != nil {
 			return err
 		}
-		o.Refund = PartialRefund
+		o.Refund, part = PartialRefund, back.ID.String()
 	}
 	if amount < left {
+		if err := s.tell(ctx, o, notify.Refund, part); err != nil {
+			return err
+		}
 		return s.Store.SetOrder(ctx, *o, stock.Now, "refunded_in_part")
 	}
 	if o.Total.Amount > 0 {
 		o.Refund = FullRefund
+	}
+	if by == payment.ByEventCancellation {
+		err = s.tell(ctx, o, notify.EventCanceled, "")
+	} else {
+		err = s.tell(ctx, o, notify.OrderCanceled, "")
+	}
+	if err != nil {
+		return err
 	}
 	return s.void(ctx, stock, o)
 }

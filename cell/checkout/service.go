@@ -8,6 +8,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/ticket"
 )
@@ -28,6 +29,7 @@ type Service struct {
 	Store     Store
 	Processor payment.Processor
 	Signer    Signer
+	Notifier  Notifier // nil: nobody is told
 	Window    time.Duration
 	HoldTTL   time.Duration
 
@@ -142,6 +144,9 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "paid"); err != nil {
 		return err
 	}
+	if err := s.tell(ctx, o, notify.OrderPaid, ""); err != nil {
+		return err
+	}
 	return s.Store.Tell(ctx, o.ID, "paid")
 }
 
@@ -202,6 +207,9 @@ func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 				return err
 			}
 			if err := s.Store.CheckLater(ctx, order, 0); err != nil {
+				return err
+			}
+			if err := s.tell(ctx, found, notify.OrderCanceled, ""); err != nil {
 				return err
 			}
 			return s.Store.Tell(ctx, order, "canceled")

@@ -8,6 +8,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 )
 
@@ -104,6 +105,9 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "late_payment_refunded"); err != nil {
 		return err
 	}
+	if err := s.tell(ctx, o, notify.LatePaymentRefund, ""); err != nil {
+		return err
+	}
 	return s.Store.Tell(ctx, o.ID, "late_payment")
 }
 
@@ -115,6 +119,9 @@ func (s *Service) unpaid(ctx context.Context, stock *booking.Stock, h *booking.H
 	stock.End(h, booking.HoldExpired)
 	o.State = Expired
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "expired"); err != nil {
+		return err
+	}
+	if err := s.tell(ctx, o, notify.OrderExpired, ""); err != nil {
 		return err
 	}
 	return s.Store.Tell(ctx, o.ID, "expired")

@@ -19,6 +19,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/cell/money"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/store"
 	"guichet/cell/stripe"
@@ -127,7 +128,7 @@ func (tw *town) processor() *stripe.Processor {
 }
 
 func (tw *town) desk(s checkout.Store, p payment.Processor) *checkout.Service {
-	return &checkout.Service{Store: s, Processor: p, Signer: tw.signer, Window: checkout.DefaultWindow, HoldTTL: ttl}
+	return &checkout.Service{Store: s, Processor: p, Signer: tw.signer, Notifier: &notify.Service{Queue: tw.stores[0]}, Window: checkout.DefaultWindow, HoldTTL: ttl}
 }
 
 func (tw *town) sell(t *testing.T, places int64) {

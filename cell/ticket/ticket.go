@@ -61,8 +61,9 @@ var kidPattern = regexp.MustCompile(`^[a-z]{2,4}[0-9][a-z]?-[1-9][0-9]{0,4}$`)
 
 // Signer is a cell's signing key.
 type Signer struct {
-	kid     string
-	private ed25519.PrivateKey
+	kid      string
+	private  ed25519.PrivateKey
+	previous []topology.Key // retired, public halves
 }
 
 // NewSigner makes the signer named kid ("euw3-1") from a seed of SeedSize bytes.

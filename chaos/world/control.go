@@ -27,6 +27,7 @@ type Credentials struct {
 	Router        string             `json:"router"`
 	ControlPlane  string             `json:"control_plane"`
 	Sandbox       string             `json:"sandbox"`
+	Mail          string             `json:"mail"`
 	OperatorToken string             `json:"operator_token"`
 	Organizers    []client.Organizer `json:"organizers"`
 	Processes     []Process          `json:"processes"`

@@ -7,6 +7,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/smtp"
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/geo"
@@ -34,6 +35,11 @@ type settings struct {
 	StripePublic string          // GUICHET_STRIPE_PUBLISHABLE_KEY
 	StripeHook   string          // GUICHET_STRIPE_WEBHOOK_SECRET
 	Seed         []byte          // GUICHET_SIGNING_SEED, 64 hex digits
+	KeyNumber    int             // GUICHET_SIGNING_KEY_NUMBER, which of the cell's keys the seed is
+	Previous     []topology.Key  // GUICHET_SIGNING_PREVIOUS, public halves of retired keys
+	SMTP         string          // GUICHET_SMTP_URL; empty keeps mails unsent
+	MailFrom     string          // GUICHET_MAIL_FROM
+	Site         string          // GUICHET_SITE_URL, where buyers reach the town
 	HoldTTL      time.Duration   // GUICHET_HOLD_TTL
 	Window       time.Duration   // GUICHET_PAYMENT_WINDOW
 }
@@ -55,6 +61,9 @@ func configure(getenv func(string) string) (settings, error) {
 		StripeKey:    r.Required("GUICHET_STRIPE_SECRET_KEY", "the secret key of this cell's Stripe account"),
 		StripePublic: r.Required("GUICHET_STRIPE_PUBLISHABLE_KEY", "its publishable key"),
 		StripeHook:   r.Required("GUICHET_STRIPE_WEBHOOK_SECRET", "the signing secret of its webhook endpoint"),
+		KeyNumber:    r.Int("GUICHET_SIGNING_KEY_NUMBER", 1, 1, 99999),
+		SMTP:         r.Text("GUICHET_SMTP_URL", ""),
+		MailFrom:     r.Text("GUICHET_MAIL_FROM", "Guichet <tickets@localhost>"),
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 	}
@@ -74,6 +83,15 @@ func configure(getenv func(string) string) (settings, error) {
 		r.Fault("GUICHET_SIGNING_SEED", "is not 64 hex digits")
 	}
 	s.Seed = seed
+	if s.Previous, err = ticket.ParsePrevious(r.Text("GUICHET_SIGNING_PREVIOUS", "")); err != nil {
+		r.Fault("GUICHET_SIGNING_PREVIOUS", "is not a list of retired public keys: %s", err.Error())
+	}
+	if s.SMTP != "" {
+		if _, err := smtp.New(s.SMTP, s.MailFrom); err != nil {
+			r.Fault("GUICHET_SMTP_URL", "or GUICHET_MAIL_FROM cannot be used: %s", err.Error())
+		}
+	}
+	s.Site = strings.TrimRight(r.URL("GUICHET_SITE_URL", s.PublicURL), "/")
 	if booking.MaxHoldLife <= s.HoldTTL {
 		r.Fault("GUICHET_HOLD_TTL", "must be shorter than the longest life of a hold, %s", booking.MaxHoldLife)
 	}

@@ -13,6 +13,7 @@ const (
 	sweepPeriod    = time.Second
 	reconcilePause = time.Second
 	forgetPeriod   = time.Minute
+	postPeriod     = time.Second
 	passLimit      = 30 * time.Second
 	sayAgain       = 10 * time.Second
 )
@@ -87,7 +88,14 @@ func (h *house) forget(ctx context.Context) {
 		if err != nil {
 			return 0, err
 		}
+		mails, err := h.sender.Forget(ctx)
+		if err != nil {
+			return 0, err
+		}
 		rows, err := h.store.SweepBus(ctx)
-		return int(answers + rows), err
+		return int(answers + mails + rows), err
 	})
 }
+
+// post sends mails.
+func (h *house) post(ctx context.Context) { every(ctx, postPeriod, "post", h.sender.Pass) }

@@ -20,6 +20,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/join"
 	"guichet/cell/leaf"
+	"guichet/cell/notify"
 	"guichet/cell/search"
 	"guichet/cell/search/bleve"
 	"guichet/cell/store"
@@ -39,6 +40,7 @@ type house struct {
 	indexer  *search.Indexer
 	atlas    *atlas.Atlas
 	server   *api.Server
+	sender   *notify.Sender
 	migrated chan struct{}
 }
 
@@ -67,9 +69,16 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		}
 		reg.MustRegister(h.leaf.Collectors()...)
 	}
-	signer, err := ticket.NewSigner(cfg.Cell.String()+"-1", cfg.Seed)
+	signer, err := ticket.NewSigner(fmt.Sprintf("%s-%d", cfg.Cell, cfg.KeyNumber), cfg.Seed)
+	if err == nil {
+		signer, err = signer.WithPrevious(cfg.Previous...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	mails := &notify.Service{Queue: h.store}
+	if h.sender, err = newSender(cfg, h.store, signer, reg); err != nil {
+		return nil, err
 	}
 	h.server = &api.Server{
 		Cell: cfg.Cell, Region: cfg.Region,
@@ -78,9 +87,10 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 			Desks: &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)},
 		},
 		Checkout: &checkout.Service{
-			Store: h.store, Signer: signer, Window: cfg.Window, HoldTTL: cfg.HoldTTL,
+			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL,
 			Processor: stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second}),
 		},
+		Mails:   mails,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints")},
 		Answers: h.store, Reports: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
@@ -128,11 +138,12 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.sweep(ctx) })
 	running.Go(func() { h.reconcile(ctx) })
 	running.Go(func() { h.forget(ctx) })
+	running.Go(func() { h.post(ctx) })
 	if h.cfg.ControlPlane != "" {
 		client := &http.Client{}
 		self := topology.Cell{
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
-			Residency: h.cfg.Residency, Keys: []topology.Key{h.server.Signer.Public()},
+			Residency: h.cfg.Residency, Keys: h.server.Signer.Published(),
 		}
 		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.Operator, Self: self, Client: client}
 		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })

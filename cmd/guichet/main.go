@@ -37,6 +37,7 @@ const help = `guichet – the ticket window's tool for people
   guichet ledger verify FILE      add an event's inventory ledger up again
   guichet bench                   measure the open town: cells directly and through the router
   guichet sandbox                 run the payment sandbox alone
+  guichet mailbox                 run the mail sink alone: takes mails, delivers to nobody, shows them
   guichet version                 say which build this is
 
 guichet COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 usage.
@@ -52,6 +53,7 @@ var commands = map[string]command{
 	"bench":   benchCommand,
 	"ledger":  ledgerCommand,
 	"sandbox": sandboxCommand,
+	"mailbox": mailboxCommand,
 	"version": versionCommand,
 }
 

@@ -51,6 +51,8 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 		return Target{Want: WantRegion, Region: query.Get("home_region")}
 	case collection == "orders" && text == "" && method == http.MethodPost:
 		return aimAtID(holdID, "hld", WantHome)
+	case collection == "tickets" && (text == "find" || text == "found"):
+		return aimAtCell(query.Get("cell"))
 	case kinds[collection] == "":
 		return Target{}
 	}
@@ -75,12 +77,14 @@ func at(segments []string, i int) string {
 	return ""
 }
 
-// stem takes the form off a ticket's address: tkt_….pdf, tkt_….png.
+// stem takes the form off a ticket's address: tkt_….pdf, tkt_….png, tkt_….ics.
 func stem(text string) string {
-	if s, ok := strings.CutSuffix(text, ".pdf"); ok {
-		return s
+	for _, form := range []string{".pdf", ".png", ".ics", ".pkpass"} {
+		if s, ok := strings.CutSuffix(text, form); ok {
+			return s
+		}
 	}
-	return strings.TrimSuffix(text, ".png")
+	return text
 }
 
 func aimAtID(text, kind string, want Want) Target {

@@ -129,6 +129,10 @@ func TestDecide_everyCallOfTheContract(t *testing.T) {
 		{line: "POST /v1/orders/" + ordAPN + "/refunds", down: "apn1", want: "503 home_unavailable"},
 		{line: "GET /v1/tickets/" + tktAPN, want: "apn1 home"},
 		{line: "GET /v1/tickets/" + tktAPN + ".pdf", want: "apn1 home"},
+		{line: "GET /v1/tickets/" + tktAPN + ".ics", want: "apn1 home"},
+		{line: "POST /v1/tickets/find", want: "euw3 nearest"},
+		{line: "POST /v1/tickets/find?cell=use1", want: "use1 home"},
+		{line: "GET /v1/tickets/found?token=x&cell=apn1", want: "apn1 home"},
 		{line: "GET /v1/tickets/" + tktAPN + ".png", down: "apn1", want: "503 home_unavailable"},
 
 		// The hold of a new order stands in its body.

@@ -27,6 +27,7 @@ type Credentials struct {
 	Router        string             `json:"router"`
 	ControlPlane  string             `json:"control_plane"`
 	Sandbox       string             `json:"sandbox"`
+	Mail          string             `json:"mail"` // GET {mail}/mails?to=
 	OperatorToken string             `json:"operator_token"`
 	Organizers    []client.Organizer `json:"organizers"`
 	Processes     []Process          `json:"processes"`
@@ -49,7 +50,7 @@ func (t *Town) Credentials() Credentials {
 
 func (t *Town) credentials() Credentials {
 	c := Credentials{
-		Router: httpURL(t.ports.router()), ControlPlane: httpURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()),
+		Router: httpURL(t.ports.router()), ControlPlane: httpURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()),
 		OperatorToken: t.state.record.OperatorToken,
 		Organizers:    slices.Clone(t.organizers),
 		Processes:     []Process{},

@@ -40,8 +40,11 @@ func TestMain(m *testing.M) {
 // state directory makes it say why it is not, "crash" makes it die.
 func stand(name string) error {
 	dir, listen := os.Getenv("GUICHET_STATE_DIR"), os.Getenv("GUICHET_LISTEN")
-	if name == "guichet" { // sandbox --listen … --state … --account …
-		listen, dir = os.Args[slices.Index(os.Args, "--listen")+1], os.Args[slices.Index(os.Args, "--state")+1]
+	if name == "guichet" { // sandbox --listen … --state … --account …, mailbox --listen … --smtp …
+		listen = os.Args[slices.Index(os.Args, "--listen")+1]
+		if i := slices.Index(os.Args, "--state"); i >= 0 {
+			dir = os.Args[i+1]
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "crash")); err == nil {
 		return fmt.Errorf("%s was told to crash", name)

@@ -68,6 +68,8 @@ func TestPorts_neverMeetAndStayInTheirRange(t *testing.T) {
 		use(p.router(), "router")
 		use(p.controlPlane(), "control plane")
 		use(p.sandbox(), "sandbox")
+		use(p.mail(), "mail sink")
+		use(p.smtp(), "mail sink's SMTP")
 		use(p.hub(), "hub")
 		use(p.hubLeaf(), "hub's leaves")
 		for i := range maxCells {

@@ -16,6 +16,7 @@ import (
 // Names of the parts that serve the whole town.
 const (
 	nameSandbox      = "sandbox"
+	nameMail         = "mail"
 	nameControlPlane = "control-plane"
 	nameRouter       = "router"
 )
@@ -35,9 +36,10 @@ func (p *part) setCell(owner topology.CellID) {
 	}
 }
 
-// addPrograms plans the sandbox, the control plane, the cells and the router.
+// addPrograms plans the sandbox, the mail sink, the control plane, the cells and the router.
 func (t *Town) addPrograms() error {
 	t.addSandbox()
+	t.addMail()
 	t.addControlPlane()
 	for i, c := range t.opts.Cells {
 		if _, err := t.state.seed(c.ID); err != nil {
@@ -81,6 +83,14 @@ func (t *Town) addSandbox() {
 	}
 	t.program(p, "guichet", args, func() map[string]string { return nil })
 	t.add(p, t.ports.sandbox())
+}
+
+// addMail plans the sink that every cell's mails go to.
+func (t *Town) addMail() {
+	p := &part{rank: rankSandbox, name: nameMail, url: httpURL(t.ports.mail()), where: t.state.path(nameMail)}
+	t.program(p, "guichet", []string{"mailbox", "--listen", local(t.ports.mail()), "--smtp", local(t.ports.smtp())}, func() map[string]string { return nil })
+	t.add(p, t.ports.mail())
+	t.needed = append(t.needed, portUser{t.ports.smtp(), nameMail + "'s SMTP"})
 }
 
 func (t *Town) addControlPlane() {
@@ -130,6 +140,9 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox_" + string(c.ID),
 			"GUICHET_STRIPE_WEBHOOK_SECRET":  "whsec_sandbox_" + string(c.ID),
 			"GUICHET_SIGNING_SEED":           t.state.record.SigningSeeds[c.ID],
+			"GUICHET_SMTP_URL":               "smtp://" + local(t.ports.smtp()) + "?tls=off",
+			"GUICHET_MAIL_FROM":              "Guichet <tickets@" + string(c.ID) + ".town.example>",
+			"GUICHET_SITE_URL":               httpURL(t.ports.router()),
 		}
 		if instance == 0 {
 			env["GUICHET_LEAF"] = "on"

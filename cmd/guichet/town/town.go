@@ -82,6 +82,7 @@ func Open(ctx context.Context, opts Options, out io.Writer) (_ *Town, err error)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	t.out.sayf("mails that the town sends: http://localhost:%d", t.ports.mail())
 	t.out.sayf("town is open: http://localhost:%d", t.ports.router())
 	return t, nil
 }

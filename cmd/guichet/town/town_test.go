@@ -114,7 +114,7 @@ func TestTown_opensServesAndClosesWithoutAnOrphan(t *testing.T) {
 		}
 		pids = append(pids, s.Pid)
 	}
-	if len(pids) != 3+1+1+4+1 { // databases, sandbox, control plane, cells, router
+	if len(pids) != 3+2+1+4+1 { // databases, sandbox and mail sink, control plane, cells, router
 		t.Errorf("%d processes: %+v", len(pids), town.Status())
 	}
 	creds, err := ReadCredentials(filepath.Join(state, credsName))

@@ -1,0 +1,122 @@
+// Package notify is the cell's mail room: which mails exist, what they say in
+// which language, and how they leave. A mail is queued in the transaction of what
+// it tells about and exists once for (order, kind, part), so it can neither be
+// lost nor doubled by us (P5); it leaves at least once under one Message-ID, by
+// which mail programs recognise a second copy.
+//
+// The room knows no orders: a Composer brings the facts when a mail is sent, a
+// Courier carries it. Only this room changes the state of a message.
+package notify
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"guichet/cell/id"
+	"guichet/internal/kind"
+)
+
+// Kind is the occasion of a mail.
+type Kind string
+
+// The kinds.
+const (
+	OrderPaid         Kind = "order_paid" // with the tickets
+	OrderExpired      Kind = "order_expired"
+	OrderCanceled     Kind = "order_canceled"
+	Refund            Kind = "refund" // of a part; the tickets stay
+	LatePaymentRefund Kind = "late_payment_refund"
+	EventCanceled     Kind = "event_canceled"
+	FindMyTickets     Kind = "find_my_tickets"
+)
+
+// Kinds are all of them, in the order of an order's life.
+func Kinds() []Kind {
+	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, FindMyTickets}
+}
+
+// State of a message.
+type State string
+
+// The states of a message. Unsent ones are kept and leave when the cell gets a
+// mail server in time.
+const (
+	Queued State = "queued"
+	Sent   State = "sent"
+	Parked State = "parked" // for good, with the reason
+	Unsent State = "unsent"
+)
+
+// NoServer is why a message is unsent.
+const NoServer = "no mail server configured"
+
+// Message is a mail that is to be written. What it says is gathered when it is
+// sent; the row holds only whom to tell about what.
+type Message struct {
+	Kind   Kind
+	Order  id.Order // zero for find_my_tickets
+	Part   string   // tells mails of one kind about one order apart, "" where there is one; at most MaxPart bytes
+	To     string   // an e-mail address
+	Name   string   // of the person, may be empty
+	Locale string   // BCP 47 as the buyer's browser said it; may be empty or nonsense
+}
+
+// MaxPart bounds Message.Part.
+const MaxPart = 64
+
+// About is what the message is about: the order, or the hash of the address.
+func (m *Message) About() string {
+	if m.Kind == FindMyTickets {
+		return AddressHash(m.To)
+	}
+	return m.Order.String()
+}
+
+// ID names the message, and with the sender's domain is its Message-ID. It
+// follows from what makes the message unique and gives nothing of it away: an
+// order's id opens the order, and a Message-ID is seen by every server on the way.
+func (m *Message) ID() string {
+	sum := sha256.Sum256([]byte("guichet mail v1\x00" + m.About() + "\x00" + string(m.Kind) + "\x00" + m.Part))
+	return hex.EncodeToString(sum[:16])
+}
+
+// AddressHash is how an address is looked up without being kept: hex SHA-256 of
+// its normalised form under its own domain. Case is ignored, as every mail
+// provider that people use does.
+func AddressHash(address string) string {
+	sum := sha256.Sum256([]byte("guichet mail address v1\x00" + strings.ToLower(strings.TrimSpace(address))))
+	return hex.EncodeToString(sum[:])
+}
+
+// Claimed is a message that is to be sent now.
+type Claimed struct {
+	Message
+	MessageID string
+	Attempt   int       // from 1; fences out a sender whose lease ran out
+	QueuedAt  time.Time // by the database's clock; the Date of the mail
+}
+
+// Errors of this room.
+var (
+	// ErrObsolete is a Composer's word that there is nothing left to tell.
+	ErrObsolete = kind.Unprocessable.New("mail_obsolete")
+	// ErrRefused is a Courier's word that trying again will not help.
+	ErrRefused = kind.Unprocessable.New("mail_refused")
+	// ErrInvalid is a message that cannot be queued: a bug of the caller.
+	ErrInvalid = kind.Internal.New("invalid_message")
+	// ErrTooOften is returned for a mail that was sent again too often.
+	ErrTooOften = kind.Busy.New("mail_limit")
+)
+
+// Check holds a message to what the queue can keep.
+func (m *Message) Check() error {
+	switch {
+	case m.Kind == "", m.To == "", len(m.Part) > MaxPart:
+		return ErrInvalid.With("a message needs a kind, an address and a part of at most %d bytes", MaxPart)
+	case m.Kind != FindMyTickets && m.Order.IsZero():
+		return ErrInvalid.With("%s is about an order", m.Kind)
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"guichet/cell/id"
+)
+
+// desk is a queue in memory that does what the store does, for the sender's own
+// decisions; what a database does under races is storetest's.
+type desk struct {
+	mu      sync.Mutex
+	rows    []*entry
+	forgets int
+}
+
+type entry struct {
+	Claimed
+	state  State
+	reason string
+	due    time.Time
+}
+
+func (d *desk) add(m Message) *entry {
+	e := &entry{Claimed: Claimed{Message: m, MessageID: m.ID(), QueuedAt: time.Now()}, state: Queued, due: time.Now()}
+	d.rows = append(d.rows, e)
+	return e
+}
+
+func (d *desk) Claim(_ context.Context, limit int, lease time.Duration) ([]Claimed, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []Claimed
+	for _, e := range d.rows {
+		if e.state == Queued && !e.due.After(time.Now()) && len(out) < limit {
+			e.Attempt++
+			e.due = time.Now().Add(lease)
+			out = append(out, e.Claimed)
+		}
+	}
+	return out, nil
+}
+
+func (d *desk) change(c Claimed, do func(e *entry)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.rows {
+		if e.MessageID == c.MessageID && e.Attempt == c.Attempt && e.state == Queued {
+			do(e)
+		}
+	}
+	return nil
+}
+
+func (d *desk) End(_ context.Context, c Claimed, s State, reason string) error {
+	return d.change(c, func(e *entry) { e.state, e.reason = s, reason })
+}
+
+func (d *desk) Later(_ context.Context, c Claimed, in time.Duration, reason string) error {
+	return d.change(c, func(e *entry) { e.due, e.reason = time.Now().Add(in), reason })
+}
+
+func (d *desk) Shelve(_ context.Context, reason string, _ int) (n int64, _ error) {
+	for _, e := range d.rows {
+		if e.state == Queued {
+			e.state, e.reason = Unsent, reason
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (d *desk) Unshelve(_ context.Context, age time.Duration) (n int64, _ error) {
+	for _, e := range d.rows {
+		if e.state == Unsent && time.Since(e.QueuedAt) < age {
+			e.state = Queued
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (d *desk) Forget(context.Context, time.Duration, time.Duration, int) (int64, error) {
+	d.forgets++
+	return 0, nil
+}
+func (d *desk) Enqueue(_ context.Context, m Message) error { d.add(m); return nil }
+func (d *desk) Again(context.Context, Message, string, int, time.Duration) (time.Duration, error) {
+	return 0, nil
+}
+
+func (d *desk) OrdersReached(context.Context, string, int) ([]id.Order, error) { return nil, nil }
+
+// post is composer and courier; send says what becomes of the nth mail.
+type post struct {
+	mu    sync.Mutex
+	mails []Mail
+	send  func(n int, m Mail) error
+	gone  error // of composing
+}
+
+func (p *post) Compose(context.Context, Message) (Facts, []Attachment, error) {
+	return facts(), []Attachment{{Name: "a.pdf"}}, p.gone
+}
+
+func (p *post) Send(_ context.Context, m Mail) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mails = append(p.mails, m)
+	if p.send == nil {
+		return nil
+	}
+	return p.send(len(p.mails), m)
+}
+
+func paidMail() Message {
+	return Message{Kind: OrderPaid, Order: id.NewOrder(id.NewEvent("euw3")), To: "zoe@example.org", Name: "Zoë", Locale: "fr"}
+}
+
+func TestSender_sendsWhatIsDueOnce(t *testing.T) {
+	t.Parallel()
+	d, p := &desk{}, &post{}
+	s := &Sender{Queue: d, Composer: p, Courier: p}
+	e := d.add(paidMail())
+	for _, want := range []int{1, 0} {
+		if n, err := s.Pass(t.Context()); n != want || err != nil {
+			t.Errorf("passed %d: %v", n, err)
+		}
+	}
+	if e.state != Sent || len(p.mails) != 1 {
+		t.Fatalf("%s after %d mails", e.state, len(p.mails))
+	}
+	m := p.mails[0]
+	if m.To != "zoe@example.org" || m.Name != "Zoë" || m.Language != "fr" || m.ID != e.MessageID || len(m.Attachments) != 1 || !m.Date.Equal(e.QueuedAt) {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestSender_triesAgainEverMoreSlowlyUnderOneIDAndGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		p := &post{send: func(int, Mail) error { return errors.New("451 zoe@example.org is busy\x00\xff") }}
+		s := &Sender{Queue: d, Composer: p, Courier: p}
+		e := d.add(paidMail())
+		began := time.Now()
+		for e.state == Queued {
+			if _, err := s.Pass(t.Context()); err != nil && strings.Contains(err.Error(), "zoe@") {
+				t.Fatalf("the address is in the log: %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took < 48*time.Hour || took > MaxAge {
+			t.Errorf("gave up after %s", took)
+		}
+		if e.state != Parked || len(p.mails) != MaxAttempts || !strings.Contains(e.reason, "given up after 60 attempts") || strings.Contains(e.reason, "zoe@") || strings.Contains(e.reason, "\x00") {
+			t.Errorf("%s after %d: %q", e.state, len(p.mails), e.reason)
+		}
+		for _, m := range p.mails {
+			if m.ID != e.MessageID {
+				t.Errorf("a second id: %s", m.ID)
+			}
+		}
+	})
+}
+
+func TestSender_parksWhatIsRefusedOrHasNothingToTellAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]*post{
+		"refused":  {send: func(int, Mail) error { return ErrRefused.With("nobody of that name") }},
+		"obsolete": {gone: ErrObsolete.With("the order was canceled")},
+	} {
+		d := &desk{}
+		e := d.add(paidMail())
+		if _, err := (&Sender{Queue: d, Composer: p, Courier: p}).Pass(t.Context()); err != nil || e.state != Parked || e.reason == "" {
+			t.Errorf("%s: %s %q, %v", name, e.state, e.reason, err)
+		}
+	}
+}
+
+func TestSender_oneMailThatFailsDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
+	d := &desk{}
+	bad := d.add(paidMail())
+	p := &post{send: func(_ int, m Mail) error {
+		if m.ID == bad.MessageID {
+			return errors.New("not now")
+		}
+		return nil
+	}}
+	for range 10 {
+		d.add(paidMail())
+	}
+	if n, err := (&Sender{Queue: d, Composer: p, Courier: p}).Pass(t.Context()); n != 11 || err == nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if sent := len(slices.DeleteFunc(slices.Clone(d.rows), func(e *entry) bool { return e.state != Sent })); sent != 10 || bad.state != Queued {
+		t.Errorf("%d were sent, the bad one is %s", sent, bad.state)
+	}
+}
+
+func TestSender_withoutAServerKeepsMailsAndSendsThemWhenThereIsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, p := &desk{}, &post{}
+		old := d.add(paidMail())
+		without := &Sender{Queue: d, Composer: p}
+		if _, err := without.Pass(t.Context()); err != nil || old.state != Unsent || old.reason != NoServer {
+			t.Fatalf("%s: %v", old.state, err)
+		}
+		time.Sleep(MaxAge)
+		young := d.add(paidMail())
+		if _, err := without.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		with := &Sender{Queue: d, Composer: p, Courier: p}
+		if _, err := with.Pass(t.Context()); err != nil || young.state != Sent || old.state != Unsent {
+			t.Errorf("young %s, old %s: %v", young.state, old.state, err)
+		}
+	})
+}
+
+func TestMessage_idIsStableAndGivesNothingAway(t *testing.T) {
+	t.Parallel()
+	m := paidMail()
+	again, other, part := m, m, m
+	other.Kind, part.Part = Refund, "x"
+	if m.ID() != again.ID() || m.ID() == other.ID() || m.ID() == part.ID() || strings.Contains(m.ID(), m.Order.String()) {
+		t.Errorf("%s %s %s", m.ID(), other.ID(), part.ID())
+	}
+	for _, bad := range []Message{{}, {Kind: OrderPaid, To: "a@b.c"}, {Kind: FindMyTickets}, {Kind: FindMyTickets, To: "a@b.c", Part: strings.Repeat("x", 65)}} {
+		if bad.Check() == nil {
+			t.Errorf("%+v passes", bad)
+		}
+	}
+}

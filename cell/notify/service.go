@@ -1,0 +1,66 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Limits of mails that people ask for.
+const (
+	// MaxResends is how often an order's tickets are mailed again within ResendWindow.
+	MaxResends   = 5
+	ResendWindow = 24 * time.Hour
+	// MaxSearches is how often one address is sent its tickets' link within SearchWindow.
+	MaxSearches  = 3
+	SearchWindow = time.Hour
+	// MaxFound is how many orders a search shows, the youngest.
+	MaxFound = 50
+)
+
+// Service takes mails in.
+type Service struct {
+	Queue Queue
+}
+
+// Enqueue queues a mail, in the transaction that ctx carries if it does. Queuing
+// the same again changes nothing.
+func (s *Service) Enqueue(ctx context.Context, m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if err := s.Queue.Enqueue(ctx, m); err != nil {
+		return fmt.Errorf("queue mail %s: %w", m.Kind, err)
+	}
+	return nil
+}
+
+// Resend queues the mail once more, under a Message-ID of its own.
+func (s *Service) Resend(ctx context.Context, m Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	wait, err := s.Queue.Again(ctx, m, "again-", MaxResends, ResendWindow)
+	if err != nil {
+		return fmt.Errorf("queue mail %s again: %w", m.Kind, err)
+	}
+	if wait > 0 {
+		return ErrTooOften.With("an order's tickets are mailed again at most %d times in %s", MaxResends, ResendWindow).
+			Field("limit", MaxResends).After(wait)
+	}
+	return nil
+}
+
+// Search queues a mail with a link to the address's orders. It does the same,
+// whether there are any or not, so that nobody learns by asking who has tickets;
+// and it says nothing of a limit for the same reason.
+func (s *Service) Search(ctx context.Context, address, locale string) error {
+	m := Message{Kind: FindMyTickets, To: address, Locale: locale}
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if _, err := s.Queue.Again(ctx, m, "search-", MaxSearches, SearchWindow); err != nil {
+		return fmt.Errorf("queue search for tickets: %w", err)
+	}
+	return nil
+}
