@@ -3,6 +3,7 @@ package deskbench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -10,17 +11,12 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 
-	"guichet/cell/api"
 	"guichet/cell/booking"
-	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/cell/store"
-	"guichet/cell/ticket"
-	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
 )
 
@@ -28,11 +24,12 @@ const size = 10_000_000 // of the event: nobody meets its end
 
 // variant is one way of answering a request for a hold.
 type variant struct {
-	name    string
-	handler http.Handler
-	path    string
-	body    string
-	stored  func(ctx context.Context) (int64, error) // holds that are stored; nil where none are
+	name     string
+	handler  http.Handler
+	request  request
+	database string                                   // whose sessions' CPU is counted; "" for none
+	stored   func(ctx context.Context) (int64, error) // holds that are stored; nil where none are
+	sane     func(ctx context.Context) error          // whether no event is above its size
 }
 
 // peers are the ways others take, each at its best on a bare table of its own.
@@ -67,10 +64,23 @@ func peer(hold func(ctx context.Context, holdID string) error, event id.Event) h
 	return e
 }
 
-func count(pool *pgxpool.Pool, sql string) func(ctx context.Context) (int64, error) {
+func countIn(pool *pgxpool.Pool, sql string, args ...any) func(ctx context.Context) (int64, error) {
 	return func(ctx context.Context) (n int64, err error) {
-		err = pool.QueryRow(ctx, sql).Scan(&n)
+		err = pool.QueryRow(ctx, sql, args...).Scan(&n)
 		return n, err
+	}
+}
+
+// withinSize says whether every event's counters are what its holds say, and within its size (P2).
+func withinSize(pool *pgxpool.Pool) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		var wrong int64
+		err := pool.QueryRow(ctx, `SELECT count(*) FROM booking.quota AS q WHERE q.held + q.sold + q.allocated > q.size
+			OR q.held <> (SELECT coalesce(sum((h.items->0->>'quantity')::bigint), 0) FROM booking.hold AS h WHERE h.event_id = q.event_id AND h.state = 'active')`).Scan(&wrong)
+		if err == nil && wrong > 0 {
+			err = fmt.Errorf("%d quotas are above their size or do not count their holds", wrong)
+		}
+		return err
 	}
 }
 
@@ -85,8 +95,11 @@ func variants(b *testing.B, s *store.Store) []variant {
 			b.Fatal(err)
 		}
 	}
-	shop, event, floor := openShop(b, s)
-	body := `{"items":[{"ticket_type_id":"` + floor.String() + `","quantity":1}]}`
+	shop := newHouse(b, s)
+	sold := shop.event(b, size)
+	event := sold.ID
+	database := pool.Config().ConnConfig.Database
+	_, body := holdRequest(sold)
 	lock := func(ctx context.Context, h string) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			var limit, held int64
@@ -116,36 +129,23 @@ func variants(b *testing.B, s *store.Store) []variant {
 	}
 	nothing := func(context.Context, string) error { return nil }
 	return []variant{
-		{"0 empty handler", peer(nothing, event), "/hold", body, nil},
-		{"1 lock, recount, insert", peer(lock, event), "/hold", body, count(pool, `SELECT count(*) FROM hold1`)},
-		{"2 conditional update and insert", peer(conditional, event), "/hold", body, count(pool, `SELECT count(*) FROM hold2`)},
-		{"3 seat rows, SKIP LOCKED", peer(seats, event), "/hold", body, count(pool, `SELECT count(*) FROM seat WHERE holder IS NOT NULL`)},
-		{"4 the desk", shop, "/v1/events/" + event.String() + "/holds", body, count(pool, `SELECT count(*) FROM booking.hold`)},
+		{name: "0 empty handler", handler: peer(nothing, event), request: fixed("/hold", body)},
+		{name: "1 lock, recount, insert", handler: peer(lock, event), request: fixed("/hold", body), database: database, stored: countIn(pool, `SELECT count(*) FROM hold1`)},
+		{name: "2 conditional update and insert", handler: peer(conditional, event), request: fixed("/hold", body), database: database, stored: countIn(pool, `SELECT count(*) FROM hold2`)},
+		{name: "3 seat rows, SKIP LOCKED", handler: peer(seats, event), request: fixed("/hold", body), database: database, stored: countIn(pool, `SELECT count(*) FROM seat WHERE holder IS NOT NULL`)},
+		deskVariant("4 the desk", shop.handler, sold, s),
 	}
 }
 
-// openShop is the API as a cell ships it, with one event on sale.
-func openShop(b *testing.B, s *store.Store) (http.Handler, id.Event, id.TicketType) {
-	b.Helper()
-	signer, err := ticket.NewSigner("euw3-1", make([]byte, ticket.SeedSize))
-	if err != nil {
-		b.Fatal(err)
+// deskVariant asks for one ticket of the event at a time.
+func deskVariant(name string, h http.Handler, e booking.Event, s *store.Store) variant {
+	path, body := holdRequest(e)
+	return variant{
+		name: name, handler: h, request: fixed(path, body), database: s.DB.Pool.Config().ConnConfig.Database,
+		stored: countIn(s.DB.Pool, `SELECT count(*) FROM booking.hold WHERE event_id = $1`, e.ID.String()), sane: withinSize(s.DB.Pool),
 	}
-	box := &booking.Service{
-		Store: s, Cell: "euw3", Region: "eu-west-3", Now: time.Now,
-		Desks: &booking.Desks{Store: s, HoldTTL: booking.DefaultHoldTTL, Patience: booking.DefaultPatience, Now: time.Now},
-	}
-	price := money.Money{Amount: 4250, Currency: "EUR"}
-	e, err := box.DraftEvent(b.Context(), id.NewOrganizer("euw3"), booking.Draft{
-		Name: "On sale", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Europe/Paris", Currency: "EUR",
-		Quotas: []booking.DraftQuota{{Name: "all", Size: size}}, Types: []booking.DraftType{{Name: "Floor", Price: price, Quotas: []string{"all"}}},
-	}, true)
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := &api.Server{
-		Cell: "euw3", Region: "eu-west-3", Booking: box, Checkout: &checkout.Service{}, Answers: s, Reports: s, Copies: s, Signer: signer,
-		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
-	}
-	return server.Handler(), e.ID, e.Types[0].ID
+}
+
+func holdRequest(e booking.Event) (path, body string) {
+	return "/v1/events/" + e.ID.String() + "/holds", `{"items":[{"ticket_type_id":"` + e.Types[0].ID.String() + `","quantity":1}]}`
 }
