@@ -181,7 +181,7 @@ func (a answer) member(name string) string {
 	return string(m[name])
 }
 
-var volatile = regexp.MustCompile(`\b(evt|org|hld|ord|tkt|typ|quo)_euw3_[0-9a-z]{12}(_[0-9a-z]{16})?|"\d{4}-\d\d-\d\dT[^"]*"|"code":"[2-9A-HJ-NP-Z]{7}"|"(barcode|client_secret|api_key)":"[^"]+"`)
+var volatile = regexp.MustCompile(`\b(evt|org|hld|ord|tkt|typ|quo|alc|ser)_euw3_[0-9a-z]{12}(_[0-9a-z]{16})?|"\d{4}-\d\d-\d\dT[^"]*"|"code":"[2-9A-HJ-NP-Z]{7}"|"(barcode|client_secret|api_key)":"[^"]+"`)
 
 // shape is the body with everything that differs from run to run named instead:
 // the nth id of a kind is evt_n, times are TIME.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -119,11 +118,9 @@ func (s *Server) listOrders(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	limit := 20
-	if text := c.Query("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || text[0] == '+' || limit < 1 || limit > 100 {
-			return errParameter.With("limit must be 1 to 100").Field("parameter", "limit")
-		}
+	limit, err := limitOf(c)
+	if err != nil {
+		return err
 	}
 	after := c.Query("cursor")
 	if after != "" {

@@ -85,7 +85,7 @@ type Page[T any] struct {
 var routes []route
 
 func init() {
-	routes = slices.Concat(attendeeRoutes, organizerRoutes, commonRoutes)
+	routes = slices.Concat(attendeeRoutes, organizerRoutes, staffRoutes, commonRoutes)
 }
 
 var attendeeRoutes = []route{

@@ -154,6 +154,8 @@ func (s *stage) bodied() []string {
 	return []string{
 		"POST " + s.path() + "/holds", "POST /v1/orders", "POST /v1/organizers", "POST /v1/organizers/" + s.org.ID + "/events", "PATCH " + s.path(),
 		"PUT " + s.path() + "/quotas/" + s.event.Quotas[0].ID, "PUT " + s.path() + "/ticket_types/" + s.floor, "POST /v1/orders/" + s.order0 + "/refunds",
+		"POST " + s.path() + "/allocations", "POST " + s.path() + "/allocations/alc" + s.event.Quotas[0].ID[3:] + "/release",
+		"POST " + s.path() + "/allocations/alc" + s.event.Quotas[0].ID[3:] + "/holds",
 	}
 }
 
@@ -196,6 +198,7 @@ func TestUnknownParameters_areRefusedEverywhere(t *testing.T) {
 		}
 		for method := range item.Operations() {
 			at := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor,
+				"{allocation_id}", "alc_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "{series_id}", "ser_euw3_k3v9x2m4q7rt",
 				"{hold_id}", "hld_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "{order_id}", "ord_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "{ticket_id}", "tkt_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v").Replace(path)
 			a := s.ask(t, method+" "+at+"?verbose=1", nil, bearer(operatorToken)).want(t, "400 unknown_parameter")
 			if a.member("parameter") != `"verbose"` {
@@ -216,12 +219,16 @@ func TestMalformedIDs_are400OnEveryPath(t *testing.T) {
 	s := open(t).stage(t)
 	kinds := map[string]string{
 		"{event_id}": s.event.ID, "{organizer_id}": s.org.ID, "{quota_id}": s.event.Quotas[0].ID, "{ticket_type_id}": s.floor,
+		"{allocation_id}": "alc_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "{series_id}": "ser_euw3_k3v9x2m4q7rt",
 		"{hold_id}": "hld_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "{order_id}": "ord_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "{ticket_id}": "tkt_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v",
 	}
 	bodies := map[string]any{
 		"/v1/events/{event_id}/holds": items(s.floor, 1), "/v1/organizers/{organizer_id}/events": object(concert()), "/v1/orders/{order_id}/refunds": object{},
 		"/v1/events/{event_id}": object{"name": "x"}, "/v1/events/{event_id}/quotas/{quota_id}": object{"name": "x", "size": 1},
-		"/v1/events/{event_id}/ticket_types/{ticket_type_id}": object{"name": "x", "price": eur(1), "quotas": []string{}},
+		"/v1/events/{event_id}/allocations":                         object{"quota_id": s.event.Quotas[0].ID, "name": "x", "quantity": 1},
+		"/v1/events/{event_id}/allocations/{allocation_id}/release": object{"quantity": 1},
+		"/v1/events/{event_id}/allocations/{allocation_id}/holds":   object{"ticket_type_id": s.floor, "quantity": 1, "buyer": object{"name": "x"}},
+		"/v1/events/{event_id}/ticket_types/{ticket_type_id}":       object{"name": "x", "price": eur(1), "quotas": []string{}},
 	}
 	tried := 0
 	for path, item := range contractOf(t, s.house).doc.Paths.Map() {

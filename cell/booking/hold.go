@@ -44,6 +44,9 @@ type HoldItem struct {
 	Name     string        `json:"name"`
 	Quantity int64         `json:"quantity"`
 	AllIn    money.Money   `json:"all_in"` // each
+
+	// Allocation is where staff took the item from; it goes back there when the hold ends unsold.
+	Allocation id.Allocation `json:"allocation,omitzero"`
 }
 
 // Request asks for tickets to be kept aside.

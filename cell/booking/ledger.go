@@ -28,9 +28,13 @@ const (
 	EntrySale     EntryKind = "sale"      // a hold became tickets
 	EntryLateSale EntryKind = "late_sale" // a hold that had ended became tickets all the same
 	EntryReturn   EntryKind = "return"    // tickets were canceled
+
+	EntryAllocate       EntryKind = "allocate"        // staff set stock aside
+	EntryDeallocate     EntryKind = "deallocate"      // staff gave it back
+	EntryAllocationHold EntryKind = "allocation_hold" // stock set aside was held for a named buyer
 )
 
-// Entry is one thing that happened. Ref is the hold's or the order's id.
+// Entry is one thing that happened. Ref is the id of the hold, order or allocation.
 type Entry struct {
 	Kind    EntryKind `json:"kind"`
 	Ref     string    `json:"ref,omitempty"`

@@ -25,6 +25,14 @@ type Store interface {
 	// WithStock locks the event's stock, lets decide change it and writes what
 	// changed, in one transaction. The named holds and holds that are due are loaded.
 	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *Stock) error) error
+	// WithAside is WithStock for staff: the named allocations are loaded too. What
+	// decide answers is for whom it made a hold, nil for nobody.
+	WithAside(ctx context.Context, event id.Event, ttl time.Duration, allocations []id.Allocation, decide func(s *Stock) (*Named, error)) error
+	// Allocations lists an event's allocations behind after, in the order of their ids.
+	Allocations(ctx context.Context, event id.Event, after string, limit int) ([]Allocation, error)
+	Allocation(ctx context.Context, event id.Event, allocation id.Allocation) (Allocation, error)
+	// NamedHolds lists the holds made from an allocation, newest first.
+	NamedHolds(ctx context.Context, allocation id.Allocation, limit int) ([]NamedHold, error)
 	Hold(ctx context.Context, hold id.Hold) (Hold, error)
 	// HoldSecret is the secret of an event's that its keyed holds' ids are made with.
 	HoldSecret(ctx context.Context, event id.Event) ([]byte, error)

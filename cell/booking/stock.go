@@ -16,6 +16,7 @@ type Stock struct {
 	HoldTTL time.Duration
 	Holds   map[id.Hold]*Hold // those the caller named, those that are due, and new ones
 	DueLeft bool              // more holds may be due than were loaded
+	Aside   Aside             // the allocations that were named, and those the loaded holds came from
 
 	Log []Entry // what this transaction did to stock, in order
 
@@ -264,13 +265,14 @@ func (s *Stock) Convert(h *Hold) error {
 			return err
 		}
 		s.Sweep()
-		need := s.drawn(h)
+		need, aside := s.drawn(h), s.canGive(h)
 		for _, d := range need {
-			if d.quota.Free() < d.n {
+			if d.quota.Free()+aside.of(d.quota.ID) < d.n {
 				return ErrSoldOut.With("the hold had ended and its tickets are gone")
 			}
 		}
-		s.book(EntryLateSale, h.ID.String(), need, func(q *Quota, n int64) { q.Sold += n })
+		s.book(EntryLateSale, h.ID.String(), need, func(q *Quota, n int64) { q.Sold, q.Allocated = q.Sold+n, q.Allocated-aside.of(q.ID) })
+		aside.setAside(-aside.n)
 	}
 	h.State = HoldConverted
 	return nil
@@ -293,7 +295,9 @@ func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64) {
 var ends = map[HoldState]EntryKind{HoldExpired: EntryExpiry, HoldReleased: EntryRelease}
 
 func (s *Stock) give(h *Hold, as HoldState) {
-	s.book(ends[as], h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held -= n })
+	aside := s.cameFrom(h)
+	s.book(ends[as], h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held, q.Allocated = q.Held-n, q.Allocated+aside.of(q.ID) })
+	aside.setAside(aside.n)
 	h.State = as
 }
 

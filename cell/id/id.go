@@ -29,6 +29,8 @@ type (
 	refund     struct{}
 	ticketType struct{}
 	quota      struct{}
+	allocation struct{}
+	series     struct{}
 )
 
 func (event) prefix() string      { return "evt" }
@@ -40,6 +42,8 @@ func (payment) prefix() string    { return "pay" }
 func (refund) prefix() string     { return "ref" }
 func (ticketType) prefix() string { return "typ" }
 func (quota) prefix() string      { return "quo" }
+func (allocation) prefix() string { return "alc" }
+func (series) prefix() string     { return "ser" }
 
 // Root is an id that stands by itself: it has a key and nothing more.
 type Root[P Prefix] struct{ key topology.EventKey }
@@ -54,6 +58,7 @@ type Member[P Prefix] struct {
 type (
 	Event      = Root[event]
 	Organizer  = Root[organizer]
+	Series     = Root[series]
 	Hold       = Member[hold]
 	Order      = Member[order]
 	Ticket     = Member[ticket]
@@ -61,6 +66,7 @@ type (
 	Refund     = Member[refund]
 	TicketType = Member[ticketType]
 	Quota      = Member[quota]
+	Allocation = Member[allocation]
 )
 
 // newRoot makes an id born at cell; NewEvent and NewOrganizer name the kinds.
@@ -73,6 +79,9 @@ func NewEvent(cell topology.CellID) Event { return newRoot[event](cell) }
 
 // NewOrganizer makes an organizer whose account lives at cell.
 func NewOrganizer(cell topology.CellID) Organizer { return newRoot[organizer](cell) }
+
+// NewSeries makes a series whose occurrences are at home at cell.
+func NewSeries(cell topology.CellID) Series { return newRoot[series](cell) }
 
 func newMember[P Prefix](of Event) Member[P] {
 	return Member[P]{key: of.key, own: random(topology.MemberRandLen)}
@@ -105,6 +114,9 @@ func NewTicketType(of Event) TicketType { return newMember[ticketType](of) }
 // NewQuota makes the id of a quota of the event.
 func NewQuota(of Event) Quota { return newMember[quota](of) }
 
+// NewAllocation makes the id of an allocation of the event.
+func NewAllocation(of Event) Allocation { return newMember[allocation](of) }
+
 func parseRoot[P Prefix](s string) (Root[P], error) {
 	var p P
 	ref, ok := topology.ParseRef(s)
@@ -128,6 +140,12 @@ func ParseEvent(s string) (Event, error) { return parseRoot[event](s) }
 
 // ParseOrganizer parses an organizer's id.
 func ParseOrganizer(s string) (Organizer, error) { return parseRoot[organizer](s) }
+
+// ParseSeries parses a series' id.
+func ParseSeries(s string) (Series, error) { return parseRoot[series](s) }
+
+// ParseAllocation parses an allocation's id.
+func ParseAllocation(s string) (Allocation, error) { return parseMember[allocation](s) }
 
 // ParseHold parses a hold's id.
 func ParseHold(s string) (Hold, error) { return parseMember[hold](s) }

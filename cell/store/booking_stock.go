@@ -86,6 +86,7 @@ type snapshot struct {
 	quotas []booking.Quota
 	holds  map[id.Hold]booking.Hold
 	ledger booking.LedgerHead
+	aside  map[id.Allocation]booking.Allocation
 }
 
 // stockLoad is an event's stock while it is being read.
@@ -113,6 +114,7 @@ func (l *stockLoad) queue(b *pgx.Batch, named []id.Hold) {
 		stock.DueLeft = rows.CommandTag().RowsAffected() == dueHolds
 		return err
 	})
+	b.Queue(selectOpenAllocations, event).Query(l.addAside)
 }
 
 func (l *stockLoad) add(rows pgx.Rows) error {
@@ -132,6 +134,7 @@ func (l *stockLoad) snapshot() *snapshot {
 	for hid, h := range l.stock.Holds {
 		before.holds[hid] = *h
 	}
+	before.aside = copyAside(l.stock.Aside)
 	return before
 }
 
@@ -170,6 +173,7 @@ func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 			b.Queue(updateQuotaCounters, q.ID.String(), q.Held, q.Sold, q.Allocated)
 		}
 	}
+	queueAside(b, stock, before)
 	if err := queueHolds(b, stock, before); err != nil || len(stock.Log) == 0 {
 		return err
 	}
