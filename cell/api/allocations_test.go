@@ -120,6 +120,7 @@ func TestAllocations_areTheOrganizersOwn(t *testing.T) {
 		s.ask(t, line, body).want(t, "401 unauthorized")
 	}
 	s.ask(t, "GET "+other.allocations()+"/"+a.ID, nil, stranger).want(t, "404 allocation_not_found")
+	s.ask(t, "POST "+other.allocations()+"/"+a.ID+"/release", object{"quantity": 1}, s.bearer).want(t, "404 allocation_not_found") // not under that event
 	s.ask(t, "GET "+s.allocations()+"?cursor="+a.ID[:len(a.ID)-1], nil, s.bearer).want(t, "400 invalid_cursor")
 	s.ask(t, "GET "+s.allocations()+"?limit=0", nil, s.bearer).want(t, "400 invalid_parameter")
 	for want, body := range map[string]object{

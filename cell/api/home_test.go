@@ -135,6 +135,31 @@ func TestCopy_saysUnknownNeverNone(t *testing.T) {
 	h.ask(t, "GET /v1/events/"+copied.ID, nil).want(t, "421 moved")
 }
 
+// A lost index must not keep a cell from selling.
+func TestIndexAway_makesSearchWaitAndNothingElse(t *testing.T) {
+	t.Parallel()
+	h := open(t, func(h *house) {
+		h.server.Search.Warm = h.indexer.Ready
+		h.server.Health.Note("index", h.indexer.Ready)
+	})
+	s := h.stage(t)
+	searches := []string{"GET /v1/events?q=nuit", "GET /v1/events/suggest?q=nu"}
+	for _, line := range searches {
+		h.ask(t, line, nil).want(t, "503 search_warming") // checks Retry-After
+	}
+	ready := h.ask(t, "GET /readyz", nil).want(t, "200")
+	ready.looks(t, `{"status":"ready","checks":{"database":"ok","index":"index_not_caught_up: 0 of 0 changes are indexed"}}`)
+	h.ask(t, "GET "+s.path(), nil).want(t, "200")
+	s.paid(t, s.floor, 1)
+	if err := h.indexer.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range searches {
+		h.ask(t, line, nil).want(t, "200")
+	}
+	h.ask(t, "GET /readyz", nil).want(t, "200").looks(t, `{"status":"ready","checks":{"database":"ok","index":"ok"}}`)
+}
+
 func TestDatabaseAway_is503WithRetryAfterAndNotReady(t *testing.T) {
 	t.Parallel()
 	h := open(t)

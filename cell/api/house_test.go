@@ -59,6 +59,7 @@ type house struct {
 	paying  string // where the sandbox serves
 	town    *topology.Snapshot
 	others  map[topology.CellID]*ticket.Signer
+	owner   *sqldb.DB // the tables' owner, who also sees what other sessions do
 }
 
 func migrate(ctx context.Context, dsn string) error {
@@ -67,7 +68,11 @@ func migrate(ctx context.Context, dsn string) error {
 		return err
 	}
 	defer db.Close()
-	return store.New(db, here).Migrate(ctx)
+	s := store.New(db, here)
+	if err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	return s.Confine(ctx)
 }
 
 func signer(t testing.TB, cell topology.CellID) *ticket.Signer {
@@ -89,7 +94,7 @@ func open(t testing.TB, change ...func(*house)) *house {
 
 func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), dsn, "test")
+	db, err := sqldb.Open(t.Context(), dsn, "test", sqldb.As(store.AppRole)) // as in a town
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +104,12 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = index.Close() })
-	h := &house{store: store.New(db, here), others: map[topology.CellID]*ticket.Signer{}}
+	owner, err := sqldb.Open(t.Context(), dsn, "test-owner", sqldb.MaxConns(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(owner.Close)
+	h := &house{store: store.New(db, here), owner: owner, others: map[topology.CellID]*ticket.Signer{}}
 	h.store.Announce = func(e booking.Event) ([]byte, error) {
 		return json.Marshal(search.NewDocument(api.EventView(e, here, hereRegion, false), e.State == booking.Published))
 	}

@@ -148,7 +148,7 @@ func (s *stage) lock(t *testing.T) (release func()) {
 func (s *stage) waiting(t *testing.T) int {
 	t.Helper()
 	var n int
-	if err := s.store.DB.Pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n); err != nil {
+	if err := s.owner.Pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

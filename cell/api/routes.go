@@ -91,7 +91,7 @@ func init() {
 var attendeeRoutes = []route{
 	{
 		method: http.MethodGet, path: "/v1/events", handle: (*Server).searchEvents, ownParams: true, out: client.Listings{}, status: 200,
-		doc: "Search the whole world's published events in this cell's own index.", problems: "invalid_parameter invalid_cursor",
+		doc: "Search the whole world's published events in this cell's own index.", problems: "invalid_parameter invalid_cursor search_warming",
 		params: append([]param{
 			{"q", "string", "words; typos and accents are forgiven"},
 			{"near", "string", "lat,lon in degrees"},
@@ -108,7 +108,7 @@ var attendeeRoutes = []route{
 	},
 	{
 		method: http.MethodGet, path: "/v1/events/suggest", handle: (*Server).suggest, ownParams: true, out: client.Suggestions{}, status: 200,
-		doc: "Complete what was typed, at most 8 times.", params: []param{{"q", "string", "what was typed"}}, problems: "invalid_parameter",
+		doc: "Complete what was typed, at most 8 times.", params: []param{{"q", "string", "what was typed"}}, problems: "invalid_parameter search_warming",
 	},
 	{
 		method: http.MethodGet, path: "/v1/events/{event_id}", handle: (*Server).getEvent, mayAuth: true, out: client.Event{}, status: 200,
@@ -211,7 +211,7 @@ var organizerRoutes = []route{
 var commonRoutes = []route{
 	{method: http.MethodGet, path: "/v1/topology", handle: (*Server).topology, out: topology.Snapshot{}, status: 200, doc: "The map as this cell knows it.", problems: "topology_unknown"},
 	{method: http.MethodGet, path: "/livez", handle: (*Server).live, anyParams: true, out: Probe{}, status: 200, doc: "Whether the process can answer at all."},
-	{method: http.MethodGet, path: "/readyz", handle: (*Server).ready, anyParams: true, out: Probe{}, on503: Probe{}, status: 200, doc: "Whether to send requests here; 503 with the reasons when not."},
+	{method: http.MethodGet, path: "/readyz", handle: (*Server).ready, anyParams: true, out: Probe{}, on503: Probe{}, status: 200, doc: "Whether to send requests here; 503 with the reasons when not. A search index that is being filled is told, and no reason."},
 	{method: http.MethodGet, path: "/metrics", handle: (*Server).metrics, anyParams: true, status: 200, media: "text/plain", doc: "Counters and histograms for Prometheus."},
 	{method: http.MethodGet, path: "/openapi.json", handle: (*Server).openapi, status: 200, media: "application/json", doc: "This document."},
 }

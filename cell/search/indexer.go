@@ -17,7 +17,7 @@ const (
 	maxIndexFaults = 5                      // in a row, before the index is built anew
 )
 
-// ErrNotCaughtUp is why a cell is not ready yet: its index lacks documents.
+// ErrNotCaughtUp is why searches must wait: the index lacks documents.
 var ErrNotCaughtUp = kind.Unavailable.New("index_not_caught_up")
 
 // Indexer keeps one process's index in step with the cell's catalogue. Any

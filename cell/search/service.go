@@ -7,6 +7,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/control-plane/topology"
+	"guichet/internal/kind"
 )
 
 // Bounds of a search.
@@ -18,6 +19,13 @@ const (
 	notEndedGrain = time.Minute
 )
 
+// ErrWarming refuses a search while this process's index is being filled: an
+// empty page would be a lie (P9). Booking does not wait for it.
+var ErrWarming = kind.Unavailable.New("search_warming")
+
+// warmingRetry is when to ask again: a lost index of 100,000 events is back after 40 s.
+const warmingRetry = 2 * time.Second
+
 // Service answers searches: hits of the index joined with availability hints.
 type Service struct {
 	Index Index
@@ -26,6 +34,18 @@ type Service struct {
 	// OnHintsError is told when hints could not be read; the hits are shown with
 	// unknown availability all the same (P6, P9). May be nil.
 	OnHintsError func(error)
+	// Warm says why the index cannot be asked yet; nil is always ready.
+	Warm func(ctx context.Context) error
+}
+
+func (s *Service) warm(ctx context.Context) error {
+	if s.Warm == nil {
+		return nil
+	}
+	if err := s.Warm(ctx); err != nil {
+		return ErrWarming.With("this cell's search index is being filled: %v", err).After(warmingRetry)
+	}
+	return nil
 }
 
 // Search answers one page. Without From, events that are over are left out; the
@@ -33,6 +53,9 @@ type Service struct {
 func (s *Service) Search(ctx context.Context, q Query) (client.Listings, error) {
 	ctx, cancel := context.WithTimeout(ctx, searchLimit)
 	defer cancel()
+	if err := s.warm(ctx); err != nil {
+		return client.Listings{}, err
+	}
 	now := s.Now()
 	if q.From.IsZero() {
 		q.NotEndedAt = now.UTC().Truncate(notEndedGrain)
@@ -61,6 +84,9 @@ func (s *Service) Search(ctx context.Context, q Query) (client.Listings, error) 
 func (s *Service) Suggest(ctx context.Context, text string) (client.Suggestions, error) {
 	ctx, cancel := context.WithTimeout(ctx, searchLimit)
 	defer cancel()
+	if err := s.warm(ctx); err != nil {
+		return client.Suggestions{}, err
+	}
 	items, err := s.Index.Suggest(ctx, text, s.Now().UTC().Truncate(notEndedGrain))
 	if err != nil {
 		return client.Suggestions{}, fmt.Errorf("suggest: %w", err)

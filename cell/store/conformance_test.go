@@ -50,7 +50,7 @@ func TestStore_onCockroachDB(t *testing.T) {
 		if err := migrateSearch(t.Context(), url.String()); err != nil {
 			t.Fatal(err)
 		}
-		db, err := sqldb.Open(context.WithoutCancel(t.Context()), url.String(), "test")
+		db, err := sqldb.Open(context.WithoutCancel(t.Context()), url.String(), "test", sqldb.As(store.AppRole))
 		if err != nil {
 			t.Fatal(err)
 		}

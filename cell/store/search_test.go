@@ -24,12 +24,16 @@ func migrateSearch(ctx context.Context, dsn string) error {
 		return err
 	}
 	defer db.Close()
-	return store.New(db, "euw3").Migrate(ctx)
+	s := store.New(db, "euw3")
+	if err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	return s.Confine(ctx)
 }
 
 func searchStore(t *testing.T) *store.Store {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), testdb.New(t, migrateSearch), "test")
+	db, err := sqldb.Open(t.Context(), testdb.New(t, migrateSearch), "test", sqldb.As(store.AppRole))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"guichet/cell/store"
+	"guichet/internal/kind"
 )
 
 // Periods of the background jobs.
@@ -34,11 +37,15 @@ func reporter(ctx context.Context, job string) func(error) {
 	}
 }
 
-// migrate brings the schema up to date as soon as the database is there.
+// migrate brings the schema up to date as soon as the database is there, and
+// gives up the owner's rights where that is possible.
 func (h *house) migrate(ctx context.Context) bool {
 	report := reporter(ctx, "migrate")
 	for {
 		err := h.store.Migrate(ctx)
+		if err == nil {
+			err = h.confine(ctx)
+		}
 		if err == nil {
 			close(h.migrated)
 			return true
@@ -50,6 +57,18 @@ func (h *house) migrate(ctx context.Context) bool {
 		case <-time.After(migrateRetry):
 		}
 	}
+}
+
+// confine lets the sessions work as the role to which the ledgers are INSERT-only.
+// A database whose user may not make roles is said once, loudly, and used as it is.
+func (h *house) confine(ctx context.Context) error {
+	err := h.store.Confine(ctx)
+	if k := kind.Of(err); err != nil && k != kind.Unavailable && k != kind.Busy {
+		slog.ErrorContext(ctx, "THE LEDGERS ARE NOT INSERT-ONLY: the database's user may not make or use the role; see docs/database-role.md",
+			slog.String("role", store.AppRole), slog.Any("error", err))
+		return nil
+	}
+	return err
 }
 
 // every runs a bounded pass of a job on a period until ctx ends; a pass that

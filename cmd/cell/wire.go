@@ -51,6 +51,9 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	h := &house{cfg: cfg, store: store.New(db, cfg.Cell), migrated: make(chan struct{})}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "guichet_database_confined", Help: "1 when the sessions work as the role to which the ledgers are INSERT-only; 0 for long: that role could not be made.",
+	}, func() float64 { return float64(min(len(db.Confined()), 1)) }))
 	h.store.Announce = func(e booking.Event) ([]byte, error) {
 		return json.Marshal(search.NewDocument(api.EventView(e, cfg.Cell, cfg.Region, false), e.State == booking.Published))
 	}
@@ -91,7 +94,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 			Processor: stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second}),
 		},
 		Mails:   mails,
-		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints")},
+		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
 		Answers: h.store, Reports: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
 	}
@@ -110,7 +113,7 @@ func (h *house) ready() {
 			return errors.New("migrations are not done yet")
 		}
 	})
-	h.server.Health.Add("index", h.indexer.Ready)
+	h.server.Health.Note("index", h.indexer.Ready) // searches say 503 search_warming by themselves; booking does not wait
 	if h.leaf != nil {
 		h.server.Health.Add("leaf", h.leaf.Ready)
 	}

@@ -23,9 +23,22 @@ type Health struct {
 	mu     sync.Mutex
 	names  []string
 	checks map[string]Check
+	notes  map[string]bool // names of what is said and does not decide
 }
 
-// Add registers a named check; all must pass for readiness.
+// Note registers a check that is told in the answer and does not decide it: a part
+// whose own calls say that they must wait, while the rest works.
+func (h *Health) Note(name string, check Check) {
+	h.Add(name, check)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.notes == nil {
+		h.notes = map[string]bool{}
+	}
+	h.notes[name] = true
+}
+
+// Add registers a named check; all but notes must pass for readiness.
 func (h *Health) Add(name string, check Check) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,12 +64,13 @@ func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
 }
 
 // ask runs all checks at once, so that a slow one does not make the others late.
-func (h *Health) ask(ctx context.Context) (names []string, faults []error) {
+func (h *Health) ask(ctx context.Context) (names []string, notes map[string]bool, faults []error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	h.mu.Lock()
 	names = slices.Clone(h.names)
 	checks := maps.Clone(h.checks)
+	notes = maps.Clone(h.notes)
 	h.mu.Unlock()
 	faults = make([]error, len(names))
 	var running sync.WaitGroup
@@ -64,7 +78,7 @@ func (h *Health) ask(ctx context.Context) (names []string, faults []error) {
 		running.Go(func() { faults[i] = run(ctx, checks[name]) })
 	}
 	running.Wait()
-	return names, faults
+	return names, notes, faults
 }
 
 // run turns a panic into a reason: asking must not end the process.
@@ -80,15 +94,18 @@ func run(ctx context.Context, check Check) (err error) {
 // Ready answers 200, or 503 with the reasons.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	out := readiness{Status: "ready", Checks: map[string]string{}}
-	names, faults := h.ask(r.Context())
+	names, notes, faults := h.ask(r.Context())
 	for i, name := range names {
-		if err := faults[i]; err != nil {
+		switch err := faults[i]; {
+		case err == nil:
+			out.Checks[name] = "ok"
+		case notes[name]:
+			out.Checks[name] = err.Error()
+		default:
 			out.Status = "not ready"
 			out.Checks[name] = err.Error()
 			out.Reasons = append(out.Reasons, name+": "+err.Error())
-			continue
 		}
-		out.Checks[name] = "ok"
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -58,6 +58,16 @@ func TestHealth_isReadyWhenEveryCheckPasses(t *testing.T) {
 	}
 }
 
+func TestHealth_tellsANoteWithoutWaitingForIt(t *testing.T) {
+	var h httpd.Health
+	h.Add("database", func(context.Context) error { return nil })
+	h.Note("index", func(context.Context) error { return errors.New("7 of 9 are indexed") })
+	r, res := ask(t, &h)
+	if r.Status != "ready" || res.status != 200 || len(r.Reasons) != 0 || r.Checks["index"] != "7 of 9 are indexed" || r.Checks["database"] != "ok" {
+		t.Errorf("got %+v (%d)", r, res.status)
+	}
+}
+
 func TestHealth_isLiveWhateverTheChecksSay(t *testing.T) {
 	var h httpd.Health
 	h.Add("database", func(context.Context) error { return errors.New("away") })

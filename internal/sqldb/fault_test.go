@@ -261,7 +261,7 @@ func TestInTx_withoutADatabaseIsUnavailable(t *testing.T) {
 			u, query, _ := strings.Cut(dsn, "?")
 			dsn = strings.TrimSuffix(u, "_gone") + "_gone?" + strings.TrimSuffix(query, "_gone")
 		}
-		db := open(t, dsn, func(c *pgxpool.Config) { c.ConnConfig.ConnectTimeout = 200 * time.Millisecond })
+		db := open(t, dsn, func(_ *sqldb.DB, c *pgxpool.Config) { c.ConnConfig.ConnectTimeout = 200 * time.Millisecond })
 		err := db.InTx(bounded(t), func(context.Context, pgx.Tx) error { return errors.New("there was a database") })
 		if !errors.Is(err, sqldb.ErrUnavailable) || kind.As(err).Retry <= 0 {
 			t.Errorf("%s: %v, want unavailable", name, err)

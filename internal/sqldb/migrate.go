@@ -34,7 +34,12 @@ const (
 func (db *DB) Migrate(ctx context.Context, dir fs.FS) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationLimit)
 	defer cancel()
-	// Two connections beside the pool, which may be small: one holds the lock row.
+	return db.locked(ctx, func(conn *pgx.Conn) error { return applyMissing(ctx, conn, dir) })
+}
+
+// locked lets one process after the other work on the schema. It takes two
+// connections beside the pool, which may be small: one holds the lock row.
+func (db *DB) locked(ctx context.Context, work func(conn *pgx.Conn) error) error {
 	holder, err := db.connect(ctx)
 	if err != nil {
 		return err
@@ -51,7 +56,7 @@ func (db *DB) Migrate(ctx context.Context, dir fs.FS) error {
 	if err := lockMigrations(ctx, holder); err != nil {
 		return fmt.Errorf("wait for the other migration: %w", Classify(err))
 	}
-	return applyMissing(ctx, worker, dir)
+	return work(worker)
 }
 
 // connect opens a session in which a statement may take as long as Migrate: an

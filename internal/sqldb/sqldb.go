@@ -6,6 +6,7 @@ package sqldb
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,14 +35,15 @@ type Querier interface {
 // DB is one database of one engine, PostgreSQL or CockroachDB.
 type DB struct {
 	Pool *pgxpool.Pool
+	role atomic.Pointer[string] // whom new sessions work as; see Confine
 }
 
-// Option changes the pool's configuration.
-type Option func(*pgxpool.Config)
+// Option changes a DB, or its pool's configuration, before it is opened.
+type Option func(*DB, *pgxpool.Config)
 
 // MaxConns bounds the pool.
 func MaxConns(n int) Option {
-	return func(c *pgxpool.Config) {
+	return func(_ *DB, c *pgxpool.Config) {
 		if n > 0 && n <= 1000 {
 			c.MaxConns = int32(n)
 		}
@@ -65,14 +67,15 @@ func Open(ctx context.Context, dsn, application string, opts ...Option) (*DB, er
 			cfg.ConnConfig.RuntimeParams[k] = v
 		}
 	}
+	db := &DB{}
+	cfg.AfterConnect = db.assumeRole
 	for _, o := range opts {
-		o(cfg)
+		o(db, cfg)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	if db.Pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	return &DB{Pool: pool}, nil
+	return db, nil
 }
 
 // Close waits for running transactions and closes the pool.

@@ -27,8 +27,9 @@ var (
 		UnresolvedName UnqualifiedStar Placeholder NumVal StrVal DBool dNull DefaultVal
 	`)
 
-	// settings are SET's and allowed to the plumbing only.
-	plumbingNodes = words(`SetVar BeginTransaction CommitTransaction RollbackTransaction`)
+	// plumbingNodes are settings, transactions, roles and rights: the plumbing's business only.
+	plumbingNodes = words(`SetVar BeginTransaction CommitTransaction RollbackTransaction
+		CreateRole Grant GrantRole Revoke AlterDefaultPrivileges`)
 
 	allowedFunctions = words(`
 		now clock_timestamp statement_timestamp extract date_trunc

@@ -21,6 +21,30 @@ var constraintTests = map[string]func(t *testing.T, s *store.Store){
 	"Constraint_oneSetOfTicketsPerOrder":          ticketConstraint,
 	"Constraint_oneOrderPerHoldAndPerPayment":     orderConstraint,
 	"Constraint_statesAreTheDomains":              stateConstraint,
+	"Constraint_ledgersAreInsertOnlyForTheCell":   ledgerConstraint,
+}
+
+// What the ledgers tell stays told, whatever the code above does wrong.
+func ledgerConstraint(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	b.mustHold(t, b.floor, 1)
+	if s.DB.Confined() != store.AppRole {
+		t.Fatalf("these tests work as %q", s.DB.Confined())
+	}
+	before := b.number(t, `SELECT count(*) FROM booking.ledger`)
+	for _, sql := range []string{
+		`UPDATE booking.ledger SET hash = ''`, `DELETE FROM booking.ledger`, `UPDATE payment.posting SET amount = 0`, `DELETE FROM payment.posting`,
+		`TRUNCATE booking.ledger`, `TRUNCATE payment.posting`, `DROP TABLE booking.ledger`, `INSERT INTO booking.ledger (event_id, first_entry, at, entries, prev, hash)
+			SELECT event_id, first_entry, at, entries, prev, hash FROM booking.ledger ON CONFLICT (event_id, first_entry) DO UPDATE SET hash = ''`,
+	} {
+		if _, err := s.DB.Pool.Exec(t.Context(), sql); sqldb.SQLState(err) != "42501" {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	b.mustHold(t, b.floor, 1)
+	if n := b.number(t, `SELECT count(*) FROM booking.ledger`); n != before+1 {
+		t.Errorf("%d rows in the ledger, want %d", n, before+1)
+	}
 }
 
 const sellOne = `UPDATE booking.quota SET sold = sold + 1 WHERE quota_id = $1`

@@ -65,7 +65,13 @@ func abroad(t *testing.T, s *store.Store, zone string) *store.Store {
 
 func connect(t *testing.T, s *store.Store, dsn string) *store.Store {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), dsn, "storetest")
+	return connectAs(t, s, dsn, s.DB.Confined())
+}
+
+// connectAs works as a role; "" is the owner of the tables.
+func connectAs(t *testing.T, s *store.Store, dsn, role string) *store.Store {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), dsn, "storetest", sqldb.As(role))
 	if err != nil {
 		t.Fatal(err)
 	}
