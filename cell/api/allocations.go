@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -78,7 +77,7 @@ func (s *Server) listAllocations(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(c)
+	limit, err := pageLimit(c)
 	if err != nil {
 		return err
 	}
@@ -102,19 +101,6 @@ func (s *Server) listAllocations(c *gin.Context) error {
 	}
 	c.JSON(200, page)
 	return nil
-}
-
-// limitOf reads a list's limit: 1 to 100, 20 when unsaid.
-func limitOf(c *gin.Context) (int, error) {
-	text := c.Query("limit")
-	if text == "" {
-		return 20, nil
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || text[0] == '+' || limit < 1 || limit > 100 {
-		return 0, errParameter.With("limit must be 1 to 100").Field("parameter", "limit")
-	}
-	return limit, nil
 }
 
 func (s *Server) getAllocation(c *gin.Context) error {

@@ -72,12 +72,16 @@ func (s *Server) getEvent(c *gin.Context) error {
 	if e.State == booking.Drafted && !whole {
 		return booking.ErrEventNotFound
 	}
-	s.sendEvent(c, 200, EventView(e, s.Cell, s.Region, whole))
+	opened, err := s.opened(c, event)
+	if err != nil {
+		return err
+	}
+	s.sendEvent(c, 200, EventView(e, s.Cell, s.Region, whole, opened...))
 	return nil
 }
 
 func (s *Server) copyOf(c *gin.Context, event id.Event) error {
-	if home, _ := s.homeOf(event.Key()); home == s.Cell {
+	if home, _ := s.homeOf(event.Key()); home == s.Cell || c.Query("access_code") != "" { // only the home knows what a code opens
 		return booking.ErrEventNotFound
 	}
 	d, err := s.Copies.Document(c, event)
@@ -165,7 +169,7 @@ func draftOf(in client.NewEvent) booking.Draft {
 func typeOf(t client.NewTicketType) booking.DraftType {
 	return booking.DraftType{
 		Name: t.Name, Price: t.Price, Fees: t.Fees, Quotas: t.Quotas, Min: t.MinPerOrder, Max: t.MaxPerOrder,
-		SalesStart: t.SalesStart, SalesEnd: t.SalesEnd,
+		SalesStart: t.SalesStart, SalesEnd: t.SalesEnd, Terms: draftTerms(t),
 	}
 }
 

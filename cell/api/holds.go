@@ -23,7 +23,7 @@ func (s *Server) createHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	lines, err := linesOf(in)
+	want, err := requestOf(event, in)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (s *Server) createHold(c *gin.Context) error {
 		return err
 	}
 	defer leave()
-	op, err := s.Booking.HoldOnce(c.Request.Context(), booking.Request{Hold: id.NewHold(event), Lines: lines}, key, holdAnswer(http.StatusCreated))
+	op, err := s.Booking.HoldOnce(c.Request.Context(), want, key, holdAnswer(http.StatusCreated))
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,19 @@ func holdAnswer(status int) booking.Answer {
 	}
 }
 
-func linesOf(in client.NewHold) ([]booking.Line, error) {
-	if in.PromoCode != "" {
-		return nil, booking.ErrPromoCode.At("/promo_code", "the event has no such promo code")
+// requestOf reads what a buyer asks for, under a new hold's id.
+func requestOf(event id.Event, in client.NewHold) (want booking.Request, err error) {
+	want = booking.Request{Hold: id.NewHold(event), Promo: in.PromoCode, Access: in.AccessCode}
+	if in.BuyerKey != "" {
+		if want.Buyer, err = booking.BuyerOf(event, in.BuyerKey); err != nil {
+			return want, err
+		}
 	}
+	want.Lines, err = linesOf(in)
+	return want, err
+}
+
+func linesOf(in client.NewHold) ([]booking.Line, error) {
 	var lines []booking.Line
 	for i, item := range in.Items {
 		at := "/items/" + strconv.Itoa(i)
@@ -62,8 +71,8 @@ func linesOf(in client.NewHold) ([]booking.Line, error) {
 		if len(item.SeatIDs) > 0 {
 			return nil, booking.ErrNoSeating.At(at+"/seat_ids", "the event has no seating plan")
 		}
-		if item.Name != "" || item.PriceAllIn != nil {
-			return nil, httpd.ErrUnknownField.At(at, "name and price_all_in are the cell's to say")
+		if item.Name != "" || item.PriceAllIn != nil || item.Price != nil || item.Fees != nil || item.Tax != nil || item.TaxOnTop || item.Saved != nil || item.Tier != "" {
+			return nil, httpd.ErrUnknownField.At(at, "names and prices are the cell's to say")
 		}
 		lines = append(lines, booking.Line{Type: tid, Quantity: item.Quantity})
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -118,7 +119,7 @@ func (s *Server) listOrders(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	limit, err := limitOf(c)
+	limit, err := pageLimit(c)
 	if err != nil {
 		return err
 	}
@@ -144,6 +145,19 @@ func (s *Server) listOrders(c *gin.Context) error {
 	}
 	c.JSON(200, page)
 	return nil
+}
+
+// pageLimit is how many items a page shall have.
+func pageLimit(c *gin.Context) (int, error) {
+	text := c.Query("limit")
+	if text == "" {
+		return 20, nil
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || text[0] == '+' || limit < 1 || limit > 100 {
+		return 0, errParameter.With("limit must be 1 to 100").Field("parameter", "limit")
+	}
+	return limit, nil
 }
 
 // attendeesBatch is how many orders are read at a time.

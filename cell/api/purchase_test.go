@@ -41,7 +41,7 @@ func TestPurchase_fromEventToTicketLooksExactlyLikeThis(t *testing.T) {
 
 	a = s.ask(t, "POST "+s.path()+"/holds", object{"items": []object{{"ticket_type_id": s.floor, "quantity": 2}, {"ticket_type_id": s.guest, "quantity": 1}}}).want(t, "201")
 	shape := `{"id":"hld_1","event_id":"evt_1","state":"active","expires_at":"TIME","items":[
-		{"ticket_type_id":"typ_1","quantity":2,"name":"Floor","price_all_in":{"amount":4250,"currency":"EUR"}},
+		{"ticket_type_id":"typ_1","quantity":2,"name":"Floor","price_all_in":{"amount":4250,"currency":"EUR"},"price":{"amount":4000,"currency":"EUR"},"fees":{"amount":250,"currency":"EUR"}},
 		{"ticket_type_id":"typ_2","quantity":1,"name":"Guest","price_all_in":{"amount":0,"currency":"EUR"}}],"total":{"amount":8500,"currency":"EUR"}}`
 	a.looks(t, shape)
 	hold := read[client.Hold](t, a)
@@ -56,7 +56,7 @@ func TestPurchase_fromEventToTicketLooksExactlyLikeThis(t *testing.T) {
 	}).want(t, "201")
 	pending := `{"id":"ord_1","code":"CODE","event_id":"evt_1","hold_id":"hld_1","state":"pending","payment_state":"pending","refund_status":"none",
 		"total":{"amount":8500,"currency":"EUR"},"buyer":{"email":"ana@example.org","name":"Ana Lívia","locale":"pt-BR"},"items":[
-		{"ticket_type_id":"typ_1","name":"Floor","quantity":2,"price_all_in":{"amount":4250,"currency":"EUR"}},
+		{"ticket_type_id":"typ_1","name":"Floor","quantity":2,"price_all_in":{"amount":4250,"currency":"EUR"},"price":{"amount":4000,"currency":"EUR"},"fees":{"amount":250,"currency":"EUR"}},
 		{"ticket_type_id":"typ_2","name":"Guest","quantity":1,"price_all_in":{"amount":0,"currency":"EUR"}}],"tickets":[],"timeline":%s,
 		"payment":{"provider":"stripe","client_secret":"CLIENT_SECRET","publishable_key":"pk_test_sandbox_euw3"},"expires_at":"TIME","created_at":"TIME"}`
 	a.looks(t, strings.Replace(pending, "%s", "[]", 1))
@@ -74,7 +74,7 @@ func TestPurchase_fromEventToTicketLooksExactlyLikeThis(t *testing.T) {
 		{"id":"tkt_3","order_id":"ord_1","event_id":"evt_1","ticket_type_id":"typ_2","name":"Guest","attendee":"","state":"valid","barcode":"BARCODE"}`
 	s.ask(t, "GET /v1/orders/"+order.ID, nil).want(t, "200").looks(t, `{"id":"ord_1","code":"CODE","event_id":"evt_1","hold_id":"hld_1","state":"paid",
 		"payment_state":"captured","refund_status":"none","total":{"amount":8500,"currency":"EUR"},"buyer":{"email":"ana@example.org","name":"Ana Lívia","locale":"pt-BR"},"items":[
-		{"ticket_type_id":"typ_1","name":"Floor","quantity":2,"price_all_in":{"amount":4250,"currency":"EUR"}},
+		{"ticket_type_id":"typ_1","name":"Floor","quantity":2,"price_all_in":{"amount":4250,"currency":"EUR"},"price":{"amount":4000,"currency":"EUR"},"fees":{"amount":250,"currency":"EUR"}},
 		{"ticket_type_id":"typ_2","name":"Guest","quantity":1,"price_all_in":{"amount":0,"currency":"EUR"}}],"tickets":[`+tickets+`],
 		"timeline":[{"at":"TIME","what":"created"},{"at":"TIME","what":"paid"}],"created_at":"TIME"}`)
 	a = s.ask(t, "GET /v1/orders/"+order.ID+"/tickets", nil).want(t, "200")

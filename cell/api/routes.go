@@ -112,13 +112,15 @@ var attendeeRoutes = []route{
 	},
 	{
 		method: http.MethodGet, path: "/v1/events/{event_id}", handle: (*Server).getEvent, mayAuth: true, out: client.Event{}, status: 200,
-		doc:      "The event with its ticket types, from its home; from this cell's copy with availability unknown when this is not the home. The ETag is its version.",
-		problems: "invalid_id event_not_found moved",
+		doc:      "The event with its ticket types, from its home; from this cell's copy with availability unknown when this is not the home. The ETag is its version. Prices are all-in, with tax, of the current price step.",
+		params:   []param{{"access_code", "string", "opens hidden ticket types"}},
+		problems: "invalid_id event_not_found unknown_access_code code_not_valid code_used_up moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
-		doc:      "Keep tickets aside for a short while.",
-		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating unknown_promo_code moved",
+		doc: "Keep tickets aside for a short while. Their prices are fixed: what is held is what is charged. Who says who he is (buyer_key) is told of his own_holds when they are why there is nothing left.",
+		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
+			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit moved",
 	},
 	{method: http.MethodGet, path: "/v1/holds/{hold_id}", handle: (*Server).getHold, out: client.Hold{}, status: 200, doc: "The hold.", problems: "invalid_id hold_not_found moved"},
 	{
@@ -132,7 +134,7 @@ var attendeeRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
 		doc:      "Make an order from a hold. It answers what a browser needs to pay; a free order comes back paid.",
-		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout price_changed payment_provider_unavailable moved",
+		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed payment_provider_unavailable moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
@@ -199,8 +201,14 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/ticket_types/{ticket_type_id}", handle: (*Server).putTicketType, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewTicketType{}, out: client.Event{}, status: 200,
-		doc: "Change a ticket type; the quotas it draws on stay.", problems: "invalid_id event_not_found invalid_event unknown_ticket_type version_mismatch if_match_required moved",
+		doc: "Change a ticket type; the quotas it draws on stay, and so do terms that are left out.", problems: "invalid_id event_not_found invalid_event unknown_ticket_type tier_too_small version_mismatch if_match_required moved",
 	},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/codes/{code}", handle: (*Server).putCode, auth: organizer, key: keyOptional, in: client.NewCode{}, out: client.Code{}, status: 200,
+		doc:      "Make a promo code or an access code, or change its terms and limits, never below what is used. Case does not count.",
+		problems: "invalid_id event_not_found invalid_code code_too_small too_many_codes moved",
+	},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/codes", handle: (*Server).listCodes, auth: organizer, out: Page[client.Code]{}, status: 200, params: page, doc: "The event's codes and what is used of them.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},

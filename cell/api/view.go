@@ -1,17 +1,21 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/control-plane/topology"
 )
 
-// EventView is an event in the contract's form, with its counters for the organizer.
-func EventView(e booking.Event, cell topology.CellID, region string, whole bool) client.Event {
+// EventView is an event in the contract's form, with its counters for the
+// organizer. Hidden ticket types are there for him and for who opened them.
+func EventView(e booking.Event, cell topology.CellID, region string, whole bool, opened ...id.TicketType) client.Event {
 	v := client.Event{
 		ID: e.ID.String(), OrganizerID: e.Organizer.String(), Name: e.Name, Summary: e.Summary, Category: e.Category,
 		Venue: venueView(e.Venue), StartsAt: inZone(e.StartsAt, e.TimeZone), TimeZone: e.TimeZone, Currency: e.Currency,
@@ -27,8 +31,13 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool)
 	}
 	for i := range e.Types {
 		t := &e.Types[i]
+		if t.Hidden() && !whole && !slices.Contains(opened, t.ID) {
+			continue
+		}
+		p := e.Shown(t)
+		of := func(minor int64) money.Money { return money.Money{Amount: minor, Currency: e.Currency} }
 		view := client.TicketType{
-			ID: t.ID.String(), Name: t.Name, Price: t.Price, Fees: t.Fees, PriceAllIn: t.AllIn(),
+			ID: t.ID.String(), Name: t.Name, Price: of(p.Face), Fees: of(p.Fees), PriceAllIn: of(p.AllIn), Terms: termsView(&e, t, p, whole),
 			Availability: client.Availability(e.Availability(t)), MinPerOrder: t.MinPerOrder, MaxPerOrder: t.MaxPerOrder,
 			SalesStart: t.SalesStart, SalesEnd: t.SalesEnd,
 		}
@@ -80,9 +89,9 @@ func inZone(t time.Time, zone string) time.Time {
 }
 
 func holdView(h booking.Hold) client.Hold {
-	v := client.Hold{ID: h.ID.String(), EventID: h.ID.Event().String(), State: string(h.State), ExpiresAt: h.ExpiresAt.UTC(), Total: h.Total, Items: []client.HoldItem{}}
+	v := client.Hold{ID: h.ID.String(), EventID: h.ID.Event().String(), State: string(h.State), ExpiresAt: h.ExpiresAt.UTC(), Total: h.Total, PromoCode: promoOf(h.Items), Items: []client.HoldItem{}}
 	for _, item := range h.Items {
-		v.Items = append(v.Items, client.HoldItem{TicketTypeID: item.Type.String(), Quantity: item.Quantity, Name: item.Name, PriceAllIn: &item.AllIn})
+		v.Items = append(v.Items, itemView(item))
 	}
 	return v
 }
@@ -103,7 +112,7 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 		v.Payment = s.paymentView(o)
 	}
 	for _, item := range o.Items {
-		v.Items = append(v.Items, client.OrderItem{TicketTypeID: item.Type.String(), Name: item.Name, Quantity: item.Quantity, PriceAllIn: item.AllIn})
+		v.Items = append(v.Items, client.OrderItem{TicketTypeID: item.Type.String(), Name: item.Name, Quantity: item.Quantity, PriceAllIn: item.AllIn, ItemPrice: itemPrice(item)})
 	}
 	for _, t := range o.Tickets {
 		v.Tickets = append(v.Tickets, ticketView(t))

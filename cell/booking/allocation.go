@@ -174,16 +174,15 @@ func (s *Stock) GrantAside(want NamedRequest) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	total, err := t.AllIn().Times(want.Quantity)
+	item := houseItem(t, want.Quantity, a.ID, s.Now, s.Currency)
+	total, err := item.AllIn.Times(want.Quantity)
 	if err == nil {
 		total, err = money.Money{Currency: s.Currency}.Add(total)
 	}
 	if err != nil {
 		return nil, err
 	}
-	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: until, GrantedUntil: until, Total: total, Items: []HoldItem{
-		{Type: t.ID, Name: t.Name, Quantity: want.Quantity, AllIn: t.AllIn(), Allocation: a.ID},
-	}}
+	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: until, GrantedUntil: until, Total: total, Items: []HoldItem{item}}
 	s.book(EntryAllocationHold, hold.ID.String(), need, func(q *Quota, n int64) {
 		q.Held += n
 		if q.ID == a.Quota {
@@ -193,6 +192,14 @@ func (s *Stock) GrantAside(want NamedRequest) (*Hold, error) {
 	a.Quantity -= want.Quantity
 	s.Holds[hold.ID] = hold
 	return hold, nil
+}
+
+// houseItem is an allocation's tickets at the price of the moment. They are staff's
+// to give away, so they use up no price tier and no buyer's limit.
+func houseItem(t *TicketType, n int64, from id.Allocation, now time.Time, currency string) HoldItem {
+	item := HoldItem{Type: t.ID, Name: t.Name, Allocation: from}.at(t.PriceAt(now), currency, n)
+	item.Tier = 0
+	return item
 }
 
 // namedUntil is when a named buyer's hold ends.

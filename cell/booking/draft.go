@@ -52,6 +52,7 @@ type DraftType struct {
 	Quotas               []string
 	Min, Max             int64 // 0 means the default
 	SalesStart, SalesEnd *time.Time
+	Terms                DraftTerms
 }
 
 // Event checks the draft and makes the event, born at cell, with new ids.
@@ -76,7 +77,13 @@ func (d Draft) Event(cell topology.CellID, org id.Organizer, now time.Time) (Eve
 	if err := d.addQuotas(&e); err != nil {
 		return Event{}, err
 	}
-	return e, d.addTypes(&e)
+	if err := d.addTypes(&e); err != nil {
+		return Event{}, err
+	}
+	if slices.ContainsFunc(e.Types, func(t TicketType) bool { return t.Terms != nil }) {
+		e.SeenAt = now
+	}
+	return e, nil
 }
 
 func (d Draft) addQuotas(e *Event) error {
@@ -123,12 +130,22 @@ func (d Draft) addTypes(e *Event) error {
 		}
 		e.Types = append(e.Types, made)
 	}
+	for i, t := range d.Types {
+		if err := e.Types[i].require(e, t.Terms.Requires, fmt.Sprintf("/ticket_types/%d", i)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // Revise changes a ticket type in place; what it draws on stays, because holds
-// and tickets were counted there.
-func (t *TicketType) Revise(e *Event, d DraftType) error { return t.set(e, d, "") }
+// and tickets were counted there, and so do terms that are not said anew.
+func (t *TicketType) Revise(e *Event, d DraftType) error {
+	if err := t.set(e, d, ""); err != nil {
+		return err
+	}
+	return t.require(e, d.Terms.Requires, "")
+}
 
 func (t *TicketType) set(e *Event, d DraftType, at string) error {
 	if err := text(at+"/name", d.Name, 1, MaxName, false); err != nil {
@@ -138,14 +155,11 @@ func (t *TicketType) set(e *Event, d DraftType, at string) error {
 	if d.Fees != nil {
 		fees = *d.Fees
 	}
-	for i, m := range []money.Money{d.Price, fees} {
-		field := []string{"price", "fees"}[i]
-		if m.Currency != e.Currency {
-			return ErrInvalidEvent.At(at+"/"+field+"/currency", "must be the event's currency, %s", e.Currency)
-		}
-		if m.Amount < 0 || m.Amount > money.Max/MaxTicketsPerOrder/2 {
-			return ErrInvalidEvent.At(at+"/"+field+"/amount", "must be 0 to %d minor units", money.Max/MaxTicketsPerOrder/2)
-		}
+	if err := e.checkPrice(at+"/price", d.Price); err != nil {
+		return err
+	}
+	if err := e.checkPrice(at+"/fees", fees); err != nil {
+		return err
 	}
 	lo, hi := d.Min, d.Max
 	if lo == 0 {
@@ -170,7 +184,7 @@ func (t *TicketType) set(e *Event, d DraftType, at string) error {
 		return ErrInvalidEvent.At(at+"/sales_end", "must be after sales_start")
 	}
 	t.Name, t.Price, t.Fees, t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd = d.Name, d.Price, fees, lo, hi, d.SalesStart, d.SalesEnd
-	return nil
+	return t.setTerms(e, d.Terms, at)
 }
 
 // Validate holds the description to its rules; errors point at the JSON field.

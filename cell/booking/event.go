@@ -41,6 +41,7 @@ type Event struct {
 	Version   int64 // grows with every change; the ETag
 	Epoch     topology.Epoch
 	Placement topology.PlacementState
+	SeenAt    time.Time // the database's clock when it was read; known where a type has terms
 }
 
 // Venue is the place of an event.
@@ -84,11 +85,7 @@ type TicketType struct {
 	MaxPerOrder int64
 	SalesStart  *time.Time
 	SalesEnd    *time.Time
-}
-
-// AllIn is the price with every mandatory fee.
-func (t *TicketType) AllIn() money.Money {
-	return money.Money{Amount: t.Price.Amount + t.Fees.Amount, Currency: t.Price.Currency}
+	Terms       *Terms // nil for a plain type
 }
 
 // Quota is a limit on how many may be sold, with its counters.
@@ -102,7 +99,7 @@ type Quota struct {
 // Free is what is left to hold: size − held − sold − allocated.
 func (q *Quota) Free() int64 { return q.Size - q.Held - q.Sold - q.Allocated }
 
-// Free is what is left of the ticket type: the least of its quotas.
+// Free is what is left of the ticket type: the least of its quotas and its tiers.
 func (e *Event) Free(t *TicketType) int64 {
 	free := int64(-1)
 	for _, qid := range t.Quotas {
@@ -110,7 +107,7 @@ func (e *Event) Free(t *TicketType) int64 {
 			free = q.Free()
 		}
 	}
-	return max(free, 0)
+	return max(min(free, t.tiersLeft(e.SeenAt)), 0)
 }
 
 // Size is the least size of the ticket type's quotas.
@@ -211,10 +208,13 @@ func (e *Event) Availability(t *TicketType) Class {
 	return Available
 }
 
-// OverallAvailability is the best of the ticket types'.
+// OverallAvailability is the best of the ticket types' that the public can see.
 func (e *Event) OverallAvailability() Class {
 	best := None
 	for i := range e.Types {
+		if e.Types[i].Hidden() {
+			continue
+		}
 		switch e.Availability(&e.Types[i]) {
 		case Available:
 			return Available
@@ -226,12 +226,15 @@ func (e *Event) OverallAvailability() Class {
 	return best
 }
 
-// PriceFrom is the least all-in price, nil without ticket types.
+// PriceFrom is the least all-in price that the public can see, nil without any.
 func (e *Event) PriceFrom() *money.Money {
 	var least *money.Money
 	for i := range e.Types {
-		if p := e.Types[i].AllIn(); least == nil || p.Amount < least.Amount {
-			least = &p
+		if e.Types[i].Hidden() {
+			continue
+		}
+		if p := e.Shown(&e.Types[i]).AllIn; least == nil || p < least.Amount {
+			least = &money.Money{Amount: p, Currency: e.Currency}
 		}
 	}
 	return least

@@ -47,13 +47,41 @@ type HoldItem struct {
 
 	// Allocation is where staff took the item from; it goes back there when the hold ends unsold.
 	Allocation id.Allocation `json:"allocation,omitzero"`
+
+	// Of AllIn, in minor units, each.
+	Fees     int64 `json:"fees,omitempty"`
+	Tax      int64 `json:"tax,omitempty"`
+	TaxOnTop bool  `json:"tax_on_top,omitempty"` // Tax is beside price and fees; otherwise it is in them
+	Saved    int64 `json:"saved,omitempty"`      // by the promo code, all-in
+
+	// What the tickets are counted for, beside the quotas.
+	Tier     int64  `json:"tier,omitempty"` // number of the price tier, from 1
+	TierName string `json:"tier_name,omitempty"`
+	Promo    string `json:"promo,omitempty"`
+	Access   string `json:"access,omitempty"`
+	Buyer    Buyer  `json:"buyer,omitempty"`
+	Tallied  bool   `json:"tallied,omitempty"`  // counts for the buyer's limit
+	Returned int64  `json:"returned,omitempty"` // tickets that these counters got back after the sale
+}
+
+// Price is the face value of one ticket, less what a promo code took off.
+func (i *HoldItem) Price() money.Money {
+	p := i.AllIn
+	p.Amount -= i.Fees
+	if i.TaxOnTop {
+		p.Amount -= i.Tax
+	}
+	return p
 }
 
 // Request asks for tickets to be kept aside.
 type Request struct {
-	Hold  id.Hold // its id, chosen by the caller
-	Asked Mark    // of the request, when the id comes from its key
-	Lines []Line
+	Hold   id.Hold // its id, chosen by the caller
+	Asked  Mark    // of the request, when the id comes from its key
+	Lines  []Line
+	Promo  string // a promo code as it was typed, "" for none
+	Access string // an access code as it was typed, "" for none
+	Buyer  Buyer  // who asks, "" when that is not said
 }
 
 // Line is so many tickets of one type.

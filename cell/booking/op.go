@@ -43,6 +43,8 @@ type Op struct {
 	Key *Key
 	// Holds are loaded, with their items, before Decide is called.
 	Holds []id.Hold
+	// Asked is loaded before Decide is called.
+	Asked Asked
 	// Decide changes the stock in memory, or refuses and leaves it as it was. It is
 	// called again with a fresh stock when a transaction did not commit.
 	Decide func(s *Stock) error

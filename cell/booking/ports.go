@@ -36,6 +36,14 @@ type Store interface {
 	Hold(ctx context.Context, hold id.Hold) (Hold, error)
 	// HoldSecret is the secret of an event's that its keyed holds' ids are made with.
 	HoldSecret(ctx context.Context, event id.Event) ([]byte, error)
+
+	// PutCode locks the event, lets decide say what a code shall be and stores it;
+	// before is nil for a new one.
+	PutCode(ctx context.Context, event id.Event, code string, decide func(e *Event, before *Code) (Code, error)) (Code, error)
+	// Code reads a code, ErrAccessCode when there is none.
+	Code(ctx context.Context, event id.Event, code string) (Code, error)
+	// Codes lists an event's codes behind one, in the order of the alphabet.
+	Codes(ctx context.Context, event id.Event, after string, limit int) ([]Code, error)
 	// EventsWithDueHolds lists events that have holds past their expiry.
 	EventsWithDueHolds(ctx context.Context, limit int) ([]id.Event, error)
 }

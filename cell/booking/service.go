@@ -114,7 +114,7 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 	for round := 1; ; round++ {
 		var granted Hold
 		var dueLeft bool
-		op := &Op{Holds: named}
+		op := &Op{Holds: named, Asked: want.asked()}
 		op.Decide = func(stock *Stock) (err error) {
 			dueLeft = stock.DueLeft
 			granted, op.Replayed, err = stock.GrantOnce(want)
@@ -125,7 +125,7 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 			op.Status, op.Body, err = answer(granted)
 			return op, err
 		}
-		if !errors.Is(err, ErrSoldOut) || !dueLeft || round == sweepRounds {
+		if !dueMayHaveIt(err) || !dueLeft || round == sweepRounds {
 			return nil, fmt.Errorf("place hold: %w", err)
 		}
 		// Others' holds that are due were not all seen: a "sold out" would not be true (P9).
@@ -154,6 +154,11 @@ func (s *Service) secretOf(ctx context.Context, event id.Event) ([]byte, error) 
 	}
 	s.secrets.Store(event, secret)
 	return secret, nil
+}
+
+// dueMayHaveIt says whether holds that are due could hold what the refusal says is gone.
+func dueMayHaveIt(err error) bool {
+	return errors.Is(err, ErrSoldOut) || errors.Is(err, ErrCodeUsedUp) || errors.Is(err, ErrBuyerLimit)
 }
 
 // sweepRounds bounds how often one request for tickets sweeps before it is told "sold out".

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
-	"guichet/cell/money"
+	"guichet/internal/kind"
 )
 
 // Stock is an event's stock as one transaction sees it, its rows locked. The
@@ -18,7 +18,8 @@ type Stock struct {
 	DueLeft bool              // more holds may be due than were loaded
 	Aside   Aside             // the allocations that were named, and those the loaded holds came from
 
-	Log []Entry // what this transaction did to stock, in order
+	Log      []Entry  // what this transaction did to stock, in order
+	Counters Counters // of codes and buyers
 
 	sweptAt time.Time // Now does not move in a batch, so one sweep is enough for all of it
 }
@@ -36,29 +37,33 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 		return nil, err
 	}
 	s.Sweep()
-	need, err := s.check(want.Lines)
+	s.SeenAt = s.Now
+	access, err := s.access(want)
+	if err != nil {
+		return nil, err
+	}
+	need, err := s.check(want.Lines, access)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range need {
 		if d.quota.Free() < d.n {
-			return nil, s.soldOut(want.Lines)
+			return nil, s.withOwn(s.soldOut(want.Lines), want)
 		}
 	}
-	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), GrantedUntil: s.Now.Add(s.HoldTTL), Asked: want.Asked, Total: money.Money{Currency: s.Currency}}
-	for _, line := range want.Lines {
-		t := s.Type(line.Type)
-		sum, err := t.AllIn().Times(line.Quantity)
-		if err == nil {
-			hold.Total, err = hold.Total.Add(sum)
-		}
-		if err != nil {
-			return nil, err
-		}
-		hold.Items = append(hold.Items, HoldItem{Type: t.ID, Name: t.Name, Quantity: line.Quantity, AllIn: t.AllIn()})
+	items, total, err := s.offer(want, access)
+	if err == nil {
+		err = s.take(items)
 	}
+	if err != nil {
+		return nil, s.refuse(err, want)
+	}
+	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), GrantedUntil: s.Now.Add(s.HoldTTL), Asked: want.Asked, Items: items, Total: total}
 	s.book(EntryHold, hold.ID.String(), need, func(q *Quota, n int64) { q.Held += n })
 	s.Holds[hold.ID] = hold
+	if want.Buyer != "" {
+		s.Counters.remember(want.Buyer, hold)
+	}
 	return hold, nil
 }
 
@@ -99,13 +104,13 @@ func (d draws) add(q *Quota, n int64) draws {
 }
 
 // check holds the lines to the rules and answers how much each quota must give.
-func (s *Stock) check(lines []Line) (draws, error) {
+func (s *Stock) check(lines []Line, access *Code) (draws, error) {
 	need := make(draws, 0, len(lines)+1)
 	var all int64
 	for i, line := range lines {
 		at := func(field string) string { return "/items/" + strconv.Itoa(i) + "/" + field }
 		t := s.Type(line.Type)
-		if t == nil {
+		if t == nil || t.Hidden() && (access == nil || !access.covers(t.ID)) { // nor is it said that there is a hidden one
 			return nil, ErrTicketType.At(at("ticket_type_id"), "the event has no such ticket type")
 		}
 		if line.Quantity < 1 {
@@ -130,7 +135,7 @@ func (s *Stock) check(lines []Line) (draws, error) {
 			return nil, ErrTooFew.With("at least %d tickets of %q in one order", t.MinPerOrder, t.Name).Field("limit", t.MinPerOrder)
 		}
 	}
-	return need, nil
+	return need, s.addOns(lines)
 }
 
 // ofType is how many tickets of a type the lines ask for together.
@@ -143,7 +148,7 @@ func ofType(lines []Line, tid id.TicketType) (n int64) {
 	return n
 }
 
-func (s *Stock) soldOut(lines []Line) error {
+func (s *Stock) soldOut(lines []Line) *kind.Error {
 	var left []Left
 	for _, line := range lines {
 		left = append(left, Left{line.Type.String(), s.Free(s.Type(line.Type))})
@@ -271,6 +276,9 @@ func (s *Stock) Convert(h *Hold) error {
 				return ErrSoldOut.With("the hold had ended and its tickets are gone")
 			}
 		}
+		if s.take(h.Items) != nil {
+			return errTermsSoldLate
+		}
 		s.book(EntryLateSale, h.ID.String(), need, func(q *Quota, n int64) { q.Sold, q.Allocated = q.Sold+n, q.Allocated-aside.of(q.ID) })
 		aside.setAside(-aside.n)
 	}
@@ -288,6 +296,7 @@ func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64) {
 			}
 		}
 	}
+	s.giveBack(order, sold)
 	s.book(EntryReturn, order.String(), need, func(q *Quota, n int64) { q.Sold -= n })
 }
 
@@ -298,6 +307,7 @@ func (s *Stock) give(h *Hold, as HoldState) {
 	aside := s.cameFrom(h)
 	s.book(ends[as], h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held, q.Allocated = q.Held-n, q.Allocated+aside.of(q.ID) })
 	aside.setAside(aside.n)
+	s.count(h.Items, -1)
 	h.State = as
 }
 

@@ -54,15 +54,16 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if n := ticketsOf(h); int64(len(r.Attendees)) > n {
 			return ErrInvalidOrder.At("/attendees", "must be at most one per ticket, %d", n)
 		}
+		if err := h.MayOrder(stock.ID, r.Buyer.Email); err != nil {
+			return err
+		}
 		if r.Shown != nil && *r.Shown != h.Total {
 			return ErrPriceChanged.With("the total is %s, not %s", h.Total, r.Shown).Field("total", h.Total)
 		}
 		var tickets int64
 		for _, item := range h.Items {
 			tickets += item.Quantity
-			if t := stock.Type(item.Type); t != nil {
-				o.Fees += min(t.Fees.Amount, item.AllIn.Amount) * item.Quantity
-			}
+			o.Fees += item.Fees * item.Quantity
 		}
 		if int64(len(o.Attendees)) > tickets {
 			return ErrInvalidOrder.At("/attendees", "must be at most %d, one for each ticket", tickets)

@@ -81,6 +81,13 @@ func (c *Client) Event(ctx context.Context, eventID string) (Event, Meta, error)
 	return out, m, err
 }
 
+// EventOpened is Event with the hidden ticket types that an access code opens.
+func (c *Client) EventOpened(ctx context.Context, eventID, accessCode string) (Event, Meta, error) {
+	var out Event
+	m, err := c.do(ctx, call{method: http.MethodGet, path: eventPath(eventID), query: url.Values{"access_code": {accessCode}}}, &out)
+	return out, m, err
+}
+
 // CreateHold keeps tickets aside at the event's home.
 func (c *Client) CreateHold(ctx context.Context, eventID string, want NewHold, idempotencyKey string) (Hold, Meta, error) {
 	var out Hold

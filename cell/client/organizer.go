@@ -53,6 +53,30 @@ func (c *Client) CancelEvent(ctx context.Context, eventID, ifMatch, idempotencyK
 	return out, m, err
 }
 
+// PutCode makes a promo or access code, or changes one.
+func (c *Client) PutCode(ctx context.Context, eventID, code string, as NewCode) (Code, Meta, error) {
+	var out Code
+	m, err := c.do(ctx, call{method: http.MethodPut, path: eventPath(eventID) + "/codes/" + url.PathEscape(code), body: as}, &out)
+	return out, m, err
+}
+
+// Codes is one page of an event's codes; cursor is "" for the first.
+func (c *Client) Codes(ctx context.Context, eventID, cursor string) (codes []Code, next string, m Meta, err error) {
+	var out struct {
+		Items      []Code  `json:"items"`
+		NextCursor *string `json:"next_cursor"`
+	}
+	var query url.Values
+	if cursor != "" {
+		query = url.Values{"cursor": {cursor}}
+	}
+	m, err = c.do(ctx, call{method: http.MethodGet, path: eventPath(eventID) + "/codes", query: query}, &out)
+	if out.NextCursor != nil {
+		next = *out.NextCursor
+	}
+	return out.Items, next, m, err
+}
+
 // Stats are the counters of an event.
 func (c *Client) Stats(ctx context.Context, eventID string) (Stats, Meta, error) {
 	var out Stats

@@ -131,6 +131,7 @@ type TicketType struct {
 	SalesStart   *time.Time   `json:"sales_start"`
 	SalesEnd     *time.Time   `json:"sales_end"`
 	Quotas       []string     `json:"quotas,omitempty"` // ids; for the organizer only
+	Terms
 }
 
 // Quota is a limit on how many may be sold, with its counters.
@@ -177,6 +178,13 @@ type NewTicketType struct {
 	MaxPerOrder int64        `json:"max_per_order,omitempty"` // default 10
 	SalesStart  *time.Time   `json:"sales_start,omitempty"`
 	SalesEnd    *time.Time   `json:"sales_end,omitempty"`
+
+	// What is left out stays as it is, or is not there.
+	Tiers       *[]NewTier `json:"tiers,omitempty"`
+	Hidden      *bool      `json:"hidden,omitempty"` // only an access code opens it
+	Tax         *Tax       `json:"tax,omitempty"`
+	Requires    *string    `json:"requires,omitempty"`      // an add-on: name of the ticket type of which there must be as many in the same hold; "" for none
+	MaxPerBuyer *int64     `json:"max_per_buyer,omitempty"` // in all holds and orders of the event; 0 for no limit
 }
 
 // HoldItem is one line of a hold.
@@ -186,12 +194,22 @@ type HoldItem struct {
 	SeatIDs      []string     `json:"seat_ids,omitempty"`
 	Name         string       `json:"name,omitempty"`         // answers only
 	PriceAllIn   *money.Money `json:"price_all_in,omitempty"` // answers only, each
+
+	// Answers only: what price_all_in is made of, each; left out when that is all there is.
+	Price    *money.Money `json:"price,omitempty"` // face value, less what a promo code took off
+	Fees     *money.Money `json:"fees,omitempty"`
+	Tax      *money.Money `json:"tax,omitempty"`
+	TaxOnTop bool         `json:"tax_on_top,omitempty"` // tax is beside price and fees; otherwise they include it
+	Saved    *money.Money `json:"saved,omitempty"`      // by the promo code, of the all-in price
+	Tier     string       `json:"tier,omitempty"`       // name of the price step
 }
 
 // NewHold asks for tickets to be kept aside.
 type NewHold struct {
-	Items     []HoldItem `json:"items"`
-	PromoCode string     `json:"promo_code,omitempty"`
+	Items      []HoldItem `json:"items"`
+	PromoCode  string     `json:"promo_code,omitempty"`
+	AccessCode string     `json:"access_code,omitempty"` // opens hidden ticket types
+	BuyerKey   string     `json:"buyer_key,omitempty"`   // an e-mail address or any other key of the buyer
 }
 
 // Hold is a short reservation.
@@ -202,6 +220,7 @@ type Hold struct {
 	ExpiresAt time.Time   `json:"expires_at"`
 	Items     []HoldItem  `json:"items"`
 	Total     money.Money `json:"total"`
+	PromoCode string      `json:"promo_code,omitempty"`
 }
 
 // Buyer pays.
@@ -257,6 +276,7 @@ type OrderItem struct {
 	Name         string      `json:"name"`
 	Quantity     int64       `json:"quantity"`
 	PriceAllIn   money.Money `json:"price_all_in"`
+	ItemPrice
 }
 
 // Moment is one entry of an order's timeline.
@@ -311,6 +331,7 @@ type Problem struct {
 	Instance   string       `json:"instance,omitempty"`
 	RetryAfter int          `json:"retry_after,omitempty"` // seconds
 	Errors     []FieldError `json:"errors,omitempty"`
+	OwnHolds   []OwnHold    `json:"own_holds,omitempty"` // with sold_out and buyer_limit: what the buyer holds of it already
 }
 
 // FieldError points at what is wrong in a body.

@@ -49,7 +49,7 @@ const selectEventOfSource = `SELECT event_id FROM booking.event WHERE organizer_
 const insertQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size) VALUES ($1, $2, $3, $4, $5)`
 
 const insertTicketType = `INSERT INTO booking.ticket_type (ticket_type_id, event_id, position, name, price, fees,
-	min_per_order, max_per_order, sales_start, sales_end, quotas) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	min_per_order, max_per_order, sales_start, sales_end, quotas, terms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
 // InsertEvent stores a new event and announces it when it is published.
 func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
@@ -75,8 +75,13 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 			b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
 		}
 		for i, t := range e.Types {
+			terms, err := termsText(t.Terms)
+			if err != nil {
+				return err
+			}
 			b.Queue(insertTicketType, t.ID.String(), e.ID.String(), int64(i), t.Name, t.Price.Amount, t.Fees.Amount,
-				t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, texts(t.Quotas))
+				t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, texts(t.Quotas), terms)
+			queueTiers(b, e.ID, t)
 		}
 		var now time.Time
 		if err := tx.QueryRow(ctx, selectClock).Scan(&now); err != nil {
@@ -127,7 +132,12 @@ const selectQuotas = `SELECT quota_id, name, size, held, sold, allocated FROM bo
 
 const selectQuotasForUpdate = selectQuotas + ` FOR UPDATE`
 
-const selectTicketTypes = `SELECT ticket_type_id, name, price, fees, min_per_order, max_per_order, sales_start, sales_end, quotas
+// selectTicketTypes reads the counters of tiers only for types that have terms: for
+// a plain type the subquery does not run.
+const selectTicketTypes = `SELECT ticket_type_id, name, price, fees, min_per_order, max_per_order, sales_start, sales_end, quotas, terms,
+	CASE WHEN terms IS NULL THEN NULL ELSE ARRAY(SELECT t.used FROM booking.tier AS t
+		WHERE t.ticket_type_id = booking.ticket_type.ticket_type_id ORDER BY t.position) END,
+	CASE WHEN terms IS NULL THEN NULL ELSE clock_timestamp() END
 	FROM booking.ticket_type WHERE event_id = $1 ORDER BY position`
 
 // Event reads an event with its types, quotas and counters as they are now.
@@ -168,7 +178,7 @@ func queueEvent(b *pgx.Batch, e *booking.Event, event, quotas string) {
 	b.Queue(selectTicketTypes, e.ID.String()).Query(func(rows pgx.Rows) error {
 		e.Types = nil
 		for rows.Next() {
-			t, err := scanType(rows, e.Currency)
+			t, err := scanType(rows, e)
 			if err != nil {
 				return err
 			}
@@ -206,14 +216,23 @@ func scanEvent(row pgx.Row, e *booking.Event) error {
 	return nil
 }
 
-func scanType(rows pgx.Rows, currency string) (booking.TicketType, error) {
-	t := booking.TicketType{Price: money.Money{Currency: currency}, Fees: money.Money{Currency: currency}}
+func scanType(rows pgx.Rows, e *booking.Event) (booking.TicketType, error) {
+	t := booking.TicketType{Price: money.Money{Currency: e.Currency}, Fees: money.Money{Currency: e.Currency}}
 	var tid string
 	var quotas []string
-	if err := rows.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas); err != nil {
+	var terms []byte
+	var used []int64
+	var seen *time.Time
+	err := rows.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas, &terms, &used, &seen)
+	if err != nil {
 		return t, err
 	}
-	var err error
+	if seen != nil {
+		e.SeenAt = *seen
+		if t.Terms, err = termsOf(terms, used); err != nil {
+			return t, corrupt(err)
+		}
+	}
 	if t.ID, err = id.ParseTicketType(tid); err != nil {
 		return t, corrupt(err)
 	}
@@ -244,7 +263,7 @@ const updateEvent = `UPDATE booking.event SET name = $2, summary = $3, category 
 const updateQuota = `UPDATE booking.quota SET name = $2, size = $3 WHERE quota_id = $1`
 
 const updateTicketType = `UPDATE booking.ticket_type SET name = $2, price = $3, fees = $4, min_per_order = $5,
-	max_per_order = $6, sales_start = $7, sales_end = $8 WHERE ticket_type_id = $1`
+	max_per_order = $6, sales_start = $7, sales_end = $8, terms = $9 WHERE ticket_type_id = $1`
 
 const selectClock = `SELECT clock_timestamp()`
 
@@ -263,6 +282,7 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		before := slices.Clone(e.Quotas)
+		e.SeenAt = now // terms may come with the change
 		if err := change(&e, now); err != nil {
 			return err
 		}
@@ -276,8 +296,8 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 		for _, q := range e.Quotas {
 			w.Queue(updateQuota, q.ID.String(), q.Name, q.Size)
 		}
-		for _, t := range e.Types {
-			w.Queue(updateTicketType, t.ID.String(), t.Name, t.Price.Amount, t.Fees.Amount, t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd)
+		if err := queueTypes(w, e); err != nil {
+			return err
 		}
 		if entry, resized := e.Resizing(before); resized {
 			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: []booking.Entry{entry}}, &head); err != nil {

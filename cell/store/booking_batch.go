@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,7 +9,6 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/bus"
 	"guichet/cell/id"
-	"guichet/internal/sqldb"
 )
 
 // selectAnswers looks each key up by itself: a join that was planned while the
@@ -38,10 +36,13 @@ func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, op
 	err := s.DB.InPipe(ctx, func(b *pgx.Batch) {
 		load, before = newStockLoad(event, ttl), firstAnswers{}
 		var named []id.Hold
+		var asked booking.Asked
 		for _, op := range ops {
 			named = append(named, op.Holds...)
+			asked.Codes, asked.Buyers = append(asked.Codes, op.Asked.Codes...), append(asked.Buyers, op.Asked.Buyers...)
 		}
 		load.queue(b, named)
+		queueAsked(b, event, asked, &load.stock.Counters)
 		before.queue(b, ops)
 	}, func(b *pgx.Batch) error {
 		was := load.snapshot()
@@ -55,10 +56,7 @@ func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, op
 		}
 		return s.queueOutbox(b, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
 	})
-	if sqldb.Violates(err, "quota_not_oversold") {
-		return errors.Join(booking.ErrSoldOut, err)
-	}
-	return err
+	return refused(err)
 }
 
 // firstAnswers are what the keys at hand were answered before.

@@ -62,6 +62,9 @@ func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("load stock: %w", err)
 		}
+		if err := loadEnded(ctx, tx, load.stock); err != nil {
+			return err
+		}
 		stock, before := load.stock, load.snapshot()
 		if err := decide(stock); err != nil {
 			return err
@@ -75,10 +78,7 @@ func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration
 		}
 		return nil
 	})
-	if sqldb.Violates(err, "quota_not_oversold") {
-		return errors.Join(booking.ErrSoldOut, err)
-	}
-	return err
+	return refused(err)
 }
 
 // snapshot is what a stock looked like when it was loaded.
@@ -174,7 +174,10 @@ func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 		}
 	}
 	queueAside(b, stock, before)
-	if err := queueHolds(b, stock, before); err != nil || len(stock.Log) == 0 {
+	if err := queueHolds(b, stock, before); err != nil {
+		return err
+	}
+	if err := queueCounters(b, stock, before); err != nil || len(stock.Log) == 0 {
 		return err
 	}
 	return queueLedger(b, stock, &before.ledger)

@@ -20,7 +20,8 @@ const insertOrder = `INSERT INTO checkout.orders (order_id, event_id, hold_id, c
 	buyer, attendees, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 	ON CONFLICT (event_id, code) DO NOTHING`
 
-const insertItem = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in) VALUES ($1, $2, $3, $4, $5, $6)`
+const insertItem = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 const insertMoment = `INSERT INTO checkout.moment (order_id, what, at) VALUES ($1, $2, $3) ON CONFLICT (order_id, what) DO NOTHING`
 
@@ -45,7 +46,8 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 		}
 		b := &pgx.Batch{}
 		for i, item := range o.Items {
-			b.Queue(insertItem, o.ID.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount)
+			b.Queue(insertItem, o.ID.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount,
+				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName)
 		}
 		b.Queue(insertMoment, o.ID.String(), "created", o.CreatedAt)
 		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
@@ -55,7 +57,8 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 const selectOrder = `SELECT hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at
 	FROM checkout.orders WHERE order_id = $1`
 
-const selectItems = `SELECT ticket_type_id, name, quantity, all_in FROM checkout.item WHERE order_id = $1 ORDER BY position`
+const selectItems = `SELECT ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name
+	FROM checkout.item WHERE order_id = $1 ORDER BY position`
 
 const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode
 	FROM checkout.ticket WHERE order_id = $1 ORDER BY position`
@@ -119,7 +122,7 @@ func scanItems(rows pgx.Rows, o *checkout.Order) error {
 		item := booking.HoldItem{}
 		item.AllIn.Currency = o.Total.Currency
 		var tid string
-		if err := rows.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount); err != nil {
+		if err := rows.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount, &item.Fees, &item.Tax, &item.TaxOnTop, &item.Saved, &item.TierName); err != nil {
 			return err
 		}
 		var err error

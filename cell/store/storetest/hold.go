@@ -38,7 +38,7 @@ func holdReadsBack(t *testing.T, s *store.Store) {
 		t.Errorf("got %+v\nwant %+v", got, h)
 	}
 	want := []booking.HoldItem{
-		{Type: b.gallery, Name: "Gallery", Quantity: 2, AllIn: eur(2500)}, {Type: b.floor, Name: "Floor", Quantity: 1, AllIn: eur(4250)},
+		{Type: b.gallery, Name: "Gallery", Quantity: 2, AllIn: eur(2500)}, {Type: b.floor, Name: "Floor", Quantity: 1, AllIn: eur(4250), Fees: 250},
 	}
 	if len(got.Items) != 2 || got.Items[0] != want[0] || got.Items[1] != want[1] {
 		t.Errorf("items %+v", got.Items)

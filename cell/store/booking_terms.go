@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+)
+
+// termsText writes a type's terms, nil for a plain one.
+func termsText(t *booking.Terms) (any, error) {
+	if t == nil {
+		return nil, nil //nolint:nilnil // SQL's NULL
+	}
+	text, err := json.Marshal(t)
+	if err != nil {
+		return nil, fmt.Errorf("describe terms: %w", err)
+	}
+	return text, nil
+}
+
+// termsOf reads a type's terms with the counters of its tiers, in their order.
+func termsOf(text []byte, used []int64) (*booking.Terms, error) {
+	var t booking.Terms
+	if err := json.Unmarshal(text, &t); err != nil {
+		return nil, fmt.Errorf("terms: %w", err)
+	}
+	if len(used) != len(t.Tiers) {
+		return nil, fmt.Errorf("%d tiers have %d counters", len(t.Tiers), len(used))
+	}
+	for i := range t.Tiers {
+		t.Tiers[i].Used = used[i]
+	}
+	return &t, nil
+}
+
+const upsertTier = `INSERT INTO booking.tier (ticket_type_id, position, event_id, quantity) VALUES ($1, $2, $3, $4)
+	ON CONFLICT (ticket_type_id, position) DO UPDATE SET quantity = excluded.quantity`
+
+const deleteTiers = `DELETE FROM booking.tier WHERE ticket_type_id = $1 AND position > $2`
+
+// queueTiers makes the counters of a type's tiers what its terms say.
+func queueTiers(b *pgx.Batch, event id.Event, t booking.TicketType) {
+	if t.Terms == nil {
+		return
+	}
+	for i, tier := range t.Terms.Tiers {
+		var quantity *int64
+		if tier.Quantity > 0 {
+			quantity = &tier.Quantity
+		}
+		b.Queue(upsertTier, t.ID.String(), int64(i+1), event.String(), quantity)
+	}
+}
+
+// queueTypes stores the descriptions of an event's types.
+func queueTypes(b *pgx.Batch, e booking.Event) error {
+	for _, t := range e.Types {
+		terms, err := termsText(t.Terms)
+		if err != nil {
+			return err
+		}
+		tiers := 0
+		if t.Terms != nil {
+			tiers = len(t.Terms.Tiers)
+		}
+		b.Queue(updateTicketType, t.ID.String(), t.Name, t.Price.Amount, t.Fees.Amount, t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, terms)
+		b.Queue(deleteTiers, t.ID.String(), int64(tiers))
+		queueTiers(b, e.ID, t)
+	}
+	return nil
+}
+
+// selectAsked reads, in one statement, the codes that a batch names, what the
+// buyers that it names have, and their live holds. Each is looked up by itself, as
+// in selectHolds. The bounds are above what there can be, but for the holds,
+// which are only told of.
+const selectAsked = `SELECT 'code', f.code, f.kind, f.uses, f.spent, f.max_uses, f.budget, f.terms, NULL::timestamptz
+		FROM unnest($2::text[]) AS n (code) CROSS JOIN LATERAL (SELECT c.code, c.kind, c.uses, c.spent, c.max_uses, c.budget, c.terms
+			FROM booking.code AS c WHERE c.event_id = $1 AND c.code = n.code LIMIT 1) AS f
+	UNION ALL SELECT 'bought', n.buyer, f.ticket_type_id, f.bought, 0, NULL::bigint, NULL::bigint, NULL::jsonb, NULL::timestamptz
+		FROM unnest($3::text[]) AS n (buyer) CROSS JOIN LATERAL (SELECT t.ticket_type_id, t.bought
+			FROM booking.buyer_tally AS t WHERE t.event_id = $1 AND t.buyer = n.buyer LIMIT 1000) AS f
+	UNION ALL SELECT 'hold:' || f.order_id, n.buyer, f.hold_id, 0, 0, NULL::bigint, NULL::bigint, f.items, f.expires_at
+		FROM unnest($3::text[]) AS n (buyer) CROSS JOIN LATERAL (SELECT h.order_id, h.hold_id, h.items, h.expires_at
+			FROM booking.buyer_hold AS o JOIN booking.hold AS h ON h.hold_id = o.hold_id
+			WHERE o.event_id = $1 AND o.buyer = n.buyer AND h.state = 'active' LIMIT 50) AS f`
+
+// queueAsked queues the read of what is asked for, nothing when that is nothing.
+func queueAsked(b *pgx.Batch, event id.Event, asked booking.Asked, into *booking.Counters) {
+	if len(asked.Codes)+len(asked.Buyers) == 0 {
+		return
+	}
+	slices.Sort(asked.Codes)
+	slices.Sort(asked.Buyers)
+	codes, named := slices.Compact(asked.Codes), slices.Compact(asked.Buyers)
+	buyers := make([]string, len(named))
+	if into.Codes == nil {
+		into.Codes, into.Bought, into.Own = map[string]*booking.Code{}, map[booking.Bought]int64{}, map[booking.Buyer][]*booking.Hold{}
+	}
+	for i, who := range named {
+		buyers[i], into.Own[who] = string(who), nil // known from now on, also when there is nothing
+	}
+	b.Queue(selectAsked, event.String(), codes, buyers).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := scanAsked(rows, into); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+func scanAsked(rows pgx.Rows, into *booking.Counters) error {
+	var what, name, other string
+	var n, spent int64
+	var maxUses, budget *int64
+	var text []byte
+	var until *time.Time
+	if err := rows.Scan(&what, &name, &other, &n, &spent, &maxUses, &budget, &text, &until); err != nil {
+		return err
+	}
+	switch what {
+	case "code":
+		c := &booking.Code{Code: name, Kind: booking.CodeKind(other), Uses: n, Spent: spent, MaxUses: maxUses, Budget: budget}
+		if err := json.Unmarshal(text, &c.Terms); err != nil {
+			return corrupt(err)
+		}
+		into.Codes[name] = c
+	case "bought":
+		tid, err := id.ParseTicketType(other)
+		if err != nil {
+			return corrupt(err)
+		}
+		into.Bought[booking.Bought{Buyer: booking.Buyer(name), Type: tid}] = n
+	default:
+		h := &booking.Hold{State: booking.HoldActive, ExpiresAt: *until}
+		var err error
+		if h.ID, err = id.ParseHold(other); err != nil {
+			return corrupt(err)
+		}
+		if err := h.Order.UnmarshalText([]byte(what[len("hold:"):])); err != nil {
+			return corrupt(err)
+		}
+		if err := json.Unmarshal(text, &h.Items); err != nil {
+			return corrupt(err)
+		}
+		into.Own[booking.Buyer(name)] = append(into.Own[booking.Buyer(name)], h)
+	}
+	return nil
+}
+
+// loadEnded reads what holds that ended were counted for: whoever named one may
+// sell it all the same. There are none but when a payment comes late. Batches do
+// not do this, they sell nothing: what ended is sold late through WithStock only.
+func loadEnded(ctx context.Context, tx pgx.Tx, stock *booking.Stock) error {
+	asked := stock.Ended()
+	if len(asked.Codes)+len(asked.Buyers) == 0 {
+		return nil
+	}
+	b := &pgx.Batch{}
+	queueAsked(b, stock.ID, asked, &stock.Counters)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("load terms of ended holds: %w", err)
+	}
+	return nil
+}
