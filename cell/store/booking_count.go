@@ -17,7 +17,7 @@ const (
 	addTiers = `UPDATE booking.tier SET used = used + n.moved FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS n (type, position, moved)
 	WHERE booking.tier.ticket_type_id = n.type AND booking.tier.position = n.position AND booking.tier.ticket_type_id = ANY($1)`
 
-	addCodes = `UPDATE booking.code SET uses = uses + n.uses, spent = spent + n.spent
+	addCodes = `UPDATE booking.code SET uses = booking.code.uses + n.uses, spent = booking.code.spent + n.spent
 	FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS n (code, uses, spent)
 	WHERE booking.code.event_id = $1 AND booking.code.code = n.code AND booking.code.code = ANY($2)`
 
