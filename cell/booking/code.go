@@ -90,11 +90,10 @@ func (c *Code) Check(e *Event, before *Code) error {
 			return ErrInvalidCode.At("/ticket_types/"+strconv.Itoa(i), "the event has no such ticket type")
 		}
 	}
-	if err := inBounds("/starts_at", c.Terms.StartsAt); err != nil {
-		return err
-	}
-	if err := inBounds("/ends_at", c.Terms.EndsAt); err != nil {
-		return err
+	for at, when := range map[string]*time.Time{"/starts_at": c.Terms.StartsAt, "/ends_at": c.Terms.EndsAt} {
+		if inBounds(at, when) != nil {
+			return ErrInvalidCode.At(at, "must be between the years %d and %d", earliest.Year(), latest.Year())
+		}
 	}
 	if c.Terms.StartsAt != nil && c.Terms.EndsAt != nil && !c.Terms.StartsAt.Before(*c.Terms.EndsAt) {
 		return ErrInvalidCode.At("/ends_at", "must be after starts_at")
