@@ -1,0 +1,412 @@
+package linear
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/internal/kind"
+	"guichet/internal/sqldb"
+)
+
+const (
+	clients  = 4
+	attempts = 6 // of each client
+	holdTTL  = 30 * time.Millisecond
+	patience = 20 * time.Second // of a client that is not cut off
+	unknowns = 5                // at most this many attempts of a history end unknown by a client's own leaving
+)
+
+// game is one event and everything that was asked of it.
+type game struct {
+	seed   uint64
+	event  booking.Event
+	size   int64
+	houses []*house // the cell's processes
+	calm   bool     // nobody leaves and nothing dies
+
+	batches   sync.WaitGroup // that run
+	witnesses sync.Map       // of attempts, by their *booking.Key
+
+	mu    sync.Mutex
+	ops   []porcupine.Operation
+	holds []string // that anybody was told of
+	cuts  int
+}
+
+// house is one process of the cell, which can be killed and comes back.
+type house struct {
+	game    *game
+	batcher booking.Batcher
+	box     *booking.Service
+
+	mu   sync.Mutex
+	life context.Context //nolint:containedctx // it is the process's life
+	end  context.CancelFunc
+}
+
+// service is the process's box office in its present life, and that life.
+func (h *house) service() (*booking.Service, context.Context) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.box, h.life
+}
+
+// begin starts the process, again if it was killed: nothing is left of its memory.
+func (h *house) begin(ctx context.Context, store booking.Store) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.life, h.end = context.WithCancel(ctx)
+	desks := &booking.Desks{Store: mortal{h.batcher, h.life, h.game}, HoldTTL: holdTTL, Patience: time.Minute, Now: time.Now}
+	h.box = &booking.Service{Store: store, Cell: "euw3", Region: "eu-west-3", Desks: desks, Now: time.Now}
+}
+
+// kill ends the process in the middle of whatever it does.
+func (h *house) kill() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.end()
+}
+
+// mortal lets a batch die with its process: the session is cut where it stands.
+type mortal struct {
+	booking.Batcher
+	life context.Context //nolint:containedctx // it is the process's life
+	game *game
+}
+
+func (m mortal) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
+	m.game.batches.Add(1)
+	defer m.game.batches.Done()
+	if m.life.Err() != nil {
+		return m.life.Err()
+	}
+	for _, op := range ops {
+		if w, ours := m.game.witnesses.Load(op.Key); ours {
+			w.(*witness).watch(op) //nolint:forcetypeassert // ours
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.life, cancel)()
+	return m.Batcher.Batch(ctx, event, ttl, ops)
+}
+
+func draftOf(size int64) booking.Draft {
+	eur := money.Money{Amount: 1000, Currency: "EUR"}
+	return booking.Draft{
+		Name: "History", Category: "music", TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: time.Now().AddDate(0, 1, 0),
+		Venue:  booking.Venue{Name: "Salle", City: "Paris", Country: "FR"},
+		Quotas: []booking.DraftQuota{{Name: "hall", Size: size}},
+		Types:  []booking.DraftType{{Name: "Floor", Price: eur, Quotas: []string{"hall"}}},
+	}
+}
+
+// play lets the clients of a game loose and waits for all of them.
+func (g *game) play(ctx context.Context) {
+	var all sync.WaitGroup
+	for c := range clients {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(g.seed, uint64(c)+1))
+			for i := range attempts {
+				g.move(ctx, random, c, i)
+			}
+		})
+	}
+	all.Go(func() { // the machine's own misfortune
+		if g.calm {
+			return
+		}
+		random := rand.New(rand.NewPCG(g.seed, 1000))
+		for range random.IntN(3) {
+			wait(ctx, time.Duration(random.Int64N(int64(2*holdTTL))))
+			h := g.houses[random.IntN(len(g.houses))]
+			h.kill()
+			box, _ := h.service()
+			h.begin(ctx, box.Store)
+		}
+	})
+	all.Wait()
+	for _, h := range g.houses {
+		h.kill()
+	}
+	g.batches.Wait()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// move is one thing a client does, with what comes of it when it is repeated.
+func (g *game) move(ctx context.Context, random *rand.Rand, client, i int) {
+	in := asked{act: []act{actHold, actHold, actHold, actExtend, actExtend, actRelease, actConvert, actConvert, actSweep, actRead, actLook}[random.IntN(11)]}
+	if in.hold = g.known(random); in.hold == "" && in.act != actRead && in.act != actSweep {
+		in.act = actHold
+	}
+	switch in.act {
+	case actHold:
+		in.hold, in.n = "", 1+random.Int64N(2)
+		in.key = fmt.Sprintf("h%d.%d", client, i)
+	case actExtend:
+		in.key = fmt.Sprintf("e%d.%d", client, i)
+	case actRelease, actConvert, actLook, actSweep, actRead:
+	}
+	if random.IntN(4) == 0 {
+		wait(ctx, time.Duration(random.Int64N(int64(holdTTL)))) // thinks it over
+	}
+	twin := random.IntN(6) == 0 // an impatient client asks the other process too, at once
+	var both sync.WaitGroup
+	for n := range 1 + btoi(twin) {
+		at, cut := (random.IntN(2)+n)%len(g.houses), time.Duration(0)
+		if random.IntN(10) == 0 && !g.calm && g.mayCut() {
+			cut = time.Duration(random.Int64N(int64(6 * time.Millisecond)))
+		}
+		both.Go(func() {
+			for try := range 4 {
+				if g.attempt(ctx, client, at+try, in, cut) != unknown || try > 0 && in.act != actHold {
+					return
+				}
+				cut = 0
+			}
+		})
+	}
+	both.Wait()
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (g *game) mayCut() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cuts++
+	return g.cuts <= unknowns
+}
+
+func (g *game) known(random *rand.Rand) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.holds) == 0 {
+		return ""
+	}
+	return g.holds[max(0, len(g.holds)-1-random.IntN(4))]
+}
+
+// attempt asks a process once and writes down what was asked and told.
+func (g *game) attempt(ctx context.Context, client, at int, in asked, cut time.Duration) string {
+	box, life := g.houses[at%len(g.houses)].service()
+	limit := patience
+	if cut > 0 {
+		limit = cut
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(life, cancel)() // a client of a process that dies learns nothing
+	w := &witness{}
+	in.call = time.Now().UnixNano()
+	out := g.ask(ctx, box, in, w)
+	out.ret = time.Now().UnixNano()
+	if out.verdict == unknown {
+		out.ret = never
+	}
+	if out.verdict == refused {
+		return out.verdict
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if out.verdict == ok && in.act == actHold && !slices.Contains(g.holds, out.hold.id) {
+		g.holds = append(g.holds, out.hold.id)
+	}
+	g.ops = append(g.ops, porcupine.Operation{ClientId: client, Input: in, Call: in.call, Output: &pending{out, w}, Return: out.ret})
+	return out.verdict
+}
+
+// witness remembers what a desk agreed to in an attempt: one that was cut off may
+// be decided after its client has gone.
+type witness struct {
+	mu     sync.Mutex
+	runs   int // of Decide
+	agreed []seen
+}
+
+// watch counts an op's decisions.
+func (w *witness) watch(op *booking.Op) {
+	decide := op.Decide
+	op.Decide = func(s *booking.Stock) error {
+		w.ran()
+		return decide(s)
+	}
+}
+
+func (w *witness) ran() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.runs++
+}
+
+func (w *witness) answer(h booking.Hold) (int, []byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.agreed = append(w.agreed, view(h))
+	return 200, fmt.Appendf(nil, "%s %d %d", h.ID, h.CreatedAt.UnixNano(), h.ExpiresAt.UnixNano()), nil
+}
+
+func view(h booking.Hold) seen {
+	return seen{h.ID.String(), string(h.State), h.CreatedAt.UnixNano(), h.ExpiresAt.UnixNano()}
+}
+
+// pending is what came of an attempt, before the last of its witnesses is heard.
+type pending struct {
+	told
+	w *witness
+}
+
+// history is what was asked and told, once nothing moves any more; kept are the
+// holds that the database has in the end. An attempt that ended unknown and had
+// no effect, or did not even reach a decision, is left out: every one of them
+// doubles what the checker has to try.
+func (g *game) history(kept map[string]bool) []porcupine.Operation {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var ops []porcupine.Operation
+	for _, op := range g.ops {
+		p := op.Output.(*pending) //nolint:forcetypeassert // ours
+		op.Output = p.told
+		if p.verdict == unknown {
+			out, perhaps := p.ended(op.Input.(asked), kept) //nolint:forcetypeassert // ours
+			if !perhaps {
+				continue
+			}
+			op.Output = out
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+// ended says what may have come of an attempt that ended unknown, if anything.
+func (p *pending) ended(in asked, kept map[string]bool) (told, bool) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	out := p.told
+	out.sweeps = p.w.runs > len(p.w.agreed)
+	for _, h := range p.w.agreed {
+		if kept[h.id] {
+			out.maybe = append(out.maybe, h)
+		}
+	}
+	switch in.act {
+	case actRead, actLook:
+		return out, false
+	case actHold, actExtend:
+		return out, out.sweeps || len(out.maybe) > 0
+	case actConvert, actSweep:
+		return out, p.w.runs > 0
+	case actRelease:
+	}
+	return out, true
+}
+
+// ask does what the client wants and says what it was told.
+func (g *game) ask(ctx context.Context, box *booking.Service, in asked, w *witness) (out told) {
+	var err error
+	switch in.act {
+	case actHold:
+		err = g.askHold(ctx, box, in, w, &out)
+	case actRead:
+		var e booking.Event
+		if e, err = box.Store.Event(ctx, g.event.ID); err == nil {
+			out.held, out.sold = e.Quotas[0].Held, e.Quotas[0].Sold
+		}
+	case actSweep:
+		err = box.Desks.Do(ctx, g.event.ID, &booking.Op{Decide: func(s *booking.Stock) error { w.ran(); s.Sweep(); return nil }})
+	case actExtend, actRelease, actConvert, actLook:
+		err = g.askAbout(ctx, box, in, w, &out)
+	}
+	if err == nil {
+		out.verdict = ok
+		return out
+	}
+	out = told{verdict: unknown}
+	if strings.HasPrefix(sqldb.SQLState(err), "23") {
+		out.verdict = refused
+	}
+	if e := kind.As(err); e != nil && (e.Kind == kind.Conflict || e.Kind == kind.NotFound || e.Kind == kind.Unprocessable) {
+		out.verdict = e.Code
+		if left, is := e.Fields["left"].([]booking.Left); is {
+			out.left = left[0].Left
+		}
+	}
+	return out
+}
+
+func (g *game) askHold(ctx context.Context, box *booking.Service, in asked, w *witness, out *told) error {
+	want := booking.Request{Hold: id.NewHold(g.event.ID), Lines: []booking.Line{{Type: g.event.Types[0].ID, Quantity: in.n}}}
+	op, err := box.HoldOnce(ctx, want, g.key(in, w), w.answer)
+	if err != nil {
+		return err
+	}
+	return read(op.Body, out)
+}
+
+func (g *game) key(in asked, w *witness) *booking.Key {
+	key := &booking.Key{Scope: g.event.ID.String(), Key: in.key, Fingerprint: fmt.Sprint(in.act, in.hold, in.n)}
+	g.witnesses.Store(key, w)
+	return key
+}
+
+func read(body []byte, out *told) error {
+	out.hold.state = "active"
+	if _, err := fmt.Sscanf(string(body), "%s %d %d", &out.hold.id, &out.hold.created, &out.hold.expires); err != nil {
+		return errors.Join(errors.New("the answer cannot be read"), err)
+	}
+	return nil
+}
+
+func (g *game) askAbout(ctx context.Context, box *booking.Service, in asked, w *witness, out *told) error {
+	hold, err := id.ParseHold(in.hold)
+	if err != nil {
+		return err
+	}
+	switch in.act {
+	case actExtend:
+		op, err := box.ExtendOnce(ctx, hold, g.key(in, w), w.answer)
+		if err != nil {
+			return err
+		}
+		return read(op.Body, out)
+	case actRelease:
+		_, err = box.Release(ctx, hold)
+	case actConvert:
+		err = box.Desks.Do(ctx, hold.Event(), &booking.Op{Holds: []id.Hold{hold}, Decide: func(s *booking.Stock) error {
+			w.ran()
+			if h := s.Holds[hold]; h != nil {
+				return s.Convert(h)
+			}
+			return booking.ErrHoldNotFound
+		}})
+	default:
+		h, lookErr := box.Look(ctx, hold)
+		out.hold, err = view(h), lookErr
+	}
+	return err
+}
