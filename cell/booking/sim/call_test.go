@@ -1,0 +1,70 @@
+package sim
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+)
+
+// thinkOf names a new hold and whose it would be.
+func (w *world) thinkOf(key string) id.Hold {
+	hold := id.NewHold(w.db.event.ID)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.numbers[hold], w.keyOf[hold] = len(w.numbers)+1, key
+	return hold
+}
+
+func (w *world) hold(ctx context.Context, at int, c *call, kind int, quantity int64) error {
+	want := booking.Request{Hold: w.thinkOf(c.key.Key), Lines: []booking.Line{{Type: w.db.event.Types[kind].ID, Quantity: quantity}}}
+	op, err := w.boxes[at%2].HoldOnce(ctx, want, c.key, func(h booking.Hold) (int, []byte, error) { return 201, []byte(h.ID.String()), nil })
+	if err != nil {
+		return err
+	}
+	c.hold, err = id.ParseHold(string(op.Body))
+	return err
+}
+
+func (w *world) extend(ctx context.Context, at int, c *call) error {
+	op, err := w.boxes[at%2].ExtendOnce(ctx, c.hold, c.key, func(h booking.Hold) (int, []byte, error) {
+		return 200, strconv.AppendInt(nil, h.ExpiresAt.UnixNano(), 10), nil
+	})
+	if err != nil {
+		return err
+	}
+	nanos, err := strconv.ParseInt(string(op.Body), 10, 64)
+	c.until = time.Unix(0, nanos)
+	return err
+}
+
+func (w *world) release(ctx context.Context, at int, c *call) error {
+	c.key = nil
+	_, err := w.boxes[at%2].Release(ctx, c.hold)
+	return err
+}
+
+// convert sells in a batch, turn in a transaction of its own.
+func (w *world) convert(ctx context.Context, at int, c *call) error {
+	c.key = nil
+	return w.boxes[at%2].Desks.Do(ctx, w.db.event.ID, &booking.Op{Holds: []id.Hold{c.hold}, Decide: sell(c.hold)})
+}
+
+func (w *world) turn(ctx context.Context, at int, c *call) error {
+	c.key = nil
+	return w.boxes[at%2].Desks.Turn(ctx, w.db.event.ID, func(ctx context.Context) error {
+		return w.procs[at%2].turn(ctx, holdTTL, c.hold, sell(c.hold))
+	})
+}
+
+func sell(hold id.Hold) func(s *booking.Stock) error {
+	return func(s *booking.Stock) error {
+		h := s.Holds[hold]
+		if h == nil {
+			return booking.ErrHoldNotFound
+		}
+		return s.Convert(h)
+	}
+}

@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/internal/kind"
+)
+
+// commit makes what a transaction decided the truth, after holding it to the promises.
+func (d *db) commit(s *booking.Stock, answers map[string]booking.Answered) {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	d.commits++
+	changed := false
+	for i, q := range s.Quotas {
+		changed = changed || q != d.event.Quotas[i]
+		if q.Held < 0 || q.Sold < 0 || q.Held+q.Sold+q.Allocated > q.Size {
+			d.w.broken("P2: quota %s would have held %d and sold %d of %d", q.Name, q.Held, q.Sold, q.Size)
+		}
+	}
+	for _, hid := range slices.SortedFunc(maps.Keys(s.Holds), func(a, b id.Hold) int { return d.w.numbers[a] - d.w.numbers[b] }) {
+		h := *s.Holds[hid]
+		old, there := d.holds[hid]
+		if there && old.State == h.State && old.ExpiresAt.Equal(h.ExpiresAt) {
+			continue
+		}
+		changed = true
+		if there {
+			d.changed(old, h)
+		} else {
+			d.made(h)
+		}
+		d.holds[hid] = h
+	}
+	if changed && d.sealed {
+		d.w.broken("P1: stock changed behind the seal")
+	}
+	d.event.Quotas = slices.Clone(s.Quotas)
+	maps.Copy(d.answers, answers)
+	d.recount()
+	hall, gallery := d.event.Quotas[0], d.event.Quotas[1]
+	d.w.tell("commit %d: hall %d %d of %d, gallery %d %d of %d", d.commits, hall.Held, hall.Sold, hall.Size, gallery.Held, gallery.Sold, gallery.Size)
+}
+
+// made is a hold that was not there before: its key must not have another (P5).
+func (d *db) made(h booking.Hold) {
+	key := d.w.keyOf[h.ID]
+	for other := range d.holds {
+		if d.w.keyOf[other] == key {
+			d.w.broken("P5: key %s has two holds", key)
+		}
+	}
+}
+
+// changed is a hold that became another: only forward, and never before its time.
+func (d *db) changed(old, h booking.Hold) {
+	forward := map[booking.HoldState][]booking.HoldState{
+		booking.HoldActive:   {booking.HoldActive, booking.HoldExpired, booking.HoldReleased, booking.HoldConverted},
+		booking.HoldExpired:  {booking.HoldConverted},
+		booking.HoldReleased: {booking.HoldConverted},
+	}
+	switch {
+	case !slices.Contains(forward[old.State], h.State):
+		d.w.broken("P3: a hold that was %s is %s", old.State, h.State)
+	case h.State == booking.HoldExpired && d.clock().Before(old.ExpiresAt):
+		d.w.broken("a hold expired %s before its time", old.ExpiresAt.Sub(d.clock()))
+	case h.State == booking.HoldActive && h.ExpiresAt.Before(old.ExpiresAt):
+		d.w.broken("a hold's life was made shorter")
+	}
+}
+
+// recount adds the holds up: the counters must say the same.
+func (d *db) recount() {
+	held, sold := map[id.Quota]int64{}, map[id.Quota]int64{}
+	for _, h := range d.holds {
+		for _, item := range h.Items {
+			for _, q := range d.event.Type(item.Type).Quotas {
+				switch h.State {
+				case booking.HoldActive:
+					held[q] += item.Quantity
+				case booking.HoldConverted:
+					sold[q] += item.Quantity
+				case booking.HoldExpired, booking.HoldReleased:
+				}
+			}
+		}
+	}
+	for _, q := range d.event.Quotas {
+		if q.Held != held[q.ID] || q.Sold != sold[q.ID] {
+			d.w.broken("P2: quota %s counts held %d sold %d, its holds are %d and %d", q.Name, q.Held, q.Sold, held[q.ID], sold[q.ID])
+		}
+	}
+}
+
+// noteRefusal remembers whether "sold out" was true when it was decided (P9).
+func (w *world) noteRefusal(op *booking.Op, s *booking.Stock) {
+	if !errors.Is(op.Err, booking.ErrSoldOut) || op.Key == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	honest := true
+	for _, h := range w.db.holds {
+		loaded := s.Holds[h.ID]
+		if h.State == booking.HoldActive && !s.Now.Before(h.ExpiresAt) && (loaded == nil || loaded.State == booking.HoldActive) {
+			honest = false // its tickets were there to be had
+		}
+	}
+	w.honest[op.Key] = honest
+}
+
+// heldTo holds what a client was told about a hold to the database, at that very moment.
+func (w *world) heldTo(c *call, at int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tell("client %s %s at %d: %s", c.name, c.what, at, brief(err))
+	w.did[c.what+" "+brief(err)]++
+	h, there := w.db.holds[c.hold]
+	switch {
+	case err != nil:
+		w.refused(c, err)
+	case !there:
+		w.broken("P3: %s of hold %d was acknowledged and there is none", c.what, w.numbers[c.hold])
+	case c.what == "convert" && h.State != booking.HoldConverted:
+		w.broken("P3: a sale was acknowledged and the hold is %s", h.State)
+	case c.what == "release" && h.State == booking.HoldActive:
+		w.broken("P3: a release was acknowledged and the hold is active")
+	case c.what == "extend" && h.State == booking.HoldActive && h.ExpiresAt.Before(c.until):
+		w.broken("P3: a longer life was acknowledged and it is shorter")
+	case c.what == "hold":
+		if first, known := w.told[c.key.Key]; known && first != c.hold {
+			w.broken("P5: one key, two answers")
+		}
+		w.told[c.key.Key] = c.hold
+	}
+}
+
+// refused holds a refusal to the promises.
+func (w *world) refused(c *call, err error) {
+	honest, soldOut := w.honest[c.key]
+	if errors.Is(err, booking.ErrSoldOut) && soldOut && !honest {
+		w.broken("P9: sold out, with tickets of holds that were due")
+	}
+	if errors.Is(err, booking.ErrHoldNotFound) {
+		w.broken("P3: hold %d was acknowledged and is not found", w.numbers[c.hold])
+	}
+	if e := kind.As(err); e != nil && e.Code == errUnknown.Code && c.key != nil && w.lost[c.key] < 2 && (!soldOut || honest) { // else it was the sweep's
+		w.broken("an unknown outcome was passed on without asking once more")
+	}
+}
+
+// atTheEnd is what must hold once everything has calmed down.
+func (w *world) atTheEnd() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, hold := range w.told {
+		if _, there := w.db.holds[hold]; !there {
+			w.broken("P3: the hold of key %s was acknowledged and is gone", key)
+		}
+	}
+	if w.db.sealed {
+		return
+	}
+	for _, h := range w.db.holds {
+		if h.State == booking.HoldActive && w.db.clock().Sub(h.ExpiresAt) > time.Minute {
+			w.broken("a hold is still active %s after its end: nobody swept", w.db.clock().Sub(h.ExpiresAt))
+		}
+	}
+}
+
+// broken notes a broken promise.
+func (w *world) broken(format string, args ...any) {
+	if len(w.faults) < 5 {
+		w.faults = append(w.faults, fmt.Sprintf(format, args...))
+	}
+	w.tell("BROKEN "+format, args...)
+}
