@@ -89,9 +89,12 @@ func note(h *Hold) Answer {
 }
 
 // Hold keeps tickets aside; want.Hold is a new id of the event.
-func (s *Service) Hold(ctx context.Context, want Request) (h Hold, err error) {
-	_, err = s.HoldOnce(ctx, want, nil, note(&h))
-	return h, err
+func (s *Service) Hold(ctx context.Context, want Request) (Hold, error) {
+	var h Hold
+	if _, err := s.HoldOnce(ctx, want, nil, note(&h)); err != nil {
+		return Hold{}, err // and not h: the desk may still write to it when the caller has left
+	}
+	return h, nil
 }
 
 // HoldOnce is Hold under an idempotency key; nil for none. The key gives the hold
@@ -182,9 +185,8 @@ func (s *Service) Look(ctx context.Context, hold id.Hold) (Hold, error) {
 }
 
 // Extend moves a hold's expiry.
-func (s *Service) Extend(ctx context.Context, hold id.Hold) (h Hold, err error) {
-	_, err = s.onHold(ctx, hold, nil, (*Stock).Extend, note(&h))
-	return h, err
+func (s *Service) Extend(ctx context.Context, hold id.Hold) (Hold, error) {
+	return s.noted(ctx, hold, (*Stock).Extend)
 }
 
 // ExtendOnce is Extend whose answer is stored under key; nil for none.
@@ -193,9 +195,16 @@ func (s *Service) ExtendOnce(ctx context.Context, hold id.Hold, key *Key, answer
 }
 
 // Release gives a hold's stock back.
-func (s *Service) Release(ctx context.Context, hold id.Hold) (h Hold, err error) {
-	_, err = s.onHold(ctx, hold, nil, (*Stock).Release, note(&h))
-	return h, err
+func (s *Service) Release(ctx context.Context, hold id.Hold) (Hold, error) {
+	return s.noted(ctx, hold, (*Stock).Release)
+}
+
+func (s *Service) noted(ctx context.Context, hold id.Hold, act func(*Stock, *Hold) error) (Hold, error) {
+	var h Hold
+	if _, err := s.onHold(ctx, hold, nil, act, note(&h)); err != nil {
+		return Hold{}, err // and not h: the desk may still write to it when the caller has left
+	}
+	return h, nil
 }
 
 func (s *Service) onHold(ctx context.Context, hold id.Hold, key *Key, act func(*Stock, *Hold) error, answer Answer) (*Op, error) {
