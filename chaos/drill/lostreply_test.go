@@ -26,7 +26,7 @@ func TestDrill10_commitWhoseReplyIsDroppedIsOneHoldAndOneOrderPerKey(t *testing.
 	random := rand.New(rand.NewPCG(seed, 10))
 	var mu sync.Mutex // guards random
 	drop := func(c *pgproxy.Conn, m []byte) []byte {
-		if !pgproxy.IsCommit(m) || !armed.Load() {
+		if !c.Commits(m) || !armed.Load() {
 			return m
 		}
 		mu.Lock()

@@ -1,7 +1,6 @@
 package drill
 
 import (
-	"bytes"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -58,21 +57,10 @@ type midBatch struct {
 	goOn   chan struct{} // closed when it stands
 }
 
-// request notes which statements a connection prepared, and when a batch that
-// locks the event is asked.
+// request notes when a connection asks for the event's lock.
 func (m *midBatch) request(c *pgproxy.Conn, message []byte) []byte {
-	switch message[0] {
-	case 'P':
-		if name, text, ok := strings.Cut(string(message[5:]), "\x00"); ok && strings.Contains(text, "booking.event") && strings.Contains(text, "FOR UPDATE") {
-			c.Note("statement "+name, "locks")
-		}
-	case 'B':
-		parts := bytes.SplitN(message[5:], []byte{0}, 3)
-		if len(parts) == 3 && c.Noted("statement "+string(parts[1])) != "" {
-			c.Note("batch", "reads")
-		}
-	case 'Q':
-		c.Note("batch", "")
+	if text := c.Runs(message); strings.Contains(text, "booking.event") && strings.Contains(text, "FOR UPDATE") {
+		c.Note("batch", "reads")
 	}
 	return message
 }

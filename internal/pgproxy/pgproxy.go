@@ -33,9 +33,10 @@ type Hook func(c *Conn, message []byte) []byte
 
 // Conn is one connection, for hooks to remember what they saw on it.
 type Conn struct {
-	mu    sync.Mutex
-	lost  bool              // guarded by mu
-	notes map[string]string // guarded by mu
+	mu       sync.Mutex
+	lost     bool              // guarded by mu
+	notes    map[string]string // guarded by mu
+	prepared map[string]string // guarded by mu: texts of statements by name
 }
 
 // LoseAnswers lets what was asked happen, and cuts the connection in place of the answer.
@@ -151,11 +152,26 @@ func (p *Proxy) serve(client net.Conn) {
 		_, _ = io.Copy(client, server)
 		return
 	}
-	c := &Conn{notes: map[string]string{}}
+	c := &Conn{notes: map[string]string{}, prepared: map[string]string{}}
 	var both sync.WaitGroup
-	both.Go(func() { pump(c, client, server, p.request) })
+	both.Go(func() { pump(c, client, server, p.asked) })
 	both.Go(func() { pump(c, server, client, p.answers) })
 	both.Wait()
+}
+
+// asked is the request hook behind the memory of prepared statements.
+func (p *Proxy) asked(c *Conn, m []byte) []byte {
+	if m[0] == 'P' {
+		if parts := bytes.SplitN(m[5:], []byte{0}, 3); len(parts) == 3 {
+			c.mu.Lock()
+			c.prepared[string(parts[0])] = string(parts[1])
+			c.mu.Unlock()
+		}
+	}
+	if p.request == nil {
+		return m
+	}
+	return p.request(c, m)
 }
 
 // answers is the reply hook behind LoseAnswers.
@@ -218,16 +234,24 @@ func IsCancel(startup []byte) bool {
 	return len(startup) >= 8 && binary.BigEndian.Uint32(startup[4:]) == cancelRequest
 }
 
-// Query is the text of a simple query, "" of any other message.
-func Query(m []byte) string {
-	if m[0] != 'Q' {
-		return ""
+// Runs is the text of the statement that a message runs: a simple query, or a
+// prepared statement that is given its arguments; "" of any other message.
+func (c *Conn) Runs(m []byte) string {
+	switch m[0] {
+	case 'Q':
+		return strings.TrimSuffix(string(m[5:]), "\x00")
+	case 'B':
+		if parts := bytes.SplitN(m[5:], []byte{0}, 3); len(parts) == 3 {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.prepared[string(parts[1])]
+		}
 	}
-	return strings.TrimSuffix(string(m[5:]), "\x00")
+	return ""
 }
 
-// IsCommit says whether the message is the COMMIT of a transaction.
-func IsCommit(m []byte) bool { return strings.EqualFold(Query(m), "commit") }
+// Commits says whether a message is the COMMIT of a transaction.
+func (c *Conn) Commits(m []byte) bool { return strings.EqualFold(c.Runs(m), "commit") }
 
 // Blank overwrites a text inside a message with spaces, so that its length stays.
 func Blank(m []byte, text string) []byte {

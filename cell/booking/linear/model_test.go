@@ -224,7 +224,7 @@ func stepHold(s state, in asked, out told, lo, hi int64) []state {
 	first, known := s.answered(in.key)
 	switch {
 	case out.verdict == ok && known: // P5
-		return when(first.id == out.hold.id, s)
+		return when(first.id == out.hold.id && first.expires == out.hold.expires, s)
 	case out.verdict == ok:
 		at := out.hold.created
 		if _, twice := s.find(out.hold.id); twice || at < lo || at > hi || out.hold.expires != at+s.ttl {

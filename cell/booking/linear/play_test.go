@@ -1,7 +1,10 @@
 package linear
 
 import (
+	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -21,8 +24,9 @@ import (
 
 const (
 	clients  = 4
-	attempts = 6 // of each client
-	holdTTL  = 30 * time.Millisecond
+	attempts = 5                     // of each client
+	leastTTL = 15 * time.Millisecond // of a game's holds
+	mostTTL  = 180 * time.Millisecond
 	patience = 20 * time.Second // of a client that is not cut off
 	unknowns = 5                // at most this many attempts of a history end unknown by a client's own leaving
 )
@@ -32,11 +36,13 @@ type game struct {
 	seed   uint64
 	event  booking.Event
 	size   int64
+	ttl    time.Duration
 	houses []*house // the cell's processes
 	calm   bool     // nobody leaves and nothing dies
 
 	batches   sync.WaitGroup // that run
-	witnesses sync.Map       // of attempts, by their *booking.Key
+	witnesses sync.Map       // of attempts by their *booking.Key, of keyed holds by their id
+	secret    []byte         // of the event
 
 	mu    sync.Mutex
 	ops   []porcupine.Operation
@@ -67,7 +73,7 @@ func (h *house) begin(ctx context.Context, store booking.Store) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.life, h.end = context.WithCancel(ctx)
-	desks := &booking.Desks{Store: mortal{h.batcher, h.life, h.game}, HoldTTL: holdTTL, Patience: time.Minute, Now: time.Now}
+	desks := &booking.Desks{Store: mortal{h.batcher, h.life, h.game}, HoldTTL: h.game.ttl, Patience: time.Minute, Now: time.Now}
 	h.box = &booking.Service{Store: store, Cell: "euw3", Region: "eu-west-3", Desks: desks, Now: time.Now}
 }
 
@@ -92,9 +98,7 @@ func (m mortal) Batch(ctx context.Context, event id.Event, ttl time.Duration, op
 		return m.life.Err()
 	}
 	for _, op := range ops {
-		if w, ours := m.game.witnesses.Load(op.Key); ours {
-			w.(*witness).watch(op) //nolint:forcetypeassert // ours
-		}
+		m.game.watch(op)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -129,7 +133,7 @@ func (g *game) play(ctx context.Context) {
 		}
 		random := rand.New(rand.NewPCG(g.seed, 1000))
 		for range random.IntN(3) {
-			wait(ctx, time.Duration(random.Int64N(int64(2*holdTTL))))
+			wait(ctx, time.Duration(random.Int64N(int64(2*g.ttl))))
 			h := g.houses[random.IntN(len(g.houses))]
 			h.kill()
 			box, _ := h.service()
@@ -167,7 +171,7 @@ func (g *game) move(ctx context.Context, random *rand.Rand, client, i int) {
 	case actRelease, actConvert, actLook, actSweep, actRead:
 	}
 	if random.IntN(4) == 0 {
-		wait(ctx, time.Duration(random.Int64N(int64(holdTTL)))) // thinks it over
+		wait(ctx, time.Duration(random.Int64N(int64(g.ttl)))) // thinks it over
 	}
 	twin := random.IntN(6) == 0 // an impatient client asks the other process too, at once
 	var both sync.WaitGroup
@@ -222,6 +226,10 @@ func (g *game) attempt(ctx context.Context, client, at int, in asked, cut time.D
 	defer cancel()
 	defer context.AfterFunc(life, cancel)() // a client of a process that dies learns nothing
 	w := &witness{}
+	if in.act == actHold { // its attempts share one
+		first, _ := g.witnesses.LoadOrStore(g.madeUnder(in), w)
+		w = first.(*witness) //nolint:forcetypeassert // ours
+	}
 	in.call = time.Now().UnixNano()
 	out := g.ask(ctx, box, in, w)
 	out.ret = time.Now().UnixNano()
@@ -240,33 +248,59 @@ func (g *game) attempt(ctx context.Context, client, at int, in asked, cut time.D
 	return out.verdict
 }
 
-// witness remembers what a desk agreed to in an attempt: one that was cut off may
-// be decided after its client has gone.
+// witness remembers what the desks decided of an attempt, or of all attempts with
+// one key to make a hold: one that was cut off may be decided after its client has gone.
 type witness struct {
-	mu     sync.Mutex
-	runs   int // of Decide
-	agreed []seen
+	mu       sync.Mutex
+	refusals int
+	agreed   []seen
 }
 
-// watch counts an op's decisions.
-func (w *witness) watch(op *booking.Op) {
+// watch lets the witness of an op hear its decisions.
+func (g *game) watch(op *booking.Op) {
+	w, ours := g.witnesses.Load(op.Key)
+	if op.Key == nil && len(op.Holds) == 1 {
+		w, ours = g.witnesses.Load(op.Holds[0])
+	}
+	if !ours {
+		return
+	}
 	decide := op.Decide
 	op.Decide = func(s *booking.Stock) error {
-		w.ran()
-		return decide(s)
+		before := map[id.Hold]booking.Hold{}
+		for _, hold := range op.Holds {
+			if h := s.Holds[hold]; h != nil {
+				before[hold] = *h
+			}
+		}
+		err := decide(s)
+		w.(*witness).hear(s, op.Holds, before, err) //nolint:forcetypeassert // ours
+		return err
 	}
 }
 
+func (w *witness) hear(s *booking.Stock, named []id.Hold, before map[id.Hold]booking.Hold, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.refusals++
+	}
+	for _, hold := range named {
+		h, was := s.Holds[hold], before[hold]
+		if err == nil && h != nil && (was.ID != hold || !was.ExpiresAt.Equal(h.ExpiresAt)) {
+			w.agreed = append(w.agreed, view(*h))
+		}
+	}
+}
+
+// ran counts a decision of an op of our own.
 func (w *witness) ran() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.runs++
+	w.refusals++
 }
 
-func (w *witness) answer(h booking.Hold) (int, []byte, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.agreed = append(w.agreed, view(h))
+func render(h booking.Hold) (int, []byte, error) {
 	return 200, fmt.Appendf(nil, "%s %d %d", h.ID, h.CreatedAt.UnixNano(), h.ExpiresAt.UnixNano()), nil
 }
 
@@ -288,14 +322,18 @@ func (g *game) history(kept map[string]bool) []porcupine.Operation {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var ops []porcupine.Operation
+	slices.SortFunc(g.ops, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	cut := map[string]bool{} // keys with an attempt that may have happened: one stands for all
 	for _, op := range g.ops {
 		p := op.Output.(*pending) //nolint:forcetypeassert // ours
 		op.Output = p.told
 		if p.verdict == unknown {
-			out, perhaps := p.ended(op.Input.(asked), kept) //nolint:forcetypeassert // ours
-			if !perhaps {
+			in := op.Input.(asked) //nolint:forcetypeassert // ours
+			out, perhaps := p.ended(in, kept)
+			if !perhaps || in.key != "" && cut[in.key] {
 				continue
 			}
+			cut[in.key] = true
 			op.Output = out
 		}
 		ops = append(ops, op)
@@ -308,7 +346,7 @@ func (p *pending) ended(in asked, kept map[string]bool) (told, bool) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	out := p.told
-	out.sweeps = p.w.runs > len(p.w.agreed)
+	out.sweeps = p.w.refusals > 0
 	for _, h := range p.w.agreed {
 		if kept[h.id] {
 			out.maybe = append(out.maybe, h)
@@ -320,7 +358,7 @@ func (p *pending) ended(in asked, kept map[string]bool) (told, bool) {
 	case actHold, actExtend:
 		return out, out.sweeps || len(out.maybe) > 0
 	case actConvert, actSweep:
-		return out, p.w.runs > 0
+		return out, p.w.refusals > 0
 	case actRelease:
 	}
 	return out, true
@@ -359,18 +397,32 @@ func (g *game) ask(ctx context.Context, box *booking.Service, in asked, w *witne
 	return out
 }
 
+// madeUnder is the hold that a key makes (booking.Key): known here so that what
+// was decided for a client who has left can be told from what was not.
+func (g *game) madeUnder(in asked) id.Hold {
+	key := g.key(in, nil)
+	mac := hmac.New(sha256.New, g.secret)
+	_, _ = mac.Write([]byte(key.Scope + "\n" + key.Key))
+	return id.HoldFrom(g.event.ID, mac.Sum(nil))
+}
+
 func (g *game) askHold(ctx context.Context, box *booking.Service, in asked, w *witness, out *told) error {
 	want := booking.Request{Hold: id.NewHold(g.event.ID), Lines: []booking.Line{{Type: g.event.Types[0].ID, Quantity: in.n}}}
-	op, err := box.HoldOnce(ctx, want, g.key(in, w), w.answer)
+	op, err := box.HoldOnce(ctx, want, g.key(in, w), render)
 	if err != nil {
 		return err
 	}
-	return read(op.Body, out)
+	if err := read(op.Body, out); err != nil || out.hold.id != g.madeUnder(in).String() {
+		panic(fmt.Sprintf("the key's hold is not %s: %s %v", g.madeUnder(in), op.Body, err)) // keys make other ids now: say so here too
+	}
+	return nil
 }
 
 func (g *game) key(in asked, w *witness) *booking.Key {
 	key := &booking.Key{Scope: g.event.ID.String(), Key: in.key, Fingerprint: fmt.Sprint(in.act, in.hold, in.n)}
-	g.witnesses.Store(key, w)
+	if in.act != actHold {
+		g.witnesses.Store(key, w)
+	}
 	return key
 }
 
@@ -389,7 +441,7 @@ func (g *game) askAbout(ctx context.Context, box *booking.Service, in asked, w *
 	}
 	switch in.act {
 	case actExtend:
-		op, err := box.ExtendOnce(ctx, hold, g.key(in, w), w.answer)
+		op, err := box.ExtendOnce(ctx, hold, g.key(in, w), render)
 		if err != nil {
 			return err
 		}

@@ -89,10 +89,21 @@ func (p *process) Batch(ctx context.Context, _ id.Event, ttl time.Duration, ops 
 		p.db.w.mu.Lock()
 		defer p.db.w.mu.Unlock()
 		for _, op := range ops {
-			p.db.w.lost[op.Key]++
+			p.db.w.lost[subject(op)]++
 		}
 	}
 	return err
+}
+
+// subject is what an op is about: its key, or the hold it names.
+func subject(op *booking.Op) string {
+	switch {
+	case op.Key != nil:
+		return op.Key.Key
+	case len(op.Holds) == 1:
+		return op.Holds[0].String()
+	}
+	return ""
 }
 
 // settle is what the store's batch does with its ops.
@@ -100,6 +111,7 @@ func (p *process) settle(ops []*booking.Op, s *booking.Stock, answers map[string
 	for _, op := range ops {
 		if op.Key == nil {
 			op.Settle(s, nil)
+			p.db.w.noteRefusal(op, s)
 			continue
 		}
 		at := op.Key.Scope + " " + op.Key.Key
@@ -214,16 +226,20 @@ func (p *process) load(ttl time.Duration, named []id.Hold) (*booking.Stock, map[
 	if d.sealed && !d.w.without(fence) {
 		stock.Placement = topology.Sealed
 	}
+	for _, hid := range named {
+		if h, there := d.holds[hid]; there && !(d.w.without(keys) && d.w.asking[hid]) {
+			stock.Holds[hid] = &h
+		}
+	}
 	due := 0
 	for _, hid := range d.byExpiry() {
-		h := d.holds[hid]
-		if h.State == booking.HoldActive && !stock.Now.Before(h.ExpiresAt) {
-			if due++; due > dueHolds && !slices.Contains(named, hid) {
+		if h := d.holds[hid]; h.State == booking.HoldActive && !stock.Now.Before(h.ExpiresAt) && stock.Holds[hid] == nil {
+			if due++; due > dueHolds {
 				stock.DueLeft = !d.w.without(dueLeft)
-				continue
+				break
 			}
+			stock.Holds[hid] = &h
 		}
-		stock.Holds[hid] = &h
 	}
 	return stock, maps.Clone(d.answers)
 }
@@ -234,6 +250,9 @@ func (d *db) byExpiry() []id.Hold {
 		return cmp.Or(d.holds[a].ExpiresAt.Compare(d.holds[b].ExpiresAt), cmp.Compare(d.w.numbers[a], d.w.numbers[b]))
 	})
 }
+
+// HoldSecret implements booking.Store.
+func (p *process) HoldSecret(context.Context, id.Event) ([]byte, error) { return []byte(secret), nil }
 
 // EventsWithDueHolds implements booking.Store.
 func (p *process) EventsWithDueHolds(context.Context, int) ([]id.Event, error) {

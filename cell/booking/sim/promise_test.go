@@ -27,14 +27,14 @@ func (d *db) commit(s *booking.Stock, answers map[string]booking.Answered) {
 	for _, hid := range slices.SortedFunc(maps.Keys(s.Holds), func(a, b id.Hold) int { return d.w.numbers[a] - d.w.numbers[b] }) {
 		h := *s.Holds[hid]
 		old, there := d.holds[hid]
-		if there && old.State == h.State && old.ExpiresAt.Equal(h.ExpiresAt) {
+		if there && old.State == h.State && old.ExpiresAt.Equal(h.ExpiresAt) && old.CreatedAt.Equal(h.CreatedAt) {
 			continue
 		}
 		changed = true
-		if there {
+		if there && !h.CreatedAt.Equal(old.CreatedAt) {
+			d.w.broken("P5: hold %d was made twice", d.w.numbers[hid]) // the store's primary key would refuse it too
+		} else if there {
 			d.changed(old, h)
-		} else {
-			d.made(h)
 		}
 		d.holds[hid] = h
 	}
@@ -46,16 +46,6 @@ func (d *db) commit(s *booking.Stock, answers map[string]booking.Answered) {
 	d.recount()
 	hall, gallery := d.event.Quotas[0], d.event.Quotas[1]
 	d.w.tell("commit %d: hall %d %d of %d, gallery %d %d of %d", d.commits, hall.Held, hall.Sold, hall.Size, gallery.Held, gallery.Sold, gallery.Size)
-}
-
-// made is a hold that was not there before: its key must not have another (P5).
-func (d *db) made(h booking.Hold) {
-	key := d.w.keyOf[h.ID]
-	for other := range d.holds {
-		if d.w.keyOf[other] == key {
-			d.w.broken("P5: key %s has two holds", key)
-		}
-	}
 }
 
 // changed is a hold that became another: only forward, and never before its time.
@@ -100,7 +90,7 @@ func (d *db) recount() {
 
 // noteRefusal remembers whether "sold out" was true when it was decided (P9).
 func (w *world) noteRefusal(op *booking.Op, s *booking.Stock) {
-	if !errors.Is(op.Err, booking.ErrSoldOut) || op.Key == nil {
+	if !errors.Is(op.Err, booking.ErrSoldOut) {
 		return
 	}
 	w.mu.Lock()
@@ -112,7 +102,7 @@ func (w *world) noteRefusal(op *booking.Op, s *booking.Stock) {
 			honest = false // its tickets were there to be had
 		}
 	}
-	w.honest[op.Key] = honest
+	w.honest[subject(op)] = honest
 }
 
 // heldTo holds what a client was told about a hold to the database, at that very moment.
@@ -138,19 +128,20 @@ func (w *world) heldTo(c *call, at int, err error) {
 			w.broken("P5: one key, two answers")
 		}
 		w.told[c.key.Key] = c.hold
+		w.asking[c.hold] = false
 	}
 }
 
 // refused holds a refusal to the promises.
 func (w *world) refused(c *call, err error) {
-	honest, soldOut := w.honest[c.key]
-	if errors.Is(err, booking.ErrSoldOut) && soldOut && !honest {
+	honest, soldOut := w.honest[c.about]
+	if errors.Is(err, booking.ErrSoldOut) && soldOut && !honest && c.what == "hold" {
 		w.broken("P9: sold out, with tickets of holds that were due")
 	}
 	if errors.Is(err, booking.ErrHoldNotFound) {
 		w.broken("P3: hold %d was acknowledged and is not found", w.numbers[c.hold])
 	}
-	if e := kind.As(err); e != nil && e.Code == errUnknown.Code && c.key != nil && w.lost[c.key] < 2 && (!soldOut || honest) { // else it was the sweep's
+	if e := kind.As(err); e != nil && e.Code == errUnknown.Code && c.what == "hold" && w.lost[c.about]-c.lostBefore < 2 && (!soldOut || honest) { // else it was the sweep's
 		w.broken("an unknown outcome was passed on without asking once more")
 	}
 }

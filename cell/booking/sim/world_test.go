@@ -55,10 +55,10 @@ type world struct {
 
 	mu      sync.Mutex         // guards all below and the rows of db
 	numbers map[id.Hold]int    // in the order in which holds were thought of
-	keyOf   map[id.Hold]string // whose they are
 	told    map[string]id.Hold // by key, what was acknowledged
-	honest  map[*booking.Key]bool
-	lost    map[*booking.Key]int // how often an op's commit was not answered
+	asking  map[id.Hold]bool   // its maker has not been answered yet
+	honest  map[string]bool    // by subject, whether its last "sold out" was true
+	lost    map[string]int     // by subject, how often a commit was not answered
 
 	faults []string
 	trace  []string
@@ -87,6 +87,9 @@ func (w *world) note(what, format string, args ...any) {
 	w.tell(format, args...)
 }
 
+// secret is the event's.
+const secret = "of the event"
+
 // epoch is when every bubble begins.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -103,8 +106,8 @@ func (c careless) Batch(ctx context.Context, event id.Event, ttl time.Duration, 
 // open builds the world of a seed.
 func open(seed uint64, missing defence) *world {
 	w := &world{
-		seed: seed, missing: missing, numbers: map[id.Hold]int{}, keyOf: map[id.Hold]string{}, told: map[string]id.Hold{},
-		honest: map[*booking.Key]bool{}, lost: map[*booking.Key]int{}, did: map[string]int{},
+		seed: seed, missing: missing, numbers: map[id.Hold]int{}, told: map[string]id.Hold{},
+		asking: map[id.Hold]bool{}, honest: map[string]bool{}, lost: map[string]int{}, did: map[string]int{},
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	w.db = newDB(w, onSale(2+random.Int64N(6)))
@@ -192,6 +195,9 @@ type call struct {
 	key   *booking.Key
 	hold  id.Hold
 	until time.Time
+
+	about      string // its subject
+	lostBefore int
 }
 
 // buyer goes a random part of the way, again and again.
