@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"guichet/cell/booking"
@@ -28,11 +30,14 @@ func (w *world) thinkOf(c *call) {
 func (w *world) hold(ctx context.Context, at int, c *call, kind int, quantity int64) error {
 	w.thinkOf(c)
 	want := booking.Request{Hold: id.NewHold(w.db.event.ID), Lines: []booking.Line{{Type: w.db.event.Types[kind].ID, Quantity: quantity}}}
-	op, err := w.boxes[at%2].HoldOnce(ctx, want, c.key, func(h booking.Hold) (int, []byte, error) { return 201, []byte(h.ID.String()), nil })
+	op, err := w.boxes[at%2].HoldOnce(ctx, want, c.key, func(h booking.Hold) (int, []byte, error) {
+		return 201, fmt.Append(nil, h.ID, " ", h.State, " ", h.ExpiresAt.UnixNano()), nil
+	})
 	if err != nil {
 		return err
 	}
-	if made := string(op.Body); made != c.about {
+	c.body = string(op.Body)
+	if !strings.HasPrefix(c.body, c.about) {
 		panic("keys make other ids now: say so in thinkOf")
 	}
 	return nil
@@ -45,7 +50,8 @@ func (w *world) extend(ctx context.Context, at int, c *call) error {
 	if err != nil {
 		return err
 	}
-	nanos, err := strconv.ParseInt(string(op.Body), 10, 64)
+	c.body = string(op.Body)
+	nanos, err := strconv.ParseInt(c.body, 10, 64)
 	c.until = time.Unix(0, nanos)
 	return err
 }

@@ -111,6 +111,12 @@ func (w *world) heldTo(c *call, at int, err error) {
 	defer w.mu.Unlock()
 	w.tell("client %s %s at %d: %s", c.name, c.what, at, brief(err))
 	w.did[c.what+" "+brief(err)]++
+	if c.key != nil && err == nil {
+		if first, known := w.bodies[c.key.Key]; known && first != c.body {
+			w.broken("P5: one key, two answers")
+		}
+		w.bodies[c.key.Key] = c.body
+	}
 	h, there := w.db.holds[c.hold]
 	switch {
 	case err != nil:
@@ -124,9 +130,6 @@ func (w *world) heldTo(c *call, at int, err error) {
 	case c.what == "extend" && h.State == booking.HoldActive && h.ExpiresAt.Before(c.until):
 		w.broken("P3: a longer life was acknowledged and it is shorter")
 	case c.what == "hold":
-		if first, known := w.told[c.key.Key]; known && first != c.hold {
-			w.broken("P5: one key, two answers")
-		}
 		w.told[c.key.Key] = c.hold
 		w.asking[c.hold] = false
 	}

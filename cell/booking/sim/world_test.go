@@ -56,6 +56,7 @@ type world struct {
 	mu      sync.Mutex         // guards all below and the rows of db
 	numbers map[id.Hold]int    // in the order in which holds were thought of
 	told    map[string]id.Hold // by key, what was acknowledged
+	bodies  map[string]string  // by key, the first answer
 	asking  map[id.Hold]bool   // its maker has not been answered yet
 	honest  map[string]bool    // by subject, whether its last "sold out" was true
 	lost    map[string]int     // by subject, how often a commit was not answered
@@ -106,7 +107,7 @@ func (c careless) Batch(ctx context.Context, event id.Event, ttl time.Duration, 
 // open builds the world of a seed.
 func open(seed uint64, missing defence) *world {
 	w := &world{
-		seed: seed, missing: missing, numbers: map[id.Hold]int{}, told: map[string]id.Hold{},
+		seed: seed, missing: missing, numbers: map[id.Hold]int{}, told: map[string]id.Hold{}, bodies: map[string]string{},
 		asking: map[id.Hold]bool{}, honest: map[string]bool{}, lost: map[string]int{}, did: map[string]int{},
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -195,6 +196,7 @@ type call struct {
 	key   *booking.Key
 	hold  id.Hold
 	until time.Time
+	body  string
 
 	about      string // its subject
 	lostBefore int
