@@ -26,6 +26,7 @@
 //	payment     charges, refunds, the ledger; ports.go is the door to a provider
 //	notify      mails: a durable queue, their words in five languages, when to try again
 //	checkout    orders: the only room that joins booking, payment and notify
+//	saga        runs Amazon States Language durably; knows no domain
 //	ticket      barcodes and API keys that prove themselves; render draws them, ical dates them
 //	letter      gathers what a mail tells; smtp carries it, smtp/sink stands for a mail server
 //	search      query, document, indexer; bleve is its index on disk

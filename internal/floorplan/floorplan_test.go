@@ -44,9 +44,10 @@ var rooms = []struct {
 	{"cell/notify", "cell/id cell/money internal/kind", "the mail room knows no orders: a composer brings the facts"},
 	{"cell/search", "cell/bus cell/client cell/id cell/money control-plane/topology geo internal/kind", "a domain that answers in the wire's words"},
 	{"cell/catalog", "cell/client cell/money geo internal/kind", "foreign formats become the wire's words"},
-	{"cell/checkout", "cell/booking cell/payment cell/notify cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
+	{"cell/saga", "internal/kind", "a saga runner knows no domain"},
+	{"cell/checkout", "cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
 
-	{"cell/store", "cell/booking cell/payment cell/notify cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal", "SQL lives here and nowhere else"},
+	{"cell/store", "cell/booking cell/payment cell/notify cell/saga cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal", "SQL lives here and nowhere else"},
 	{"cell/letter", "cell/booking cell/checkout cell/payment cell/notify cell/ticket cell/id cell/money internal/kind", "what a mail tells is read from the rooms it tells about"},
 	{"cell/smtp", "cell/notify internal/kind", "an adapter serves one room"},
 	{"cell/smtp/sink", "", "the stand-in of a third party knows no room of ours"},
@@ -55,7 +56,7 @@ var rooms = []struct {
 	{"cell/leaf", "cell/bus control-plane/topology internal", "the bus carries envelopes, not bookings"},
 	{"cell/atlas", "control-plane/topology internal", "a cell's copy of the map"},
 	{"cell/join", "control-plane/topology internal", "a cell tells the registry that it lives"},
-	{"cell/api", "cell/booking cell/checkout cell/payment cell/notify cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
+	{"cell/api", "cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},

@@ -20,9 +20,29 @@ const (
 
 type txKey struct{}
 
+// joined is a transaction in a context, with what is to be done once it has been committed.
+type joined struct {
+	tx    pgx.Tx
+	after []func()
+}
+
 func txOf(ctx context.Context) pgx.Tx {
-	tx, _ := ctx.Value(txKey{}).(pgx.Tx)
-	return tx
+	if j, _ := ctx.Value(txKey{}).(*joined); j != nil {
+		return j.tx
+	}
+	return nil
+}
+
+// After lets do run when the transaction in ctx has been committed, and never when
+// it was not or its outcome is unknown; at once when there is none. It is for hints
+// to this process: what must happen is written in the transaction.
+func After(ctx context.Context, do func()) {
+	j, _ := ctx.Value(txKey{}).(*joined)
+	if j == nil {
+		do()
+		return
+	}
+	j.after = append(j.after, do)
 }
 
 // InTx runs fn in one READ COMMITTED transaction: rows that are decided upon are
@@ -65,13 +85,28 @@ func (db *DB) onConnection(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx 
 	}
 	defer conn.Release()
 	opts := pgx.TxOptions{IsoLevel: iso}
-	run := func(tx pgx.Tx) error { return fn(context.WithValue(ctx, txKey{}, tx), tx) }
-	if onCockroach(conn.Conn()) {
-		return Classify(executeCockroach(ctx, conn.Conn(), opts, run))
+	var last *joined // of the attempt that counts
+	run := func(tx pgx.Tx) error {
+		last = &joined{tx: tx}
+		return fn(context.WithValue(ctx, txKey{}, last), tx)
+	}
+	if err := execute(ctx, conn.Conn(), opts, run); err != nil {
+		return err
+	}
+	for _, do := range last.after {
+		do()
+	}
+	return nil
+}
+
+// execute runs one transaction with its retries.
+func execute(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, run func(tx pgx.Tx) error) error {
+	if onCockroach(conn) {
+		return Classify(executeCockroach(ctx, conn, opts, run))
 	}
 	wait := firstPause
 	for attempt := 1; ; attempt++ {
-		err := once(ctx, conn.Conn(), opts, run)
+		err := once(ctx, conn, opts, run)
 		if err == nil || !retryable(err) || attempt == maxAttempts {
 			return Classify(err)
 		}

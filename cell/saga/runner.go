@@ -1,0 +1,314 @@
+package saga
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"guichet/internal/kind"
+)
+
+// Bounds of a runner.
+const (
+	// DefaultLease is how long a process may be silent before its runs are taken over.
+	DefaultLease = 15 * time.Second
+	// maxCall bounds one call to the outside, so that its lease does not run out.
+	maxCall = 10 * time.Second
+	// storePatience bounds what is stored after a caller has gone.
+	storePatience = 5 * time.Second
+	// DefaultWorkers is how many runs a process works on at once.
+	DefaultWorkers = 8
+	pollPeriod     = time.Second
+	maxKicks       = 1024 // runs that wait for a worker; those beyond are found by the poll
+	// passingPause is when a run is tried again that could not be worked on at all:
+	// the database was away, the desk too busy, its event behind the fence.
+	passingPause = 2 * time.Second
+	keepRuns     = 30 * 24 * time.Hour
+	forgetAtOnce = 200
+)
+
+// Runner runs sagas in one process. Register everything before Work.
+type Runner struct {
+	Store Store
+	// Owner names this process in leases; it must differ from every peer's.
+	Owner string
+	// Desk runs do at the desk of an event; nil is just so.
+	Desk    func(ctx context.Context, event string, do func(ctx context.Context) error) error
+	Watch   Watch // may be nil
+	Lease   time.Duration
+	Workers int
+
+	handlers map[string]Handler
+	current  map[string]definition // by name: what new runs begin with
+
+	mu    sync.Mutex // guards the field below
+	known map[string]*Machine
+
+	kicks     chan string
+	makeKicks sync.Once
+}
+
+// definition is a machine with its text.
+type definition struct {
+	machine *Machine
+	version string
+	text    []byte
+}
+
+// Handle registers what a Task's resource does.
+func (r *Runner) Handle(name string, h Handler) {
+	if r.handlers == nil {
+		r.handlers = map[string]Handler{}
+	}
+	r.handlers[name] = h
+}
+
+// Define registers a state machine under a name: new runs begin with it, those
+// that run finish with theirs. Its version is its text's hash. Every resource
+// must have a handler, and the first state must be one that the caller does.
+func (r *Runner) Define(name string, text []byte) error {
+	m, err := Parse(text)
+	if err != nil {
+		return fmt.Errorf("define %s: %w", name, err)
+	}
+	if missing := r.missing(m); missing != "" {
+		return fmt.Errorf("define %s: %w", name, ErrDefinition.With("there is no handler for %q", missing))
+	}
+	if first := m.States[m.StartAt]; first.Type != Task || !r.handlers[first.Handler()].Caller {
+		return fmt.Errorf("define %s: %w", name, ErrDefinition.At("/StartAt", "must be a task of the caller"))
+	}
+	sum := sha256.Sum256(text)
+	d := definition{m, hex.EncodeToString(sum[:6]), text}
+	if r.current == nil {
+		r.current = map[string]definition{}
+	}
+	r.current[name] = d
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = map[string]*Machine{}
+	}
+	r.known[name+"@"+d.version] = m
+	return nil
+}
+
+// missing names a handler that the machine needs and that is not here.
+func (r *Runner) missing(m *Machine) string {
+	for _, name := range sortedStates(m.States) {
+		s := m.States[name]
+		if _, ok := r.handlers[s.Handler()]; s.Type == Task && !ok {
+			return s.Handler()
+		}
+		for _, b := range s.Branches {
+			if name := r.missing(b); name != "" {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// machine finds the definition that a run began with, in the store when it is of
+// another binary.
+func (r *Runner) machine(ctx context.Context, name, version string) (*Machine, error) {
+	r.mu.Lock()
+	m := r.known[name+"@"+version]
+	r.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	text, err := r.Store.Definition(ctx, name, version)
+	if err != nil {
+		return nil, err
+	}
+	if m, err = Parse(text); err != nil {
+		return nil, errors.Join(ErrNoDefinition.With("%s@%s cannot be read here", name, version), err)
+	}
+	if missing := r.missing(m); missing != "" {
+		return nil, ErrNoDefinition.With("%s@%s needs %q, which this process cannot do", name, version, missing)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[name+"@"+version] = m
+	return m, nil
+}
+
+func (r *Runner) lease() time.Duration {
+	if r.Lease > 0 {
+		return r.Lease
+	}
+	return DefaultLease
+}
+
+func (r *Runner) engine(m *Machine, run *Run, now time.Time) *engine {
+	return &engine{machine: m, run: run, now: now, random: rand.Float64}
+}
+
+// New is a run that is to begin.
+type New struct {
+	ID    string // the key for once-only
+	Name  string // of the definition
+	Event string // whose row it is
+	Input any
+	// Result of the first state, which the caller has done in the transaction at hand.
+	Result any
+	// Soon says that the caller will Drive the run himself once he has committed;
+	// others look after it only if he does not.
+	Soon bool
+}
+
+// soon is how long a caller has to come back with Drive.
+const soon = 2 * time.Second
+
+// Start begins a run in the caller's transaction, at the desk if its handlers need
+// it, and carries it on as far as that transaction goes: a fault of a handler is
+// the caller's, and nothing is stored.
+func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
+	d, ok := r.current[n.Name]
+	if !ok {
+		return nil, ErrNoDefinition.With("there is no %q", n.Name)
+	}
+	input, err := plain(n.Input)
+	if err != nil {
+		return nil, err
+	}
+	result, err := plain(n.Result)
+	if err != nil {
+		return nil, err
+	}
+	var run *Run
+	err = r.Store.InTx(ctx, func(ctx context.Context) error {
+		now, err := r.Store.Clock(ctx)
+		if err != nil {
+			return err
+		}
+		run = &Run{ID: n.ID, Event: n.Event, Name: n.Name, Version: d.version, Status: Running, StartedAt: now}
+		if run.Input, err = jsonOf(input); err != nil {
+			return err
+		}
+		if d.machine.Timeout > 0 {
+			run.Deadline = now.Add(d.machine.Timeout)
+		}
+		e := r.engine(d.machine, run, now)
+		e.begin(input)
+		e.succeed(e.root(), result)
+		if _, err := r.chain(ctx, e, &attempt{inline: true}); err != nil {
+			return err
+		}
+		if n.Soon && run.WakeAt.Equal(now) {
+			run.WakeAt = now.Add(soon)
+		}
+		if err := r.Store.InsertDefinition(ctx, n.Name, d.version, d.text); err != nil {
+			return err
+		}
+		if err := r.Store.InsertRun(ctx, run); err != nil {
+			return err
+		}
+		r.afterwards(ctx, run, now)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", n.ID, err)
+	}
+	return run, nil
+}
+
+// afterwards says, once it is true, what became of a run, and has it worked on if
+// it is due.
+func (r *Runner) afterwards(ctx context.Context, run *Run, now time.Time) {
+	id, name, status, due := run.ID, run.Name, run.Status, run.WakeAt.Equal(now)
+	r.Store.After(ctx, func() {
+		switch {
+		case status != Running:
+			if r.Watch != nil {
+				r.Watch.Ended(name, status)
+			}
+		case due:
+			r.Kick(id)
+		}
+	})
+}
+
+// Kick has a run looked at by this process without waiting for the poll.
+func (r *Runner) Kick(id string) {
+	select {
+	case r.queue() <- id:
+	default: // the poll finds it
+	}
+}
+
+func (r *Runner) queue() chan string {
+	r.makeKicks.Do(func() { r.kicks = make(chan string, maxKicks) })
+	return r.kicks
+}
+
+// Signal wakes a task of a run, in the caller's transaction and carried on as far
+// as that goes, like Start. When the task does not wait yet, the signal waits for
+// it. ErrOver means that the run has ended.
+func (r *Runner) Signal(ctx context.Context, s Signal) error {
+	err := r.Store.InTx(ctx, func(ctx context.Context) error {
+		run, leased, now, err := r.Store.LockRun(ctx, s.Run)
+		if err != nil {
+			return err
+		}
+		if run.Status != Running {
+			return ErrOver
+		}
+		fresh, err := r.Store.InsertSignal(ctx, s, run.Event)
+		if err != nil || !fresh || leased { // who holds the lease looks before he lets the run rest
+			return err
+		}
+		m, err := r.machine(ctx, run.Name, run.Version)
+		if err != nil {
+			return err
+		}
+		e := r.engine(m, run, now)
+		f := e.signaled(e.root(), s.Handler)
+		if f == nil {
+			return nil
+		}
+		if err := r.take(ctx, e, f, s.Handler); err != nil {
+			return err
+		}
+		if _, err := r.chain(ctx, e, &attempt{inline: true}); err != nil {
+			return err
+		}
+		r.afterwards(ctx, run, now)
+		return r.Store.SaveRun(ctx, run, 0)
+	})
+	if err != nil {
+		return fmt.Errorf("signal %s: %w", s.Run, err)
+	}
+	return nil
+}
+
+// take lets a position that waits hear the oldest signal, if there is one.
+func (r *Runner) take(ctx context.Context, e *engine, f *frame, handler string) error {
+	payload, there, err := r.Store.TakeSignal(ctx, e.run.ID, handler)
+	if err != nil || !there {
+		return err
+	}
+	result, err := decode(payload)
+	if err != nil {
+		return fmt.Errorf("read a signal: %w", err)
+	}
+	f.at.Waiting, f.at.Until = ForNothing, nil
+	e.succeed(f, result)
+	return nil
+}
+
+// passing says that an error is about this moment, not about the run: it changes
+// nothing there, the same is tried again.
+func passing(err error) bool {
+	switch kind.Of(err) {
+	case kind.Unavailable, kind.Busy, kind.Moved:
+		return true
+	default:
+		return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	}
+}
