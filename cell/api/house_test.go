@@ -204,7 +204,7 @@ func (h *house) count(t testing.TB, table string) int {
 // tables are all that a request from outside could make grow, but for
 // payment.notice: the sandbox repeats itself whenever it likes.
 var tables = []string{
-	"booking.organizer", "booking.event", "booking.quota", "booking.ticket_type", "booking.hold", "booking.ledger", "booking.answer",
+	"booking.organizer", "booking.event", "booking.quota", "booking.ticket_type", "booking.tier", "booking.code", "booking.buyer_tally", "booking.buyer_hold", "booking.hold", "booking.ledger", "booking.answer",
 	"booking.allocation", "booking.named_hold",
 	"checkout.orders", "checkout.item", "checkout.ticket", "checkout.moment", "payment.payment", "payment.posting",
 	"payment.refund", "bus.outbox", "search.document",

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -123,9 +124,7 @@ func TestTerms_refusalsNameTheField(t *testing.T) {
 	s := bazaar(t)
 	hold := func(n int, more object) object {
 		want := items(s.floor, n)
-		for k, v := range more {
-			want[k] = v
-		}
+		maps.Copy(want, more)
 		return want
 	}
 	ana := object{"buyer_key": "ana"}
@@ -189,9 +188,7 @@ func TestTerms_stayWhenATicketTypeIsPutWithoutThem(t *testing.T) {
 	s := bazaar(t)
 	put := func(more object) answer {
 		body := object{"name": "Parterre", "price": eur(9900), "quotas": []string{"floor"}}
-		for k, v := range more {
-			body[k] = v
-		}
+		maps.Copy(body, more)
 		return s.ask(t, "PUT "+s.path()+"/ticket_types/"+s.floor, body, s.bearer, ifMatch("*"))
 	}
 	want := items(s.floor, 2)

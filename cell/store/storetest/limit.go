@@ -232,6 +232,23 @@ func buyerOwn(t *testing.T, s *store.Store) {
 	if own := refusal(bob); own != nil {
 		t.Errorf("told of another's holds: %v", own)
 	}
+	var refused []error
+	var ops []*booking.Op
+	for range 2 { // twice in one batch
+		ops = append(ops, &booking.Op{Asked: booking.Asked{Buyers: []booking.Buyer{ana}}, Decide: func(stock *booking.Stock) error {
+			_, err := stock.Grant(b.wantAs(ana, 2, ""))
+			refused = append(refused, err)
+			return err
+		}})
+	}
+	if err := s.Batch(t.Context(), b.event.ID, ttl, ops); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range refused {
+		if own := ownHolds(err); len(own) != 1 {
+			t.Errorf("%v: own holds %v", err, own)
+		}
+	}
 	if seen, err := other.Look(t.Context(), mine.ID); err != nil || seen.State != booking.HoldActive { // and his hold is there
 		t.Errorf("%v: %+v", err, seen)
 	}
