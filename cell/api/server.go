@@ -73,6 +73,7 @@ type Server struct {
 func (s *Server) Handler() http.Handler {
 	e := httpd.NewEngine("cell " + s.Cell.String())
 	s.measure(e)
+	e.Use(crowd(MaxInFlight, s.Metrics))
 	s.scrape = telemetry.Handler(s.Metrics)
 	s.searches = &meter{}
 	for _, r := range routes {

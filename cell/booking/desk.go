@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"guichet/cell/id"
@@ -18,6 +19,13 @@ const (
 	BatchSize = 512
 	// MaxQueue is how many requests may wait at one desk, whatever is predicted.
 	MaxQueue = 8192
+	// MaxWaiting is how many requests may wait at all desks of a process together:
+	// what bounds its memory when many events are hot at once (docs/desk.md).
+	MaxWaiting = 2 * MaxQueue
+	// maxIdleDesks is how many desks a process keeps open in the hope of more work;
+	// beyond it a desk closes as soon as it has none. Strangers may ask for events
+	// that there are none of, each a desk.
+	maxIdleDesks = 1024
 	// DefaultPatience is the predicted wait beyond which a request is refused.
 	DefaultPatience = 250 * time.Millisecond
 	// deskIdle is how long a desk without work keeps its goroutine.
@@ -58,6 +66,8 @@ type Desks struct {
 	Now      func() time.Time
 	Watch    DeskWatch // may be nil
 
+	waiting atomic.Int64
+
 	mu    sync.Mutex
 	desks map[id.Event]*desk
 }
@@ -79,7 +89,7 @@ type desk struct {
 func (d *Desks) Do(ctx context.Context, event id.Event, op *Op) error {
 	op.ctx, op.at, op.done = ctx, d.Now(), make(chan struct{})
 	for {
-		took, err := d.desk(event).enter(op, d.Patience) //nolint:contextcheck // a desk serves many requests and outlives each
+		took, err := d.enter(event, op) //nolint:contextcheck // a desk serves many requests and outlives each
 		if err != nil {
 			if d.Watch != nil {
 				d.Watch.Refused()
@@ -96,6 +106,29 @@ func (d *Desks) Do(ctx context.Context, event id.Event, op *Op) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Waiting is how many requests wait at the desks or are being decided; those whose
+// callers have gone count until their batch comes.
+func (d *Desks) Waiting() int64 { return d.waiting.Load() }
+
+// enter takes a place in the process and at the event's desk.
+func (d *Desks) enter(event id.Event, op *Op) (bool, error) {
+	if d.waiting.Add(1) > MaxWaiting {
+		d.waiting.Add(-1)
+		return false, ErrBusy.With("too many requests wait in this process").After(time.Second)
+	}
+	took, err := d.desk(event).enter(op, d.Patience)
+	if !took {
+		d.waiting.Add(-1)
+	}
+	return took, err
+}
+
+// answer ends an op's wait.
+func (d *Desks) answer(op *Op) {
+	close(op.done)
+	d.waiting.Add(-1)
 }
 
 // Turn runs do when it is its turn at the event's desk, in a transaction of its
@@ -145,7 +178,7 @@ func (k *desk) enter(op *Op, patience time.Duration) (bool, error) {
 
 // take answers up to BatchSize ops in their order; none means that the desk has
 // closed because nobody came.
-func (k *desk) take(idle *time.Timer) []*Op {
+func (k *desk) take(idle *time.Timer, patience time.Duration) []*Op {
 	for {
 		k.mu.Lock()
 		k.busy = false
@@ -160,7 +193,7 @@ func (k *desk) take(idle *time.Timer) []*Op {
 			return ops
 		}
 		k.mu.Unlock()
-		idle.Reset(deskIdle)
+		idle.Reset(patience)
 		select {
 		case <-k.wake:
 		case <-idle.C:
@@ -179,7 +212,7 @@ func (d *Desks) serve(event id.Event, k *desk) {
 	idle := time.NewTimer(deskIdle)
 	defer idle.Stop()
 	for {
-		ops := k.take(idle)
+		ops := k.take(idle, d.idleness())
 		if ops == nil {
 			d.mu.Lock()
 			if d.desks[event] == k {
@@ -200,6 +233,16 @@ func (d *Desks) serve(event id.Event, k *desk) {
 	}
 }
 
+// idleness is how long a desk without work stays open.
+func (d *Desks) idleness() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.desks) > maxIdleDesks {
+		return 0
+	}
+	return deskIdle
+}
+
 func (k *desk) measure(took time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -214,7 +257,7 @@ func (d *Desks) work(event id.Event, ops []*Op) {
 		if len(batch) > 0 {
 			d.decide(event, batch)
 			for _, op := range batch {
-				close(op.done)
+				d.answer(op)
 			}
 		}
 		batch = nil
@@ -223,11 +266,11 @@ func (d *Desks) work(event id.Event, ops []*Op) {
 		switch {
 		case op.ctx.Err() != nil:
 			op.Err = op.ctx.Err()
-			close(op.done)
+			d.answer(op)
 		case op.turn != nil:
 			flush()
 			op.Err = safely(func() error { return op.turn(op.ctx) })
-			close(op.done)
+			d.answer(op)
 		default:
 			batch = append(batch, op)
 		}

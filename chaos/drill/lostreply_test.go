@@ -42,7 +42,7 @@ func TestDrill10_commitWhoseReplyIsDroppedIsOneHoldAndOneOrderPerKey(t *testing.
 		}
 		return m
 	}
-	p := openPair(t, 100_000, 0, func(int) pgproxy.Hook { return drop }, nil)
+	p := openPair(t, 100_000, func(int) pgproxy.Hook { return drop }, nil)
 	armed.Store(true)
 	l := p.buyers(t.Context(), 0)
 	var orders sync.Map // of keys

@@ -31,7 +31,7 @@ type pair struct {
 }
 
 // openPair starts them; request and reply hooks are told which process they serve.
-func openPair(t *testing.T, size int64, ttl time.Duration, request, reply func(process int) pgproxy.Hook) *pair {
+func openPair(t *testing.T, size int64, request, reply func(process int) pgproxy.Hook) *pair {
 	t.Helper()
 	needDatabases(t)
 	built, err := programs()
@@ -53,7 +53,7 @@ func openPair(t *testing.T, size int64, ttl time.Duration, request, reply func(p
 		led, err := p.proxies[i].URL(dsn)
 		must(t, err)
 		p.cells[i], err = world.OpenCell(t.Context(), built, world.CellOptions{
-			Cell: "euw3", Region: "eu-west-3", Database: led, HoldTTL: ttl, Dir: filepath.Join(dir, "cell-"+strconv.Itoa(i)),
+			Cell: "euw3", Region: "eu-west-3", Database: led, Dir: filepath.Join(dir, "cell-"+strconv.Itoa(i)),
 		})
 		must(t, err)
 		t.Cleanup(func() {

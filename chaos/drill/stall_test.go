@@ -24,7 +24,7 @@ const (
 // killed one is back within 5 s, and every hold that was acknowledged is there once.
 func TestDrill01_killNineOfOneProcessStopsNobodyAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	p := openPair(t, 1_000_000, 0, nil, nil)
+	p := openPair(t, 1_000_000, nil, nil)
 	l := p.buyers(t.Context(), pairBuyers)
 	for i := range 3 {
 		l.grows(t, 100)
@@ -89,7 +89,7 @@ func TestDrill02_processThatStopsInMidBatchIsCutAndLandsNothingStale(t *testing.
 		}
 		return nil
 	}
-	p := openPair(t, 1_000_000, 0, func(i int) pgproxy.Hook { return only(i, m.request) }, func(i int) pgproxy.Hook { return only(i, m.reply) })
+	p := openPair(t, 1_000_000, func(i int) pgproxy.Hook { return only(i, m.request) }, func(i int) pgproxy.Hook { return only(i, m.reply) })
 	l := p.buyers(t.Context(), pairBuyers)
 	l.grows(t, 200)
 	m.armed.Store(true)

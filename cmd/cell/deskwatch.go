@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"guichet/cell/booking"
 )
 
 // deskWatch counts what happens at the desks.
@@ -34,6 +36,13 @@ func newDeskWatch(reg *prometheus.Registry) *deskWatch {
 	}
 	reg.MustRegister(w.sizes, w.took, w.waited, w.refused)
 	return w
+}
+
+// countWaiting shows how many wait at the desks.
+func countWaiting(reg *prometheus.Registry, desks *booking.Desks) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "guichet_desk_waiting", Help: "Requests at the desks of this process, waiting or being decided. At 16384 every further one is told to come back.",
+	}, func() float64 { return float64(desks.Waiting()) }))
 }
 
 func (w *deskWatch) Batch(size int, took time.Duration) {

@@ -98,6 +98,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Answers: h.store, Reports: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
 	}
+	countWaiting(reg, h.server.Booking.Desks)
 	h.ready()
 	return h, nil
 }
