@@ -141,8 +141,8 @@ func TestOrder_thatIsFreeComesBackPaidWithItsTickets(t *testing.T) {
 	}
 }
 
-// TestHold_of1000TicketsIsRefusedWithTheLimitNamed is regression 12.
-func TestHold_of1000TicketsIsRefusedWithTheLimitNamed(t *testing.T) {
+// TestRegression12_holdOf1000TicketsIsRefusedWithTheLimitNamed is regression 12.
+func TestRegression12_holdOf1000TicketsIsRefusedWithTheLimitNamed(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t, object{"quotas": []object{{"name": "floor", "size": 5000}, {"name": "balcony", "size": 5000}}})
 	before := s.rows(t)

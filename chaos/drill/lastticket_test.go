@@ -19,7 +19,7 @@ const lastTicketClients = 500
 var stubborn = client.Patience{Attempts: 60, MaxWait: 2 * time.Second}
 
 // Regression 1 of domain.md: 500 buyers, 1 ticket, two instances, retry storm.
-func TestLastTicket_fiveHundredClientsAtTwoProcessesGetExactlyOneHold(t *testing.T) {
+func TestRegression01_fiveHundredClientsAtTwoProcessesGetExactlyOneHold(t *testing.T) {
 	t.Parallel()
 	w := ownTown(t, world.Options{Cells: "apn1", Instances: 2})
 	defer func() { must(t, w.Close(context.Background())) }()

@@ -13,13 +13,13 @@ import (
 )
 
 var holdTests = map[string]func(t *testing.T, s *store.Store){
-	"Hold_isReadBackAsGranted":                          holdReadsBack,
-	"Hold_givesItsStockBackOnceWhoeverEndsIt":           holdEndsOnce,
-	"Hold_expiresByTheDatabasesClock":                   holdExpires,
-	"Hold_thatIsBeingPaidIsNotSwept":                    holdPaid,
-	"Hold_isExtendedToACap":                             holdExtended,
-	"Hold_isNotRefusedForDueHoldsBeyondOneSweep":        holdBehindManyDue,
-	"Hold_ofAnotherEventIsNotFoundUnderThisEventsStock": holdElsewhere,
+	"Hold_isReadBackAsGranted":                            holdReadsBack,
+	"Regression04_holdGivesItsStockBackOnceWhoeverEndsIt": holdEndsOnce,
+	"Regression08_holdExpiresByTheDatabasesClock":         holdExpires,
+	"Hold_thatIsBeingPaidIsNotSwept":                      holdPaid,
+	"Hold_isExtendedToACap":                               holdExtended,
+	"Hold_isNotRefusedForDueHoldsBeyondOneSweep":          holdBehindManyDue,
+	"Hold_ofAnotherEventIsNotFoundUnderThisEventsStock":   holdElsewhere,
 }
 
 func holdReadsBack(t *testing.T, s *store.Store) {

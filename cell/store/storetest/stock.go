@@ -17,10 +17,10 @@ import (
 )
 
 var stockTests = map[string]func(t *testing.T, s *store.Store){
-	"Stock_lastTicketGoesToOneOfHundreds":             lastTicket,
-	"Stock_quotaSharedByTwoTypesHoldsUnderACrowd":     sharedQuota,
-	"Stock_stalledWorkerCannotCommitAfterTheNextSale": stalledWorker,
-	"Stock_crowdOfEverythingAddsUp":                   everything,
+	"Regression01_lastTicketGoesToOneOfHundreds":             lastTicket,
+	"Regression16_quotaSharedByTwoTypesHoldsUnderACrowd":     sharedQuota,
+	"Regression02_stalledWorkerCannotCommitAfterTheNextSale": stalledWorker,
+	"Stock_crowdOfEverythingAddsUp":                          everything,
 }
 
 // retried runs do until it is neither busy nor in flight, as a client would, each
