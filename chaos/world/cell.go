@@ -189,6 +189,7 @@ func (c *Cell) Continue() error { return syscall.Kill(c.Pid(), syscall.SIGCONT) 
 // clean, or when its log tells of a crash.
 func (c *Cell) Close(ctx context.Context) error {
 	if !c.gone() {
+		_ = c.Continue() // a stopped one would not hear it
 		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("end the cell: %w", err)
 		}
