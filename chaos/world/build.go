@@ -17,10 +17,13 @@ const buildPatience = 8 * time.Minute
 // Programs is a directory with the four programs of a town.
 type Programs struct{ Dir string }
 
-// Build builds the programs into a directory of their own; Remove takes it away.
+// all are the programs of a town.
+var all = []string{"cell", "router", "control-plane", "guichet"}
+
+// Build builds the programs, or only those named, into a directory of their own; Remove takes it away.
 // Under the race detector they are built with it as well, so that a drill sees
 // the programs' races and not only its own.
-func Build(ctx context.Context) (_ Programs, err error) {
+func Build(ctx context.Context, only ...string) (_ Programs, err error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return Programs{}, err
@@ -44,7 +47,13 @@ func Build(ctx context.Context) (_ Programs, err error) {
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/cell", "./cmd/router", "./cmd/control-plane", "./cmd/guichet")...) //nolint:gosec // fixed words
+	if len(only) == 0 {
+		only = all
+	}
+	for _, name := range only {
+		args = append(args, "./cmd/"+name)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // fixed words
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Programs{}, fmt.Errorf("build the programs: %w\n%s", err, out)

@@ -225,7 +225,7 @@ func (p *processes) game(ctx context.Context, seed uint64) (result, error) {
 		return result{}, err
 	}
 	r := result{seed: seed, size: g.size, ops: g.history(kept)}
-	r.verdict, _ = porcupine.CheckOperationsVerbose(modelOf(g.size, g.ttl.Nanoseconds()), r.ops, checkLimit)
+	r.verdict, _ = porcupine.CheckOperationsVerbose(modelOf(g.size, g.ttl.Nanoseconds(), false), r.ops, checkLimit)
 	return r, nil
 }
 

@@ -20,6 +20,7 @@ const (
 	actSweep   act = "sweep"
 	actRead    act = "read"
 	actLook    act = "look"
+	actOrder   act = "order" // over HTTP: tickets that are free are sold at once
 )
 
 // Verdicts beside the codes of refusals.
@@ -51,7 +52,7 @@ type told struct {
 	ret        int64
 	hold       seen   // of ok: what was shown
 	held, sold int64  // of a read
-	left       int64  // of sold_out to a hold
+	left       int64  // of sold_out to a hold; -1 when it was not looked at
 	maybe      []seen // of unknown: what the desk had agreed to; each may have been committed
 	sweeps     bool   // of unknown: it was refused at least once, which may have swept
 }
@@ -75,11 +76,12 @@ type hold struct {
 // key, and the latest moment at which something was decided. The database's clock
 // is read behind the event's lock, so it never goes back from one decision to the next.
 type state struct {
-	size  int64
-	ttl   int64
-	now   int64
-	holds []hold   // in the order of their making
-	keys  []answer // likewise
+	sweeper bool // the processes sweep by themselves, whenever they like
+	size    int64
+	ttl     int64
+	now     int64
+	holds   []hold   // in the order of their making
+	keys    []answer // likewise
 }
 
 type answer struct {
@@ -182,7 +184,9 @@ func step(s state, in asked, out told) []state {
 	case actSweep:
 		return each(s.moments(lo, hi), s.swept)
 	case actRead:
-		return when(s.held() == out.held && s.sold() == out.sold, s)
+		return stepRead(s, out, hi)
+	case actOrder:
+		return stepOrder(s, in, out, lo, hi)
 	default:
 		return when(looks(s, in, out, lo, hi), s)
 	}
@@ -215,7 +219,39 @@ func perhaps(s state, in asked, out told, lo, hi int64) (after []state) {
 		return append(stepConvert(s, in, told{verdict: ok}, lo, hi), stepConvert(s, in, told{verdict: "sold_out"}, lo, hi)...)
 	case actSweep:
 		return each(s.moments(lo, hi), s.swept)
-	case actRead, actLook:
+	case actRead, actLook, actOrder:
+	}
+	return nil
+}
+
+// stepRead is a look at the counters, before which a process may have swept.
+func stepRead(s state, out told, hi int64) []state {
+	views := []state{s}
+	if s.sweeper {
+		for _, at := range s.moments(0, hi)[1:] {
+			swept := s.swept(at)
+			swept.now = s.now // what the sweeper saw of the clock holds nobody up
+			views = append(views, swept)
+		}
+	}
+	return slices.DeleteFunc(views, func(s state) bool { return s.held() != out.held || s.sold() != out.sold })
+}
+
+// stepOrder sells a hold that is alive; unlike convert it refuses one that is not.
+func stepOrder(s state, in asked, out told, lo, hi int64) []state {
+	first, known := s.answered(in.key)
+	i, there := s.find(in.hold)
+	switch {
+	case known:
+		return when(out.verdict == ok && first.id == out.hold.id, s)
+	case !there:
+		return when(out.verdict == "hold_not_found", s)
+	case out.verdict == ok && s.holds[i].state == "active" && lo < s.holds[i].expires:
+		s = s.set(i, func(h *hold) { h.state = "converted" })
+		s.keys = append(slices.Clone(s.keys), answer{in.key, out.hold})
+		return []state{s}
+	case out.verdict == "hold_expired":
+		return when(s.holds[i].state != "active" || hi >= s.holds[i].expires, s)
 	}
 	return nil
 }
@@ -238,7 +274,7 @@ func stepHold(s state, in asked, out told, lo, hi int64) []state {
 		s.keys = append(slices.Clone(s.keys), answer{in.key, out.hold})
 		return []state{s}
 	case out.verdict == "sold_out" && !known: // P9: it is true, and what is left is said
-		return slices.DeleteFunc(each(s.moments(lo, hi), s.swept), func(s state) bool { return s.free() >= in.n || s.free() != out.left })
+		return slices.DeleteFunc(each(s.moments(lo, hi), s.swept), func(s state) bool { return s.free() >= in.n || out.left >= 0 && s.free() != out.left })
 	}
 	return nil
 }
@@ -316,7 +352,7 @@ func looks(s state, in asked, out told, lo, hi int64) bool {
 		return out.verdict == "hold_not_found"
 	}
 	h := s.holds[i]
-	if out.verdict != ok || out.hold.expires != h.expires {
+	if out.verdict != ok || out.hold.expires != h.expires && !(s.sweeper && h.state == "converted") { // an order's window is longer
 		return false
 	}
 	if h.state == "active" {
@@ -341,9 +377,9 @@ func each(moments []int64, then func(int64) state) []state {
 }
 
 // modelOf is the box office of one event with so many tickets.
-func modelOf(size, ttl int64) porcupine.Model {
+func modelOf(size, ttl int64, sweeper bool) porcupine.Model {
 	m := porcupine.NondeterministicModel{
-		Init: func() []any { return []any{state{size: size, ttl: ttl}} },
+		Init: func() []any { return []any{state{size: size, ttl: ttl, sweeper: sweeper}} },
 		Step: func(s, in, out any) (after []any) {
 			for _, next := range step(s.(state), in.(asked), out.(told)) { //nolint:forcetypeassert // ours
 				after = append(after, next)
@@ -373,7 +409,7 @@ func hashOf(s state) uint64 {
 
 func describe(in asked, out told) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s%s", in.act, in.key, short(in.hold))
+	fmt.Fprintf(&b, "%s %.6s %s", in.act, in.key, short(in.hold))
 	if in.n > 0 {
 		fmt.Fprintf(&b, " ×%d", in.n)
 	}
