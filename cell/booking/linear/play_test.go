@@ -168,7 +168,7 @@ func (g *game) move(ctx context.Context, random *rand.Rand, client, i int) {
 		in.key = fmt.Sprintf("h%d.%d", client, i)
 	case actExtend:
 		in.key = fmt.Sprintf("e%d.%d", client, i)
-	case actRelease, actConvert, actLook, actSweep, actRead:
+	case actRelease, actConvert, actLook, actSweep, actRead, actOrder:
 	}
 	if random.IntN(4) == 0 {
 		wait(ctx, time.Duration(random.Int64N(int64(g.ttl)))) // thinks it over
@@ -359,7 +359,7 @@ func (p *pending) ended(in asked, kept map[string]bool) (told, bool) {
 		return out, out.sweeps || len(out.maybe) > 0
 	case actConvert, actSweep:
 		return out, p.w.refusals > 0
-	case actRelease:
+	case actRelease, actOrder:
 	}
 	return out, true
 }
@@ -377,7 +377,7 @@ func (g *game) ask(ctx context.Context, box *booking.Service, in asked, w *witne
 		}
 	case actSweep:
 		err = box.Desks.Do(ctx, g.event.ID, &booking.Op{Decide: func(s *booking.Stock) error { w.ran(); s.Sweep(); return nil }})
-	case actExtend, actRelease, actConvert, actLook:
+	case actExtend, actRelease, actConvert, actLook, actOrder:
 		err = g.askAbout(ctx, box, in, w, &out)
 	}
 	if err == nil {
@@ -446,7 +446,7 @@ func (g *game) askAbout(ctx context.Context, box *booking.Service, in asked, w *
 			return err
 		}
 		return read(op.Body, out)
-	case actRelease:
+	case actRelease, actOrder:
 		_, err = box.Release(ctx, hold)
 	case actConvert:
 		err = box.Desks.Do(ctx, hold.Event(), &booking.Op{Holds: []id.Hold{hold}, Decide: func(s *booking.Stock) error {
