@@ -67,7 +67,14 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	if err != nil {
 		return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
 	}
-	view.APIKey = s.Signer.Credential(org, s.Signer.Secret(org))
+	secret := s.Signer.Secret(org)
+	_, hash, err := s.Booking.Store.Organizer(c, org)
+	if err != nil {
+		return err
+	}
+	if hash == ticket.HashSecret(secret) { // else the cell's key was changed since, and with it what it would say
+		view.APIKey = s.Signer.Credential(org, secret)
+	}
 	c.JSON(201, view)
 	return nil
 }

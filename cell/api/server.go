@@ -37,6 +37,8 @@ type Reports interface {
 	Revenue(ctx context.Context, event id.Event) (int64, error)
 	Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error)
 	OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error)
+	// Revocations lists revoked barcodes of an event behind a number.
+	Revocations(ctx context.Context, event id.Event, after int64, limit int) (list []checkout.Revocation, head int64, now time.Time, err error)
 	// Held counts tickets in live holds by ticket type.
 	Held(ctx context.Context, event id.Event) (map[string]int64, error)
 }

@@ -111,6 +111,13 @@ type Ticket struct {
 	Barcode  string
 }
 
+// Revocation is a barcode that must not be let in any more.
+type Revocation struct {
+	Seq  int64  // per event, from 1, without gaps
+	Mark string // ticket.Mark of the barcode
+	At   time.Time
+}
+
 // Request is what a buyer says to order.
 type Request struct {
 	Hold      id.Hold

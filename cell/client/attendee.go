@@ -168,6 +168,18 @@ func (c *Client) TicketKeys(ctx context.Context) (JWKSet, Meta, error) {
 	return out, m, err
 }
 
+// Revocations is the page of an event's revoked barcodes behind a cursor, "" for
+// the first.
+func (c *Client) Revocations(ctx context.Context, eventID, cursor string) (Revocations, Meta, error) {
+	var out Revocations
+	path := eventPath(eventID) + "/revocations"
+	if cursor != "" {
+		path += "?cursor=" + url.QueryEscape(cursor)
+	}
+	m, err := c.do(ctx, call{method: http.MethodGet, path: path}, &out)
+	return out, m, err
+}
+
 func eventPath(id string) string  { return "/v1/events/" + url.PathEscape(id) }
 func holdPath(id string) string   { return "/v1/holds/" + url.PathEscape(id) }
 func orderPath(id string) string  { return "/v1/orders/" + url.PathEscape(id) }

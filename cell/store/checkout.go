@@ -188,12 +188,22 @@ func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at
 	})
 }
 
-const cancelTickets = `UPDATE checkout.ticket SET state = 'canceled' WHERE order_id = $1 AND state <> 'canceled'`
+const cancelTickets = `UPDATE checkout.ticket SET state = 'canceled' WHERE order_id = $1 AND state <> 'canceled' RETURNING barcode`
 
-// CancelTickets voids the tickets of an order.
+// CancelTickets voids the tickets of an order and puts them on the event's list of
+// revocations; the caller holds the event's lock.
 func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
-	_, err := s.DB.On(ctx).Exec(ctx, cancelTickets, order.String())
-	return sqldb.Classify(err)
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, cancelTickets, order.String())
+		if err != nil {
+			return sqldb.Classify(err)
+		}
+		barcodes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return sqldb.Classify(err)
+		}
+		return s.Revoke(ctx, order.Event(), barcodes)
+	})
 }
 
 const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode FROM checkout.ticket WHERE ticket_id = $1`

@@ -7,8 +7,9 @@ import (
 	"guichet/control-plane/topology"
 )
 
-// MaxPrevious is the most retired keys a cell publishes.
-const MaxPrevious = 20
+// MaxPrevious is the most retired keys a cell publishes: with the one that signs
+// they are what the registry takes of a cell.
+const MaxPrevious = 7
 
 // WithPrevious is the signer with the public halves of the cell's retired keys:
 // what they signed stays valid and they are published, but they sign nothing any

@@ -24,6 +24,8 @@ func verifyCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	fs.SetOutput(stderr)
 	keys := fs.String("keys", "", "`file or URL` of the public keys (default: the open town's router)")
 	credentials := fs.String("credentials", ".town/credentials.json", "`file` that says where the router is")
+	revoked := fs.String("revocations", "", "`file or URL` of the event's revocations: refuse a ticket that is on the list")
+	saveRevoked := fs.String("save-revocations", "", "also write the revocations to this `file`, for a gate without a network")
 	save := fs.String("save-keys", "", "also write the keys to this `file`, for a gate without a network")
 	fs.Usage = func() {
 		sayf(stderr, "guichet verify TICKET [flags]     TICKET is the barcode's text; - reads it from standard input\n\n")
@@ -58,8 +60,19 @@ func verifyCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if err != nil {
 		return fmt.Errorf("not valid: %w", err)
 	}
+	known, err := loadRevocations(ctx, *revoked, *saveRevoked, claims.Event().String(), set)
+	if err != nil {
+		return err
+	}
+	if err := known.Check(barcode); err != nil {
+		return fmt.Errorf("not valid: %w", err)
+	}
 	sayf(stdout, "valid: signed by %s (keys: %s)\n  ticket  %s\n  event   %s\n  issued  %s\n",
 		claims.KeyID, from, claims.Ticket, claims.Event(), claims.IssuedAt.Format(time.RFC3339))
+	if *revoked != "" {
+		sayf(stdout, "  not among %d revocations of the event as of %s\n  whether it was used since, only its home cell knows\n", known.Len(), known.AsOf.UTC().Format(time.RFC3339))
+		return nil
+	}
 	sayf(stdout, "  whether it was canceled or used since, only its home cell knows\n")
 	return nil
 }
