@@ -32,6 +32,9 @@ func (s *Server) createOrder(c *gin.Context) error {
 	for _, a := range in.Attendees {
 		req.Attendees = append(req.Attendees, checkout.Attendee{Name: a.Name, Email: a.Email})
 	}
+	if err := replyTo(&req, in); err != nil {
+		return err
+	}
 	answer, err := s.once(c, hold.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
 		o, err := s.Checkout.Create(ctx, req)
 		if err != nil {
@@ -75,7 +78,13 @@ func (s *Server) getOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(200, s.orderView(o))
+	replies, err := s.Checkout.Store.Replies(c, order)
+	if err != nil {
+		return err
+	}
+	view := s.orderView(o)
+	withReplies(&view, replies)
+	c.JSON(200, view)
 	return nil
 }
 

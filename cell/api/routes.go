@@ -122,6 +122,7 @@ var attendeeRoutes = []route{
 		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
 			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit moved",
 	},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/order_form", handle: (*Server).getForm, out: client.OrderForm{}, status: 200, doc: "What the event asks of its buyers; nothing by default.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/holds/{hold_id}", handle: (*Server).getHold, out: client.Hold{}, status: 200, doc: "The hold.", problems: "invalid_id hold_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/holds/{hold_id}/extend", handle: (*Server).extendHold, key: keyOptional, out: client.Hold{}, status: 200,
@@ -134,7 +135,7 @@ var attendeeRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
 		doc:      "Make an order from a hold. It answers what a browser needs to pay; a free order comes back paid.",
-		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed payment_provider_unavailable moved",
+		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed invalid_answer consent_required form_changed payment_provider_unavailable moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
@@ -160,6 +161,8 @@ var attendeeRoutes = []route{
 		doc:    "The orders that a mailed link opens; a page for browsers.",
 		params: []param{{"token", "string", "from the mail"}, {"cell", "string", "whose link it is, for the router"}}, problems: "link_invalid link_expired",
 	},
+	{method: http.MethodGet, path: "/v1/orders/{order_id}/invoice.pdf", handle: (*Server).invoicePDF, status: 200, media: "application/pdf", doc: "The invoice of a paid order.", problems: "invalid_id order_not_found paper_not_found moved"},
+	{method: http.MethodGet, path: "/v1/orders/{order_id}/credit_notes/{n}", handle: (*Server).creditNotePDF, status: 200, media: "application/pdf", doc: "The credit note of an order's nth refund: 1.pdf, 2.pdf and so on.", problems: "invalid_id order_not_found paper_not_found moved"},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/tickets", handle: (*Server).getTickets, out: Page[client.Ticket]{}, status: 200, doc: "The order's tickets.", problems: "invalid_id order_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}", handle: (*Server).getTicket, out: client.Ticket{}, status: 200, doc: "A ticket with its signed barcode.", problems: "invalid_id ticket_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
@@ -213,6 +216,10 @@ var organizerRoutes = []route{
 		problems: "invalid_id event_not_found invalid_code code_too_small too_many_codes moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/codes", handle: (*Server).listCodes, auth: organizer, out: Page[client.Code]{}, status: 200, params: page, doc: "The event's codes and what is used of them.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/order_form", handle: (*Server).putForm, auth: organizer, key: keyOptional, in: client.NewOrderForm{}, out: client.OrderForm{}, status: 200,
+		doc: "Say what buyers and attendees are asked, what they agree to, and who sells. A consent whose text is new has a new version.", problems: "invalid_id event_not_found invalid_form form_changed moved",
+	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},

@@ -2,7 +2,9 @@ package checkout_test
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -47,6 +49,9 @@ func (tw *town) audit(t *testing.T) {
 			t.Fatal(err)
 		}
 		return n
+	}
+	if n := number(gapsInPapers); n != 0 {
+		t.Errorf("%d series of papers have gaps", n)
 	}
 	if n := number(unbalanced); n != 0 {
 		t.Errorf("%d entries do not sum to zero", n)
@@ -146,11 +151,56 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 			t.Errorf("%s is %s and has %d valid tickets, want %d", o.ID, o.State, valid, want)
 		}
 		tw.auditMails(ctx, t, o, backs)
+		tw.auditPapers(ctx, t, o, backs)
 		if o.Payment != nil && o.State == checkout.Paid && o.Payment.State != payment.Captured {
 			t.Errorf("%s is paid, its payment is %s", o.ID, o.Payment.State)
 		}
 	}
 	return worth
+}
+
+const gapsInPapers = `SELECT count(*) FROM (SELECT p.organizer_id, p.kind, p.series FROM checkout.paper AS p
+	JOIN checkout.paper_counter AS c ON c.organizer_id = p.organizer_id AND c.kind = p.kind AND c.series = p.series
+	GROUP BY p.organizer_id, p.kind, p.series HAVING count(*) <> max(c.last) OR max(p.number) <> count(*) OR min(p.number) <> 1) AS g`
+
+// auditPapers: whoever paid has an invoice, and what he got back is on credit notes.
+func (tw *town) auditPapers(ctx context.Context, t *testing.T, o checkout.Order, backs []payment.Back) {
+	t.Helper()
+	sold := slices.ContainsFunc(o.Timeline, func(m checkout.Moment) bool { return m.What == "paid" }) && o.Total.Amount > 0
+	invoice, err := tw.stores[0].Paper(ctx, o.ID, checkout.Invoice, 1)
+	if sold != (err == nil) || err != nil && !errors.Is(err, checkout.ErrPaperNotFound) {
+		t.Errorf("%s was sold: %v; invoice: %v", o.ID, sold, err)
+		return
+	}
+	if !sold {
+		return
+	}
+	sums := func(p checkout.Paper) (gross int64) {
+		for _, x := range p.Content.Taxes {
+			gross += x.Gross
+		}
+		return gross
+	}
+	if invoice.Total != o.Total || sums(invoice) != o.Total.Amount || invoice.Content.Buyer != o.Buyer.Name || len(invoice.Content.Lines) != len(o.Items) {
+		t.Errorf("the invoice of %s: %+v", o.ID, invoice)
+	}
+	var given, noted int64
+	n := 0
+	for _, b := range backs {
+		if b.Source == payment.ByLatePayment {
+			continue
+		}
+		given += b.Amount.Amount
+		n++
+		note, err := tw.stores[0].Paper(ctx, o.ID, checkout.CreditNote, n)
+		if err != nil || sums(note) != note.Total.Amount || note.Content.Invoice != invoice.Title() {
+			t.Errorf("credit note %d of %s: %+v, %v", n, o.ID, note, err)
+		}
+		noted += note.Total.Amount
+	}
+	if _, err := tw.stores[0].Paper(ctx, o.ID, checkout.CreditNote, n+1); given != noted || !errors.Is(err, checkout.ErrPaperNotFound) {
+		t.Errorf("%s: %d went back, credit notes say %d: %v", o.ID, given, noted, err)
+	}
 }
 
 const mailsOf = `SELECT kind, count(*) FROM notify.message WHERE order_id = $1 GROUP BY kind`

@@ -63,6 +63,7 @@ type Buyer struct {
 // Attendee is the person on a ticket.
 type Attendee struct {
 	Name, Email string
+	Answers     []Answer `json:"-"` // kept with the order's
 }
 
 // Order is one purchase.
@@ -124,6 +125,8 @@ type Request struct {
 	Buyer     Buyer
 	Attendees []Attendee
 	Shown     *money.Money // the total the buyer saw
+	Answers   []Answer     // to the event's questions, of the order
+	Consents  []Consented
 }
 
 // Limits of what buyers say, in characters.

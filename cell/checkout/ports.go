@@ -55,6 +55,23 @@ type Store interface {
 	ClaimRefunds(ctx context.Context, limit int, lease time.Duration) ([]payment.Back, error)
 	SetRefund(ctx context.Context, r payment.Back) error
 
+	// IssuePaper gives a paper the next number of its organizer, kind and series, and
+	// stores it; one that is there for the same cause stays as it is and takes none.
+	IssuePaper(ctx context.Context, p Paper) error
+	// Paper reads an order's nth paper of a kind, from 1; ErrPaperNotFound beyond.
+	Paper(ctx context.Context, order id.Order, k PaperKind, n int) (Paper, error)
+	// SellerOf is who sells an event: what its form says, else the organizer's name.
+	SellerOf(ctx context.Context, event id.Event, org id.Organizer) (Seller, error)
+
+	// Form reads what an event asks of its buyers; the zero Form asks nothing.
+	Form(ctx context.Context, event id.Event) (Form, error)
+	// SetForm stores a form with the texts that are new in it, unless its version is
+	// there already: then ErrFormChanged.
+	SetForm(ctx context.Context, event id.Event, f Form) error
+	InsertReplies(ctx context.Context, order id.Order, r Replies, at time.Time) error
+	// Replies reads what the buyer answered; zero when nothing was asked.
+	Replies(ctx context.Context, order id.Order) (Replies, error)
+
 	// Tell writes a fact about an order into the outbox.
 	Tell(ctx context.Context, order id.Order, what string) error
 }

@@ -59,6 +59,9 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 		if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees)); err != nil {
 			return err
 		}
+		if err := s.creditNote(ctx, stock, o, back, given); err != nil {
+			return err
+		}
 		o.Refund, part = PartialRefund, back.ID.String()
 	}
 	if amount < left {

@@ -42,8 +42,12 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 	if err := r.Check(); err != nil {
 		return Order{}, err
 	}
+	replies, err := s.replies(ctx, r)
+	if err != nil {
+		return Order{}, err
+	}
 	var o Order
-	err := s.locked(ctx, r.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
+	err = s.locked(ctx, r.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
 		o = Order{
 			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
@@ -69,6 +73,9 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 			return ErrInvalidOrder.At("/attendees", "must be at most %d, one for each ticket", tickets)
 		}
 		if err := s.insert(ctx, &o); err != nil {
+			return err
+		}
+		if err := s.keep(ctx, stock, &o, replies); err != nil {
 			return err
 		}
 		if o.Total.Amount == 0 {
@@ -143,6 +150,9 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 		return err
 	}
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "paid"); err != nil {
+		return err
+	}
+	if err := s.invoice(ctx, stock, o); err != nil {
 		return err
 	}
 	if err := s.tell(ctx, o, notify.OrderPaid, ""); err != nil {

@@ -232,8 +232,9 @@ type Buyer struct {
 
 // Attendee is the person on a ticket.
 type Attendee struct {
-	Name  string `json:"name"`
-	Email string `json:"email,omitempty"`
+	Name    string   `json:"name"`
+	Email   string   `json:"email,omitempty"`
+	Answers []Answer `json:"answers,omitempty"` // to what the event asks each attendee
 }
 
 // NewOrder turns a hold into an order.
@@ -242,6 +243,8 @@ type NewOrder struct {
 	Buyer      Buyer        `json:"buyer"`
 	Attendees  []Attendee   `json:"attendees,omitempty"`
 	ShownTotal *money.Money `json:"shown_total,omitempty"`
+	Answers    []Answer     `json:"answers,omitempty"` // to what the event asks of the order
+	Consents   []Consented  `json:"consents,omitempty"`
 }
 
 // PaymentHandle is what a buyer's browser needs to pay.
@@ -265,6 +268,8 @@ type Order struct {
 	Items        []OrderItem    `json:"items"`
 	Tickets      []Ticket       `json:"tickets"`
 	Timeline     []Moment       `json:"timeline"`
+	Answers      []Answer       `json:"answers,omitempty"`
+	Consents     []Consented    `json:"consents,omitempty"`
 	Payment      *PaymentHandle `json:"payment,omitempty"`
 	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
 	CreatedAt    time.Time      `json:"created_at"`

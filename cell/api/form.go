@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/cell/checkout"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/internal/httpd"
+)
+
+// getForm is what a buyer is asked, before he orders.
+func (s *Server) getForm(c *gin.Context) error {
+	event, err := id.ParseEvent(c.Param("event_id"))
+	if err != nil {
+		return err
+	}
+	if _, err := s.Booking.Store.Event(c, event); err != nil {
+		return err
+	}
+	f, err := s.Checkout.Store.Form(c, event)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, formView(f))
+	return nil
+}
+
+// putForm replaces the form; orders that were made keep what was answered.
+func (s *Server) putForm(c *gin.Context) error {
+	e, err := s.ownEvent(c)
+	if err != nil {
+		return err
+	}
+	if err := e.Fence(); err != nil { // behind it the form is on its way to another home
+		return err
+	}
+	var in client.NewOrderForm
+	body, err := httpd.DecodeJSON(c, &in)
+	if err != nil {
+		return err
+	}
+	f := formOf(in)
+	answer, err := s.once(c, id.Event{}, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
+		if err := s.Checkout.SetForm(ctx, e.ID, &f); err != nil {
+			return nil, err
+		}
+		return formView(f), nil
+	})
+	if err != nil {
+		return err
+	}
+	send(c, http.StatusOK, answer)
+	return nil
+}
+
+func formOf(in client.NewOrderForm) checkout.Form {
+	var f checkout.Form
+	if in.Seller != nil {
+		f.Seller = checkout.Seller{Name: in.Seller.Name, Address: in.Seller.Address, TaxID: in.Seller.TaxID}
+	}
+	for _, q := range in.Questions {
+		f.Questions = append(f.Questions, checkout.Question{
+			ID: q.ID, Label: q.Label, Kind: checkout.QuestionKind(q.Kind), Choices: q.Choices, Required: q.Required, Per: checkout.Asked(q.Per),
+		})
+	}
+	for _, k := range in.Consents {
+		f.Consents = append(f.Consents, checkout.Consent{ID: k.ID, Text: k.Text, Required: k.Required})
+	}
+	return f
+}
+
+func formView(f checkout.Form) client.OrderForm {
+	v := client.OrderForm{
+		Version: f.Version, Seller: client.Seller{Name: f.Seller.Name, Address: f.Seller.Address, TaxID: f.Seller.TaxID},
+		Questions: make([]client.Question, 0, len(f.Questions)), Consents: make([]client.Consent, 0, len(f.Consents)),
+	}
+	for _, q := range f.Questions {
+		v.Questions = append(v.Questions, client.Question{
+			ID: q.ID, Label: q.Label, Kind: string(q.Kind), Choices: q.Choices, Required: q.Required, Per: string(q.Per),
+		})
+	}
+	for _, k := range f.Consents {
+		v.Consents = append(v.Consents, client.Consent{NewConsent: client.NewConsent{ID: k.ID, Text: k.Text, Required: k.Required}, Version: k.Version})
+	}
+	return v
+}
+
+// answersOf reads a person's answers; whose they are, their place says.
+func answersOf(at string, in []client.Answer) ([]checkout.Answer, error) {
+	var out []checkout.Answer
+	for i, a := range in {
+		if a.Attendee != 0 {
+			return nil, httpd.ErrUnknownField.At(at+"/answers/"+strconv.Itoa(i)+"/attendee", "is the cell's to say")
+		}
+		out = append(out, checkout.Answer{Question: a.QuestionID, Value: a.Value})
+	}
+	return out, nil
+}
+
+// replyTo reads what a buyer answered and agreed to into the request.
+func replyTo(req *checkout.Request, in client.NewOrder) (err error) {
+	if req.Answers, err = answersOf("", in.Answers); err != nil {
+		return err
+	}
+	for i, a := range in.Attendees {
+		if req.Attendees[i].Answers, err = answersOf("/attendees/"+strconv.Itoa(i), a.Answers); err != nil {
+			return err
+		}
+	}
+	for _, k := range in.Consents {
+		req.Consents = append(req.Consents, checkout.Consented{ID: k.ID, Version: k.Version})
+	}
+	return nil
+}
+
+// withReplies adds what was answered to an order's view.
+func withReplies(v *client.Order, r checkout.Replies) {
+	for _, a := range r.Answers {
+		v.Answers = append(v.Answers, client.Answer{QuestionID: a.Question, Value: a.Value, Attendee: a.Attendee})
+	}
+	for _, k := range r.Consents {
+		v.Consents = append(v.Consents, client.Consented{ID: k.ID, Version: k.Version})
+	}
+}

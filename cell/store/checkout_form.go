@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/checkout"
+	"guichet/cell/id"
+	"guichet/internal/sqldb"
+)
+
+const selectForm = `SELECT version, seller, questions, consents FROM checkout.form WHERE event_id = $1`
+
+// Form reads what an event asks; the zero Form when it asks nothing.
+func (s *Store) Form(ctx context.Context, event id.Event) (checkout.Form, error) {
+	var f checkout.Form
+	var seller, questions, consents []byte
+	err := s.DB.On(ctx).QueryRow(ctx, selectForm, event.String()).Scan(&f.Version, &seller, &questions, &consents)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return f, nil
+	}
+	if err != nil {
+		return f, sqldb.Classify(err)
+	}
+	if err := errors.Join(json.Unmarshal(seller, &f.Seller), json.Unmarshal(questions, &f.Questions), json.Unmarshal(consents, &f.Consents)); err != nil {
+		return f, corrupt(err)
+	}
+	return f, nil
+}
+
+const upsertForm = `INSERT INTO checkout.form AS f (event_id, version, seller, questions, consents) VALUES ($1, $2, $3, $4, $5)
+	ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, seller = excluded.seller, questions = excluded.questions, consents = excluded.consents
+	WHERE f.version = excluded.version - 1`
+
+const insertConsentText = `INSERT INTO checkout.consent_text (event_id, consent_id, version, body, at) VALUES ($1, $2, $3, $4, clock_timestamp())
+	ON CONFLICT (event_id, consent_id, version) DO NOTHING`
+
+// SetForm stores a form, one version after the one that is there.
+func (s *Store) SetForm(ctx context.Context, event id.Event, f checkout.Form) error {
+	seller, err := json.Marshal(f.Seller)
+	if err != nil {
+		return fmt.Errorf("describe seller: %w", err)
+	}
+	questions, err := list(f.Questions)
+	if err != nil {
+		return err
+	}
+	consents, err := list(f.Consents)
+	if err != nil {
+		return err
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, upsertForm, event.String(), f.Version, seller, questions, consents)
+		if err != nil {
+			return sqldb.Classify(err)
+		}
+		if tag.RowsAffected() == 0 {
+			return checkout.ErrFormChanged.With("somebody else changed the form at the same time")
+		}
+		b := &pgx.Batch{}
+		for _, c := range f.Consents {
+			b.Queue(insertConsentText, event.String(), c.ID, c.Version, c.Text)
+		}
+		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
+	})
+}
+
+// list is a JSON array, never null.
+func list[T any](items []T) ([]byte, error) {
+	if items == nil {
+		items = []T{}
+	}
+	return json.Marshal(items)
+}
+
+const insertReplies = `INSERT INTO checkout.answer (order_id, event_id, answers, consents, at) VALUES ($1, $2, $3, $4, $5)`
+
+// InsertReplies stores what a buyer answered and agreed to.
+func (s *Store) InsertReplies(ctx context.Context, order id.Order, r checkout.Replies, at time.Time) error {
+	answers, err := list(r.Answers)
+	if err != nil {
+		return err
+	}
+	consents, err := list(r.Consents)
+	if err != nil {
+		return err
+	}
+	_, err = s.DB.On(ctx).Exec(ctx, insertReplies, order.String(), order.Event().String(), answers, consents, at)
+	return sqldb.Classify(err)
+}
+
+const selectReplies = `SELECT answers, consents FROM checkout.answer WHERE order_id = $1`
+
+// Replies reads them back; zero when nothing was asked.
+func (s *Store) Replies(ctx context.Context, order id.Order) (checkout.Replies, error) {
+	var r checkout.Replies
+	var answers, consents []byte
+	err := s.DB.On(ctx).QueryRow(ctx, selectReplies, order.String()).Scan(&answers, &consents)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return r, nil
+	}
+	if err != nil {
+		return r, sqldb.Classify(err)
+	}
+	if err := errors.Join(json.Unmarshal(answers, &r.Answers), json.Unmarshal(consents, &r.Consents)); err != nil {
+		return r, corrupt(err)
+	}
+	return r, nil
+}

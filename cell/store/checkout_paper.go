@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/checkout"
+	"guichet/cell/id"
+	"guichet/internal/sqldb"
+)
+
+const insertPaper = `WITH n AS (INSERT INTO checkout.paper_counter AS c (organizer_id, kind, series, last) VALUES ($5, $2, $6, 1)
+		ON CONFLICT (organizer_id, kind, series) DO UPDATE SET last = c.last + 1 RETURNING last)
+	INSERT INTO checkout.paper (order_id, kind, cause, event_id, organizer_id, series, number, amount, currency, issued_at, content)
+	SELECT $1, $2, $3, $4, $5, $6, n.last, $7, $8, $9, $10 FROM n`
+
+const selectPaperOfCause = `SELECT number FROM checkout.paper WHERE order_id = $1 AND kind = $2 AND cause = $3`
+
+// IssuePaper writes a paper under the next number of its organizer, kind and this
+// cell's series. The counter's row is raised in the same transaction, so a number
+// is used exactly when the paper is there. The caller holds the event's lock.
+func (s *Store) IssuePaper(ctx context.Context, p checkout.Paper) error {
+	content, err := json.Marshal(p.Content)
+	if err != nil {
+		return fmt.Errorf("describe paper: %w", err)
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var there int64
+		err := tx.QueryRow(ctx, selectPaperOfCause, p.Order.String(), string(p.Kind), p.Cause).Scan(&there)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return sqldb.Classify(err)
+		}
+		_, err = tx.Exec(ctx, insertPaper, p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
+			p.Total.Amount, p.Total.Currency, p.IssuedAt, content)
+		return sqldb.Classify(err)
+	})
+}
+
+const selectPaper = `SELECT cause, organizer_id, series, number, amount, currency, issued_at, content FROM checkout.paper
+	WHERE order_id = $1 AND kind = $2 ORDER BY issued_at, number OFFSET $3 LIMIT 1`
+
+// Paper reads an order's nth paper of a kind, from 1.
+func (s *Store) Paper(ctx context.Context, order id.Order, k checkout.PaperKind, n int) (checkout.Paper, error) {
+	p := checkout.Paper{Kind: k, Order: order}
+	var org string
+	var content []byte
+	err := s.DB.On(ctx).QueryRow(ctx, selectPaper, order.String(), string(k), n-1).
+		Scan(&p.Cause, &org, &p.Series, &p.Number, &p.Total.Amount, &p.Total.Currency, &p.IssuedAt, &content)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return p, checkout.ErrPaperNotFound
+	}
+	if err != nil {
+		return p, sqldb.Classify(err)
+	}
+	if p.Organizer, err = id.ParseOrganizer(org); err != nil {
+		return p, corrupt(err)
+	}
+	if err := json.Unmarshal(content, &p.Content); err != nil {
+		return p, corrupt(err)
+	}
+	return p, nil
+}
+
+const selectSeller = `SELECT seller FROM checkout.form WHERE event_id = $1`
+
+// SellerOf is who sells an event: what its form says, else the organizer's name,
+// else, for an organizer with an account elsewhere, his id.
+func (s *Store) SellerOf(ctx context.Context, event id.Event, org id.Organizer) (checkout.Seller, error) {
+	var raw []byte
+	name := org.String()
+	b := &pgx.Batch{}
+	b.Queue(selectSeller, event.String()).QueryRow(func(row pgx.Row) error { return perhaps(row.Scan(&raw)) })
+	b.Queue(selectOrganizer, org.String()).QueryRow(func(row pgx.Row) error {
+		var region, hash string
+		return perhaps(row.Scan(&name, &region, &hash))
+	})
+	if err := s.send(ctx, b); err != nil {
+		return checkout.Seller{}, sqldb.Classify(err)
+	}
+	var seller checkout.Seller
+	if raw != nil {
+		if err := json.Unmarshal(raw, &seller); err != nil {
+			return seller, corrupt(err)
+		}
+	}
+	if seller.Name == "" {
+		seller.Name = name
+	}
+	return seller, nil
+}
+
+// perhaps forgives a row that is not there.
+func perhaps(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
