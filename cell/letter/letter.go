@@ -79,9 +79,6 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 // tickets are an order's tickets on paper and its date for the calendar. An order
 // that was canceled since has a mail of its own.
 func (c *Composer) tickets(o checkout.Order, e booking.Event) ([]notify.Attachment, error) {
-	if o.State != checkout.Paid {
-		return nil, notify.ErrObsolete.With("the order is %s by now", o.State)
-	}
 	var pages []render.Page
 	for _, t := range o.Tickets {
 		if t.State != checkout.TicketCanceled && len(pages) < render.MaxPages {
@@ -89,7 +86,7 @@ func (c *Composer) tickets(o checkout.Order, e booking.Event) ([]notify.Attachme
 		}
 	}
 	if len(pages) == 0 {
-		return nil, notify.ErrObsolete.With("no ticket of the order is valid any more")
+		return nil, notify.ErrObsolete.With("no ticket of the order is valid any more; it is %s", o.State)
 	}
 	paper, err := render.PDF(pages)
 	if err != nil {

@@ -12,8 +12,10 @@ import (
 	"guichet/internal/sqldb"
 )
 
+// Two constraints say the same, the id and what it is made of: two processes at once
+// may meet at either, so neither is named.
 const insertMessage = `INSERT INTO notify.message (message_id, event_id, order_id, kind, part, address, name, locale, state, next_at, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', clock_timestamp(), clock_timestamp()) ON CONFLICT (order_id, kind, part) DO NOTHING`
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING`
 
 const insertReach = `INSERT INTO notify.reach (address_hash, order_id, event_id, at) VALUES ($1, $2, $3, clock_timestamp())
 	ON CONFLICT (address_hash, order_id) DO NOTHING`
