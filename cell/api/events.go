@@ -176,6 +176,13 @@ func typeOf(t client.NewTicketType) booking.DraftType {
 // change is what the calls that change an event have in common: who, which
 // version, and the answer. in is the body to read first, nil for none.
 func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *booking.Event, now time.Time) error) error {
+	return s.changeThen(c, in, needVersion, act, func(context.Context, id.Event) error { return nil })
+}
+
+// changeThen is change with something that follows in the same transaction.
+func (s *Server) changeThen(c *gin.Context, in any, needVersion bool, act func(e *booking.Event, now time.Time) error,
+	then func(ctx context.Context, event id.Event) error,
+) error {
 	event, err := id.ParseEvent(c.Param("event_id"))
 	if err != nil {
 		return err
@@ -195,7 +202,13 @@ func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *bo
 		}
 	}
 	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
-		e, err := s.Booking.Change(ctx, event, org, version, act)
+		var e booking.Event
+		err := s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
+			if e, err = s.Booking.Change(ctx, event, org, version, act); err != nil {
+				return err
+			}
+			return then(ctx, event)
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -259,7 +272,7 @@ func (s *Server) publishEvent(c *gin.Context) error {
 }
 
 func (s *Server) cancelEvent(c *gin.Context) error {
-	return s.change(c, nil, false, func(e *booking.Event, _ time.Time) error { return e.Cancel() })
+	return s.changeThen(c, nil, false, func(e *booking.Event, _ time.Time) error { return e.Cancel() }, s.Checkout.CancelEvent)
 }
 
 func (s *Server) putQuota(c *gin.Context) error {

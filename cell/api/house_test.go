@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/notify"
+	"guichet/cell/saga"
 	"guichet/cell/search"
 	"guichet/cell/search/bleve"
 	"guichet/cell/store"
@@ -136,11 +138,13 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 			Residency: "There.", Keys: []topology.Key{h.others[cell].Public()},
 		})
 	}
+	desks := &booking.Desks{Store: h.store, HoldTTL: booking.DefaultHoldTTL, Patience: time.Minute, Now: time.Now}
 	h.server = &api.Server{
 		Cell: here, Region: hereRegion,
-		Booking: &booking.Service{Store: h.store, Cell: here, Region: hereRegion, Desks: &booking.Desks{Store: h.store, HoldTTL: booking.DefaultHoldTTL, Patience: time.Minute, Now: time.Now}, Now: time.Now},
+		Booking: &booking.Service{Store: h.store, Cell: here, Region: hereRegion, Desks: desks, Now: time.Now},
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: own, Notifier: &notify.Service{Queue: h.store}, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
+			Desks: desks, Runs: &saga.Runner{Store: h.store, Owner: rand.Text()},
 			Processor: stripe.New(stripe.Config{
 				SecretKey: "sk_test_sandbox_euw3", PublishableKey: "pk_test_sandbox_euw3", WebhookSecret: webhookSecret, BaseURL: h.paying, Timeout: 5 * time.Second,
 			}),
@@ -149,6 +153,9 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
 		Answers: h.store, Reports: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Signer: own,
 		Operator: operatorToken, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
+	}
+	if err := h.server.Checkout.Register(); err != nil {
+		t.Fatal(err)
 	}
 	h.server.Health.Add("database", db.Ping)
 	for _, c := range change {

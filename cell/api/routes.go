@@ -85,7 +85,7 @@ type Page[T any] struct {
 var routes []route
 
 func init() {
-	routes = slices.Concat(attendeeRoutes, organizerRoutes, staffRoutes, commonRoutes)
+	routes = slices.Concat(attendeeRoutes, organizerRoutes, staffRoutes, sagaRoutes, commonRoutes)
 }
 
 var attendeeRoutes = []route{
@@ -200,7 +200,7 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPost, path: "/v1/events/{event_id}/cancel", handle: (*Server).cancelEvent, auth: organizer, key: keyOptional, match: matchOptional, out: client.Event{}, status: 200,
-		doc: "End the sale for good. Refunds are made order by order.", problems: "invalid_id event_not_found invalid_state version_mismatch moved",
+		doc: "End the sale for good. Every order of the event is refunded or ended, page by page, and its buyer told.", problems: "invalid_id event_not_found invalid_state version_mismatch moved",
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/quotas/{quota_id}", handle: (*Server).putQuota, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewQuota{}, out: client.Event{}, status: 200,
@@ -225,6 +225,19 @@ var organizerRoutes = []route{
 	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/ledger", handle: (*Server).ledger, auth: organizer, status: 200, media: "application/jsonl", doc: "All that was ever done to the event's stock, one row a transaction, chained by hash and sealed.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/regions", handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
+}
+
+var sagaRoutes = []route{
+	{
+		method: http.MethodGet, path: "/v1/sagas", handle: (*Server).listSagas, auth: operator, out: Page[client.Saga]{}, status: 200,
+		doc: "Sagas of this cell, newest first.", problems: "invalid_cursor invalid_parameter saga_not_found",
+		params: append([]param{{"status", "string", "running, succeeded or failed"}, {"name", "string", "of the flow"}, {"event_id", "string", ""}}, page...),
+	},
+	{method: http.MethodGet, path: "/v1/sagas/{saga_id}", handle: (*Server).getSaga, auth: operator, out: client.SagaDetail{}, status: 200, doc: "A saga with its log of what was asked of the outside.", problems: "saga_not_found"},
+	{
+		method: http.MethodPost, path: "/v1/sagas/{saga_id}/retry", handle: (*Server).retrySaga, auth: operator, out: client.SagaDetail{}, status: 200,
+		doc: "Let a saga that failed go on where it failed.", problems: "saga_not_found saga_not_failed",
+	},
 }
 
 var commonRoutes = []route{

@@ -27,6 +27,7 @@ import (
 
 // Answers runs an effect together with its idempotency key (P5).
 type Answers interface {
+	InTx(ctx context.Context, do func(ctx context.Context) error) error
 	Enter(scope, key string) (leave func(), err error)
 	AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (status int, body []byte, err error)) (status int, body []byte, replayed bool, err error)
 }

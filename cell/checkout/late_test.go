@@ -87,7 +87,7 @@ func TestHear_afterACrashInBetween(t *testing.T) {
 	tw.faults(t, sandbox.Faults{WebhookBlackout: true})
 	o := tw.order(t, tw.floor, 1)
 	dying := &crashing{Store: tw.stores[0], left: 3}
-	tw.desks = [2]*checkout.Service{tw.desk(dying, tw.processor()), tw.desk(dying, tw.processor())}
+	tw.desks = [2]*checkout.Service{tw.desk(t, dying, tw.processor()), tw.desk(t, dying, tw.processor())}
 	tw.mustConfirm(t, o, visa)
 	in, err := tw.desks[0].Processor.GetIntent(t.Context(), o.Payment.IntentID)
 	if err != nil {
@@ -211,10 +211,10 @@ func (tw *town) expired(t *testing.T, n int64) checkout.Order {
 	t.Helper()
 	o := tw.order(t, tw.floor, n)
 	tw.runOut(t, o.ID)
-	if _, err := tw.stores[0].DB.Pool.Exec(t.Context(), paymentsDue); err != nil {
+	if _, err := tw.stores[0].DB.Pool.Exec(t.Context(), sagasDue); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tw.desk(tw.stores[0], hasty{tw.processor()}).Reconcile(t.Context()); err != nil {
+	if _, err := tw.desk(t, tw.stores[0], hasty{tw.processor()}).Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return tw.await(t, o.ID, checkout.Expired)
@@ -296,7 +296,10 @@ func TestSettle_lateMoneyForACanceledOrderGoesBack(t *testing.T) {
 	}
 	tw.wantStock(t, 0, 0)
 	tw.mustConfirm(t, o, visa)
-	eventually(t, "the refund to be decided", func() bool { return tw.look(t, o.ID).Refund == checkout.FullRefund })
+	eventually(t, "the refund to be decided", func() bool {
+		tw.mustReconcile(t) // wants to cancel the payment, and reads back that it was made
+		return tw.look(t, o.ID).Refund == checkout.FullRefund
+	})
 	tw.mustReconcile(t)
 	if now := tw.look(t, o.ID); now.State != checkout.Canceled || len(now.Tickets) != 0 {
 		t.Errorf("%s with %d tickets", now.State, len(now.Tickets))
@@ -371,7 +374,7 @@ func TestHear_behindTheFenceDecidesNothing(t *testing.T) {
 	}
 	tw.wantStock(t, 2, 1)
 	tw.exec(t, place, tw.shop.ID.String(), "serving")
-	tw.await(t, o.ID, checkout.Paid) // the provider came again
+	tw.awaitWorkingDue(t, o, checkout.Paid) // the provider came again, or was asked again
 	tw.mustReconcile(t)
 	tw.await(t, other.ID, checkout.Expired)
 }
@@ -404,7 +407,7 @@ func TestHear_strangers(t *testing.T) {
 	}
 }
 
-const longestPause = `SELECT extract(epoch FROM max(next_check_at) - clock_timestamp())::float8 FROM payment.payment WHERE NOT settled`
+const longestPause = `SELECT extract(epoch FROM max(coalesce(wake_at, 'infinity')) - clock_timestamp())::float8 FROM saga.run WHERE status = 'running'`
 
 // P4 gives 60 s: whatever the reconciler heard, or did not hear, it looks again
 // within twenty, so that three looks fit.

@@ -26,6 +26,8 @@ type Store interface {
 	// InsertOrder answers ErrCodeTaken, in a transaction that can go on, when another
 	// order of the event has the code.
 	InsertOrder(ctx context.Context, o Order) error
+	// OrdersOf lists an event's orders behind an id, in the order of their ids.
+	OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]Order, error)
 	// Order reads an order with its payment, tickets and timeline.
 	Order(ctx context.Context, order id.Order) (Order, error)
 	// SetOrder stores state, refund status and a moment of the timeline.
@@ -43,8 +45,6 @@ type Store interface {
 	// ClaimPayments leases up to limit unsettled payments whose time has come, by
 	// the database's clock, so that peers do not work on the same one.
 	ClaimPayments(ctx context.Context, limit int, lease time.Duration) ([]id.Order, error)
-	// CheckLater says when the reconciler should look at a payment again.
-	CheckLater(ctx context.Context, order id.Order, in time.Duration) error
 
 	// InsertNotice stores a webhook once; false means it was there.
 	InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (first bool, err error)

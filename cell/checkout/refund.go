@@ -7,21 +7,33 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
-	"guichet/cell/notify"
 	"guichet/cell/payment"
 )
 
 // Refund gives money of a paid order back: amount minor units, 0 for all that is
 // left. When all is given back the order is canceled, its tickets are void and
-// its stock returns, exactly once. The provider is asked by Reconcile.
+// its stock returns, exactly once. The provider is asked by
+// the refund's saga.
 func (s *Service) Refund(ctx context.Context, order id.Order, amount int64, by payment.Source, reason string) (Order, error) {
 	if err := plain("/reason", reason, 0); err != nil {
 		return Order{}, err
 	}
 	var o Order
-	err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, found *Order) error {
-		defer func() { o = *found }()
-		return s.refund(ctx, stock, found, amount, by, reason)
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		var back id.Refund
+		err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, found *Order) (err error) {
+			defer func() { o = *found }()
+			back, err = s.refund(ctx, stock, found, amount, by, reason)
+			return err
+		})
+		if err != nil || back.IsZero() {
+			return err
+		}
+		told := tellRefund
+		if o.State == Canceled {
+			told = tellCanceled
+		}
+		return s.sendLater(ctx, back, order, told)
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("refund %s: %w", order, err)
@@ -29,59 +41,49 @@ func (s *Service) Refund(ctx context.Context, order id.Order, amount int64, by p
 	return o, nil
 }
 
-func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, amount int64, by payment.Source, reason string) error {
+// refund decides on a refund and books it as owed; the id is zero when there is
+// nothing to be sent.
+func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, amount int64, by payment.Source, reason string) (sent id.Refund, err error) {
 	if o.State != Paid {
-		return ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
+		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
 	}
 	given, err := s.given(ctx, o.ID)
 	if err != nil {
-		return err
+		return sent, err
 	}
 	left := o.Total.Amount - given
 	if amount < 0 {
-		return ErrInvalidOrder.At("/amount", "must not be negative")
+		return sent, ErrInvalidOrder.At("/amount", "must not be negative")
 	}
 	if amount == 0 {
 		amount = left
 	}
 	if amount > left {
-		return ErrRefundTooLarge.With("%d minor units can still be refunded", left).Field("limit", left)
+		return sent, ErrRefundTooLarge.With("%d minor units can still be refunded", left).Field("limit", left)
 	}
-	part := "" // tells the mails of several refunds apart
 	if amount > 0 {
 		back := payment.Back{ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: by, Reason: reason}
 		back.Amount.Amount = amount
 		if err := s.Store.InsertRefund(ctx, back); err != nil {
-			return err
+			return sent, err
 		}
 		// Our share of the fees goes back in step with the total; sums stay exact.
 		fees := share(o.Fees, given+amount, o.Total.Amount) - share(o.Fees, given, o.Total.Amount)
 		if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees)); err != nil {
-			return err
+			return sent, err
 		}
 		if err := s.creditNote(ctx, stock, o, back, given); err != nil {
-			return err
+			return sent, err
 		}
-		o.Refund, part = PartialRefund, back.ID.String()
+		o.Refund, sent = PartialRefund, back.ID
 	}
 	if amount < left {
-		if err := s.tell(ctx, o, notify.Refund, part); err != nil {
-			return err
-		}
-		return s.Store.SetOrder(ctx, *o, stock.Now, "refunded_in_part")
+		return sent, s.Store.SetOrder(ctx, *o, stock.Now, "refunded_in_part")
 	}
 	if o.Total.Amount > 0 {
 		o.Refund = FullRefund
 	}
-	if by == payment.ByEventCancellation {
-		err = s.tell(ctx, o, notify.EventCanceled, "")
-	} else {
-		err = s.tell(ctx, o, notify.OrderCanceled, "")
-	}
-	if err != nil {
-		return err
-	}
-	return s.void(ctx, stock, o)
+	return sent, s.void(ctx, stock, o)
 }
 
 // void cancels a paid order: tickets void, stock back.

@@ -8,8 +8,8 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
-	"guichet/cell/notify"
 	"guichet/cell/payment"
+	"guichet/cell/saga"
 	"guichet/cell/ticket"
 )
 
@@ -19,9 +19,6 @@ const (
 	DefaultWindow = 15 * time.Minute
 	// grace keeps the hold beyond the window, while the payment is read back.
 	grace = 5 * time.Minute
-	// firstLook is when the reconciler first asks the provider by itself; the
-	// webhook is usually there long before.
-	firstLook = 5 * time.Second
 )
 
 // Service is the checkout of one cell.
@@ -29,9 +26,15 @@ type Service struct {
 	Store     Store
 	Processor payment.Processor
 	Signer    Signer
-	Notifier  Notifier // nil: nobody is told
-	Window    time.Duration
-	HoldTTL   time.Duration
+	// Runs runs the flows; see Register.
+	Runs     *saga.Runner
+	Desks    *booking.Desks // where stock is decided; nil leaves it to the row locks
+	Notifier Notifier       // nil: nobody is told
+	Window   time.Duration
+	HoldTTL  time.Duration
+	// Manual authorizes cards first and captures when the stock is confirmed; methods
+	// that cannot do that take the money at once, and the rules for late money hold.
+	Manual bool
 
 	newCode func() string // nil: random
 }
@@ -47,7 +50,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		return Order{}, err
 	}
 	var o Order
-	err = s.locked(ctx, r.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
+	place := func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
 		o = Order{
 			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
@@ -64,13 +67,8 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if r.Shown != nil && *r.Shown != h.Total {
 			return ErrPriceChanged.With("the total is %s, not %s", h.Total, r.Shown).Field("total", h.Total)
 		}
-		var tickets int64
 		for _, item := range h.Items {
-			tickets += item.Quantity
 			o.Fees += item.Fees * item.Quantity
-		}
-		if int64(len(o.Attendees)) > tickets {
-			return ErrInvalidOrder.At("/attendees", "must be at most %d, one for each ticket", tickets)
 		}
 		if err := s.insert(ctx, &o); err != nil {
 			return err
@@ -79,11 +77,22 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 			return err
 		}
 		if o.Total.Amount == 0 {
-			return s.complete(ctx, stock, h, &o)
+			return nil
 		}
 		return s.Store.InsertPayment(ctx, payment.Payment{
 			ID: id.NewPayment(stock.ID), Order: o.ID, Provider: s.Processor.Name(), State: payment.Created, Amount: o.Total,
 		})
+	}
+	err = s.Store.InTx(ctx, func(ctx context.Context) (err error) {
+		if err := s.locked(ctx, r.Hold, place); err != nil {
+			return err
+		}
+		free := o.Total.Amount == 0
+		if err := s.begin(ctx, purchaseOf(o.ID), o.ID, map[string]any{"free": free}, true); err != nil || !free {
+			return err
+		}
+		o, err = s.Store.Order(ctx, o.ID) // it has its tickets
+		return err
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("create order from %s: %w", r.Hold, err)
@@ -155,14 +164,11 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 	if err := s.invoice(ctx, stock, o); err != nil {
 		return err
 	}
-	if err := s.tell(ctx, o, notify.OrderPaid, ""); err != nil {
-		return err
-	}
 	return s.Store.Tell(ctx, o.ID, "paid")
 }
 
-// Prepare gets an order's payment to where its buyer can pay: it asks the
-// provider for an intent unless that was done, with a key that makes asking
+// Prepare gets an order's payment to where its buyer can pay: it carries the
+// purchase on until the provider has made an intent, under a key that makes asking
 // twice harmless. An order that needs no payment is answered as it is.
 func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
 	o, err := s.Store.Order(ctx, order)
@@ -172,25 +178,17 @@ func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
 	if o.Payment == nil || o.Payment.IntentID != "" || o.State != Pending {
 		return o, nil
 	}
-	if err := s.askIntent(ctx, &o); err != nil {
-		return Order{}, fmt.Errorf("prepare payment of %s: %w", order, err)
+	driven := s.driveIn(ctx, order)
+	if o, err = s.Store.Order(context.WithoutCancel(ctx), order); err != nil {
+		return Order{}, fmt.Errorf("read order: %w", errors.Join(driven, err))
 	}
-	return o, nil
-}
-
-func (s *Service) askIntent(ctx context.Context, o *Order) error {
-	intent, err := s.Processor.CreateIntent(ctx, payment.NewIntent{
-		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: o.Buyer.Email,
-		Description: "Order " + o.Code, Key: o.ID.String() + ":intent",
-	})
-	if err != nil {
-		return err
+	if o.Payment.IntentID != "" || o.State != Pending {
+		return o, nil
 	}
-	o.Payment.IntentID, o.Payment.ClientSecret = intent.ID, intent.ClientSecret
-	if o.Payment.State == payment.Created {
-		o.Payment.State = payment.Pending
+	if driven == nil {
+		driven = s.refusal(ctx, order)
 	}
-	return s.Store.SetIntent(ctx, *o.Payment)
+	return Order{}, fmt.Errorf("prepare payment of %s: %w", order, driven)
 }
 
 // Look reads an order.
@@ -203,37 +201,57 @@ func (s *Service) Look(ctx context.Context, order id.Order) (Order, error) {
 }
 
 // Cancel ends an order at its buyer's wish: unpaid, its stock goes back and the
-// intent is canceled behind it; paid, the whole is refunded too.
+// payment is canceled behind it; paid, the whole is refunded too. While the money
+// is being captured the order cannot be canceled; a moment later it can.
 func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 	var o Order
-	err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, found *Order) error {
-		defer func() { o = *found }()
-		switch found.State {
-		case Canceled:
-			return nil
-		case Pending:
-			stock.End(h, booking.HoldReleased)
-			found.State = Canceled
-			if err := s.Store.SetOrder(ctx, *found, stock.Now, "canceled"); err != nil {
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		what := map[string]any{"order": order.String(), "unpaid": false}
+		already := false
+		err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, found *Order) error {
+			defer func() { o = *found }()
+			switch found.State {
+			case Canceled:
+				already = true
+				return nil
+			case Pending:
+				if h.State == booking.HoldConverted {
+					return ErrState.With("the payment is being taken; try again in a moment").Field("state", string(found.State)).After(time.Second)
+				}
+				what["unpaid"] = true
+				return s.release(ctx, stock, h, found)
+			case Paid:
+				back, err := s.refund(ctx, stock, found, 0, payment.ByBuyer, "canceled by the buyer")
+				if !back.IsZero() {
+					what["refund"] = back.String()
+				}
 				return err
+			default:
+				return ErrState.With("the order is %s", found.State).Field("state", string(found.State))
 			}
-			if err := s.Store.CheckLater(ctx, order, 0); err != nil {
-				return err
-			}
-			if err := s.tell(ctx, found, notify.OrderCanceled, ""); err != nil {
-				return err
-			}
-			return s.Store.Tell(ctx, order, "canceled")
-		case Paid:
-			return s.refund(ctx, stock, found, 0, payment.ByBuyer, "canceled by the buyer")
-		default:
-			return ErrState.With("the order is %s", found.State).Field("state", string(found.State))
+		})
+		if err != nil || already {
+			return err
 		}
+		_, err = s.Runs.Start(ctx, saga.New{
+			ID: CancelFlow + ":" + order.String(), Name: CancelFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: what,
+		})
+		return err
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("cancel order %s: %w", order, err)
 	}
 	return o, nil
+}
+
+// release ends an unpaid order and gives its stock back.
+func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+	stock.End(h, booking.HoldReleased)
+	o.State = Canceled
+	if err := s.Store.SetOrder(ctx, *o, stock.Now, "canceled"); err != nil {
+		return err
+	}
+	return s.Store.Tell(ctx, o.ID, "canceled")
 }
 
 // onOrder runs do with the order's event locked and the order read behind that lock.

@@ -56,6 +56,7 @@ type NewIntent struct {
 	Email       string // for the provider's receipt and fraud checks
 	Description string
 	Key         string // idempotency key, ours, stable over retries
+	Manual      bool   // authorize only; CaptureIntent takes the money
 }
 
 // Refund is money on its way back.
@@ -82,6 +83,9 @@ type Processor interface {
 	PublishableKey() string
 	CreateIntent(ctx context.Context, n NewIntent) (Intent, error)
 	GetIntent(ctx context.Context, intentID string) (Intent, error)
+	// CaptureIntent takes all the money that was authorized. It answers the intent as it
+	// then is; ErrRefusedByProvider when there is nothing to capture any more.
+	CaptureIntent(ctx context.Context, intentID, key string) (Intent, error)
 	// CancelIntent answers the intent as it then is: Canceled, or Captured when the money came first.
 	CancelIntent(ctx context.Context, intentID, key string) (Intent, error)
 	// Refund gives amount of the intent back; zero amount means all that is left.

@@ -26,6 +26,7 @@ func jsonOf(v any) (json.RawMessage, error) {
 type attempt struct {
 	inline bool             // in somebody else's transaction: his is the fault
 	desk   bool             // at the event's desk
+	clean  bool             // nothing was moved yet
 	faults map[int]*failure // handlers, by number, whose fault is known from the go before
 	ran    int              // handlers so far
 	event  string           // whose run it is
@@ -35,7 +36,8 @@ type attempt struct {
 type outcome struct {
 	call   Call
 	key    string
-	result any
+	raw    any // as the handler said it
+	result any // as the language knows it
 	err    error
 	late   bool
 }
@@ -64,8 +66,10 @@ func (h *faultError) Unwrap() error { return h.err }
 // is decided or done within, up to a call to the outside, which is answered, or
 // to where the run rests or ends. It sets when the run is to be looked at again.
 func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, error) {
+	steps := e.run.Steps
 	for range maxMoves {
 		j := e.next()
+		a.clean = !a.inline && a.ran == 0 && e.run.Steps == steps
 		if j == nil {
 			e.run.WakeAt = e.wake()
 			return nil, nil
@@ -89,6 +93,9 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 				}
 			}
 			return &outside{c, j.key, h, callTimeout(j.timeout)}, nil
+		case h.Within != nil && h.Alone && !a.clean: // what was done so far is stored first
+			e.run.WakeAt = e.now
+			return nil, nil
 		case h.Within != nil:
 			if err := r.within(ctx, e, a, j, h, c); err != nil {
 				return nil, err
@@ -197,11 +204,19 @@ func (r *Runner) call(ctx context.Context, o *outside) *outcome {
 	done.err = safely(func() error {
 		out, err := o.handler.Outside(ctx, o.call)
 		if err == nil {
+			done.raw = out
 			done.result, err = plain(out)
 		}
 		return err
 	})
 	done.late = errors.Is(ctx.Err(), context.DeadlineExceeded)
+	if r.Watch != nil {
+		fault := ""
+		if done.err != nil {
+			fault = failureOf(done.err, done.late).name
+		}
+		r.Watch.Called(o.call.State, fault)
+	}
 	return done
 }
 
@@ -309,7 +324,7 @@ func (r *Runner) settle(ctx context.Context, e *engine, done *outcome, a *attemp
 		if why = a.faults[n]; why == nil {
 			c := done.call
 			c.Now = e.now
-			if err := safely(func() error { return h.Note(ctx, c, done.result) }); passing(err) {
+			if err := safely(func() error { return h.Note(ctx, c, done.raw) }); passing(err) {
 				return err
 			} else if err != nil {
 				return &faultError{n, err}

@@ -18,11 +18,15 @@ type Handler struct {
 	Within func(ctx context.Context, c Call) (any, error)
 	// Desk lets Within run at the event's desk, where its stock is decided.
 	Desk bool
+	// Alone lets Within have a transaction of its own, with nothing before it: for
+	// work that comes in pages.
+	Alone bool
 
 	// Outside asks somebody who knows nothing of our transactions. Before, its
 	// intent is stored; the call's Key is the same over tries and takeovers.
 	Outside func(ctx context.Context, c Call) (any, error)
 	// Note stores what came of Outside, with the checkpoint; nil for nothing more.
+	// What it is given is what Outside answered; only its JSON is kept.
 	Note func(ctx context.Context, c Call, result any) error
 	// Ask says that Outside changes nothing there: no intent is written down.
 	Ask bool

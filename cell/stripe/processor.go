@@ -109,12 +109,15 @@ func (p *Processor) Name() string { return "stripe" }
 func (p *Processor) PublishableKey() string { return p.config.PublishableKey }
 
 // CreateIntent prepares a card payment that is captured as soon as the buyer's
-// bank agrees. The answer to a repeated key is the first one, however old.
+// bank agrees, or, made Manual, by CaptureIntent. The answer to a repeated key is the first one, however old.
 func (p *Processor) CreateIntent(ctx context.Context, n payment.NewIntent) (payment.Intent, error) {
 	params := &api.PaymentIntentParams{
 		Currency:           new(strings.ToLower(n.Amount.Currency)),
 		CaptureMethod:      new(string(api.PaymentIntentCaptureMethodAutomatic)),
 		PaymentMethodTypes: api.StringSlice([]string{"card"}),
+	}
+	if n.Manual {
+		params.CaptureMethod = new(string(api.PaymentIntentCaptureMethodManual))
 	}
 	amount, err := toStripe(n.Amount)
 	if err != nil {

@@ -42,6 +42,7 @@ type settings struct {
 	Site         string          // GUICHET_SITE_URL, where buyers reach the town
 	HoldTTL      time.Duration   // GUICHET_HOLD_TTL
 	Window       time.Duration   // GUICHET_PAYMENT_WINDOW
+	Manual       bool            // GUICHET_CAPTURE_LATER: cards are authorized, and charged once the stock is confirmed
 }
 
 func configure(getenv func(string) string) (settings, error) {
@@ -66,6 +67,7 @@ func configure(getenv func(string) string) (settings, error) {
 		MailFrom:     r.Text("GUICHET_MAIL_FROM", "Guichet <tickets@localhost>"),
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
+		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),
 	}
 	cell, err := topology.ParseCell(r.Required("GUICHET_CELL", "the name of this cell, like euw3"))
 	if err != nil {

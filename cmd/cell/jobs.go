@@ -12,13 +12,13 @@ import (
 
 // Periods of the background jobs.
 const (
-	migrateRetry   = time.Second
-	sweepPeriod    = time.Second
-	reconcilePause = time.Second
-	forgetPeriod   = time.Minute
-	postPeriod     = time.Second
-	passLimit      = 30 * time.Second
-	sayAgain       = 10 * time.Second
+	migrateRetry = time.Second
+	sweepPeriod  = time.Second
+	adoptPeriod  = time.Minute
+	forgetPeriod = time.Minute
+	postPeriod   = time.Second
+	passLimit    = 30 * time.Second
+	sayAgain     = 10 * time.Second
 )
 
 // reporter logs a job's failures: each one when it is new, the same one at most
@@ -96,11 +96,12 @@ func every(ctx context.Context, period time.Duration, job string, pass func(ctx 
 
 func (h *house) sweep(ctx context.Context) { every(ctx, sweepPeriod, "sweep", h.server.Booking.Sweep) }
 
-func (h *house) reconcile(ctx context.Context) {
-	every(ctx, reconcilePause, "reconcile", h.server.Checkout.Reconcile)
+// adopt gives payments that no saga looks after one.
+func (h *house) adopt(ctx context.Context) {
+	every(ctx, adoptPeriod, "adopt", h.server.Checkout.Adopt)
 }
 
-// forget drops what is past its time: first answers, and the bus's own rows.
+// forget drops what is past its time: first answers, sagas, and the bus's own rows.
 func (h *house) forget(ctx context.Context) {
 	every(ctx, forgetPeriod, "forget", func(ctx context.Context) (int, error) {
 		answers, err := h.store.ForgetAnswers(ctx, time.Now())
@@ -111,8 +112,12 @@ func (h *house) forget(ctx context.Context) {
 		if err != nil {
 			return 0, err
 		}
+		sagas, err := h.server.Checkout.Runs.Forget(ctx)
+		if err != nil {
+			return 0, err
+		}
 		rows, err := h.store.SweepBus(ctx)
-		return int(answers + mails + rows), err
+		return int(answers + mails + sagas + rows), err
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"guichet/cell/join"
 	"guichet/cell/leaf"
 	"guichet/cell/notify"
+	"guichet/cell/saga"
 	"guichet/cell/search"
 	"guichet/cell/search/bleve"
 	"guichet/cell/store"
@@ -83,14 +85,13 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if h.sender, err = newSender(cfg, h.store, signer, reg); err != nil {
 		return nil, err
 	}
+	desks := &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)}
 	h.server = &api.Server{
 		Cell: cfg.Cell, Region: cfg.Region,
-		Booking: &booking.Service{
-			Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now,
-			Desks: &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)},
-		},
+		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now, Desks: desks},
 		Checkout: &checkout.Service{
-			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL,
+			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL, Desks: desks, Manual: cfg.Manual,
+			Runs:      &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg)},
 			Processor: stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second}),
 		},
 		Mails:   mails,
@@ -99,6 +100,9 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
 	}
 	countWaiting(reg, h.server.Booking.Desks)
+	if err := h.server.Checkout.Register(); err != nil {
+		return nil, err
+	}
 	h.ready()
 	return h, nil
 }
@@ -140,7 +144,8 @@ func (h *house) work(ctx context.Context) {
 	defer running.Wait()
 	running.Go(func() { _ = h.indexer.Run(ctx) })
 	running.Go(func() { h.sweep(ctx) })
-	running.Go(func() { h.reconcile(ctx) })
+	running.Go(func() { h.server.Checkout.Runs.Work(ctx, reporter(ctx, "saga")) })
+	running.Go(func() { h.adopt(ctx) })
 	running.Go(func() { h.forget(ctx) })
 	running.Go(func() { h.post(ctx) })
 	if h.cfg.ControlPlane != "" {

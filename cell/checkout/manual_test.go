@@ -1,0 +1,222 @@
+package checkout_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/checkout"
+	"guichet/cell/notify"
+	"guichet/cell/payment"
+	"guichet/cell/stripe/sandbox"
+)
+
+// openManual is a town whose cards are authorized first and captured when the
+// stock is confirmed.
+func openManual(t *testing.T, places int64) *town {
+	t.Helper()
+	tw := openTown(t, places)
+	tw.manual = true
+	for i := range tw.desks {
+		tw.desks[i] = tw.desk(t, tw.stores[i], tw.processor())
+	}
+	return tw
+}
+
+// settleAll works on sagas until none is due.
+func (tw *town) settleAll(t *testing.T) {
+	t.Helper()
+	for {
+		n, err := tw.desks[0].Runs.Pass(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+	}
+}
+
+// await, working on sagas meanwhile.
+func (tw *town) awaitWorking(t *testing.T, o checkout.Order, want checkout.State) checkout.Order {
+	t.Helper()
+	eventually(t, "the order to be "+string(want), func() bool {
+		tw.settleAll(t)
+		return tw.look(t, o.ID).State == want
+	})
+	return tw.look(t, o.ID)
+}
+
+func TestManual_theMoneyIsTakenWhenTheStockIsConfirmed(t *testing.T) {
+	t.Parallel()
+	tw := openManual(t, 10)
+	o := tw.order(t, tw.floor, 2)
+	tw.mustConfirm(t, o, visa)
+	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	if in := tw.intents(t)[0]; in.Status != "requires_capture" || in.AmountReceived != 0 {
+		t.Errorf("the intent is %s, %d received", in.Status, in.AmountReceived)
+	}
+	tw.wantStock(t, 0, 2) // confirmed before anything is charged
+	_, err := tw.desks[0].Cancel(t.Context(), o.ID)
+	wantErr(t, err, checkout.ErrState) // for a moment
+	o = tw.awaitWorking(t, o, checkout.Paid)
+	wantMoments(t, o, "created", "payment_authorized", "paid")
+	if len(o.Tickets) != 2 || o.Payment.State != payment.Captured || o.Payment.Received != 8500 || !o.Payment.Settled {
+		t.Errorf("%d tickets, %+v", len(o.Tickets), o.Payment)
+	}
+	tw.wantStock(t, 0, 2)
+}
+
+// The hold ended, its stock is gone, and the bank says yes: nothing is charged, so
+// nothing needs to go back.
+func TestManual_whatIsGoneIsNotCharged(t *testing.T) {
+	t.Parallel()
+	tw := openManual(t, 2)
+	o := tw.order(t, tw.floor, 2)
+	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	tw.mustConfirm(t, o, visa)
+	o = tw.awaitWorking(t, o, checkout.Expired)
+	tw.settleAll(t)
+	if in := tw.intents(t)[0]; in.Status != "canceled" || in.AmountReceived != 0 {
+		t.Errorf("the intent is %s, %d received", in.Status, in.AmountReceived)
+	}
+	if o.Refund != checkout.NoRefund || tw.postings(t, o.ID) != 0 {
+		t.Errorf("refund %s, %d postings", o.Refund, tw.postings(t, o.ID))
+	}
+	tw.wantStock(t, 0, 0)
+}
+
+// The authorization is withdrawn before the capture: the stock comes back.
+func TestManual_aCaptureThatIsRefusedGivesTheStockBack(t *testing.T) {
+	t.Parallel()
+	tw := openManual(t, 2)
+	o := tw.order(t, tw.floor, 2)
+	tw.mustConfirm(t, o, visa)
+	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	if _, err := tw.processor().CancelIntent(t.Context(), o.Payment.IntentID, "by hand"); err != nil {
+		t.Fatal(err)
+	}
+	o = tw.awaitWorking(t, o, checkout.Expired)
+	tw.settleAll(t)
+	if len(o.Tickets) != 0 || tw.postings(t, o.ID) != 0 || tw.look(t, o.ID).Payment.State != payment.Canceled {
+		t.Errorf("%d tickets, %+v", len(o.Tickets), o.Payment)
+	}
+	tw.wantStock(t, 0, 0)
+	tw.awaitWorking(t, tw.confirmed(t, tw.order(t, tw.floor, 2)), checkout.Paid) // the next buyer has them
+}
+
+func (tw *town) confirmed(t *testing.T, o checkout.Order) checkout.Order {
+	t.Helper()
+	tw.mustConfirm(t, o, visa)
+	return o
+}
+
+// The event is canceled between the reservation and the capture, whose answer is
+// even lost: the money was taken, and goes back.
+func TestManual_eventCanceledWhileTheMoneyIsTaken(t *testing.T) {
+	t.Parallel()
+	tw := openManual(t, 2)
+	o := tw.order(t, tw.floor, 2)
+	tw.mustConfirm(t, o, visa)
+	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	tw.faults(t, sandbox.Faults{TimeoutAfterEffectPercent: 100})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := tw.desks[0].Runs.Pass(ctx); !errors.Is(err, payment.ErrProviderAway) {
+		t.Fatal(err)
+	}
+	tw.faults(t, sandbox.Faults{})
+	tw.cancelEvent(t)
+	o = tw.awaitWorkingDue(t, o, checkout.Expired)
+	if o.Refund != checkout.FullRefund || len(o.Tickets) != 0 {
+		t.Errorf("refund %s, %d tickets", o.Refund, len(o.Tickets))
+	}
+	tw.mustReconcile(t)
+	tw.wantRefunds(t, o, payment.ByLatePayment, 8500)
+	tw.wantStock(t, 0, 0)
+}
+
+// awaitWorkingDue is awaitWorking with every pause skipped.
+func (tw *town) awaitWorkingDue(t *testing.T, o checkout.Order, want checkout.State) checkout.Order {
+	t.Helper()
+	eventually(t, "the order to be "+string(want), func() bool {
+		tw.mustReconcile(t)
+		return tw.look(t, o.ID).State == want
+	})
+	return tw.look(t, o.ID)
+}
+
+// cancelEvent is what the organizer's call does.
+func (tw *town) cancelEvent(t *testing.T) {
+	t.Helper()
+	tw.eventCanceled.Store(true)
+	err := tw.stores[0].InTx(t.Context(), func(ctx context.Context) error {
+		if _, err := tw.box.Change(ctx, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+			return err
+		}
+		return tw.desks[0].CancelEvent(ctx, tw.shop.ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A whole event is canceled, page by page, with orders in every state: each paid
+// one is refunded, each unpaid one ends, each buyer is told once.
+func TestCancelEvent_refundsEveryOrder(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 60)
+	if _, err := tw.stores[0].DB.Pool.Exec(t.Context(), letters); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range tw.desks {
+		d.Notifier = postbox{tw.stores[0]}
+	}
+	var paid, pending, free []checkout.Order
+	for i := range 23 {
+		switch i % 3 {
+		case 0:
+			paid = append(paid, tw.paid(t, tw.odd, 1))
+		case 1:
+			pending = append(pending, tw.order(t, tw.floor, 1))
+		default:
+			o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
+			if err != nil {
+				t.Fatal(err)
+			}
+			free = append(free, o)
+		}
+	}
+	part := paid[0]
+	if _, err := tw.desks[0].Refund(t.Context(), part.ID, 1000, payment.ByOrganizer, "late start"); err != nil {
+		t.Fatal(err)
+	}
+	tw.cancelEvent(t)
+	for range 6 {
+		tw.mustReconcile(t)
+	}
+	for _, o := range tw.allOrders(t) {
+		if o.State != checkout.Canceled || o.Payment != nil && !o.Payment.Settled {
+			t.Errorf("%s is %s, %+v", o.ID, o.State, o.Payment)
+		}
+		if got := tw.letters(t, o.ID); got[notify.EventCanceled] != 1 {
+			t.Errorf("%s was told %v", o.ID, got)
+		}
+	}
+	for _, o := range paid[1:] {
+		tw.wantRefunds(t, o, payment.ByEventCancellation, 3434)
+	}
+	for _, in := range tw.intents(t) {
+		if in.Status != "canceled" && in.Status != "succeeded" {
+			t.Errorf("the intent %s is %s", in.ID, in.Status)
+		}
+	}
+	if len(pending) == 0 || len(free) == 0 {
+		t.Error("there was nothing to end")
+	}
+	tw.wantStock(t, 0, 0)
+}

@@ -1,0 +1,46 @@
+package checkout
+
+import (
+	"context"
+
+	"guichet/cell/id"
+	"guichet/cell/notify"
+	"guichet/cell/saga"
+)
+
+// notices are the tasks by which the flows tell buyers what happens to their orders.
+var notices = map[string]notify.Kind{
+	"notify-paid": notify.OrderPaid, "notify-expired": notify.OrderExpired, "notify-canceled": notify.OrderCanceled,
+	"notify-refund": notify.Refund, "notify-late": notify.LatePaymentRefund, "notify-event-canceled": notify.EventCanceled,
+}
+
+// notify queues a mail in the transaction of the step: it is sent if and only if
+// that is committed. A refund's mail is told apart from another one's by its id.
+func (s *Service) notify(ctx context.Context, c saga.Call, what notify.Kind) (any, error) {
+	var in struct {
+		Order  string `json:"order"`
+		Refund string `json:"refund"`
+	}
+	if err := c.Read(&in); err != nil {
+		return nil, err
+	}
+	order, err := id.ParseOrder(in.Order)
+	if err != nil {
+		return nil, err
+	}
+	if what != notify.Refund {
+		in.Refund = ""
+	}
+	return nil, s.letter(ctx, order, what, in.Refund)
+}
+
+func (s *Service) letter(ctx context.Context, order id.Order, what notify.Kind, part string) error {
+	if s.Notifier == nil {
+		return nil
+	}
+	o, err := s.Store.Order(ctx, order)
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, &o, what, part)
+}

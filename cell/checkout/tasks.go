@@ -1,0 +1,302 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+	"guichet/cell/saga"
+)
+
+// Outcomes of settling, by which the purchase goes on.
+const (
+	outcomeSold        = "sold"         // there are tickets
+	outcomeReserved    = "reserved"     // the stock is confirmed, the money is to be captured
+	outcomeRefuse      = "refuse"       // authorized for what is gone: let it go
+	outcomeNotCaptured = "not_captured" // the money could not be taken after all
+	outcomeLate        = "late"         // captured for what is gone: it goes back
+	outcomeExpired     = "expired"      // no payment can come any more
+	outcomeOver        = "over"         // nothing is left to be done
+	outcomeWaiting     = "waiting"
+)
+
+// settled is what settling answers.
+type settled struct {
+	Outcome string `json:"outcome"`
+	Refund  string `json:"refund,omitempty"` // of late money
+}
+
+// input is what the tasks of the purchase read.
+type input struct {
+	Order string `json:"order"`
+	Said  said   `json:"said"`
+	Look  struct {
+		Tries int `json:"tries"`
+	} `json:"look"`
+}
+
+func orderOf(c saga.Call) (id.Order, error) {
+	_, order, err := read(c)
+	return order, err
+}
+
+func read(c saga.Call) (in input, order id.Order, err error) {
+	if err := c.Read(&in); err != nil {
+		return in, order, err
+	}
+	order, err = id.ParseOrder(in.Order)
+	return in, order, err
+}
+
+func (s *Service) orderAt(ctx context.Context, c saga.Call) (Order, error) {
+	order, err := orderOf(c)
+	if err != nil {
+		return Order{}, err
+	}
+	return s.Store.Order(ctx, order)
+}
+
+// made is an intent with its secret, which stays out of the log of steps.
+type made struct {
+	ID     string `json:"id"`
+	secret string
+}
+
+func (s *Service) createIntent(ctx context.Context, c saga.Call) (any, error) {
+	o, err := s.orderAt(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if o.Payment == nil || o.Payment.IntentID != "" {
+		return made{}, nil
+	}
+	i, err := s.Processor.CreateIntent(ctx, payment.NewIntent{
+		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: o.Buyer.Email,
+		Description: "Order " + o.Code, Key: c.Key, Manual: s.Manual,
+	})
+	return made{i.ID, i.ClientSecret}, err
+}
+
+func (s *Service) noteIntent(ctx context.Context, c saga.Call, result any) error {
+	i, ok := result.(made)
+	if !ok || i.ID == "" {
+		return nil
+	}
+	order, err := orderOf(c)
+	if err != nil {
+		return err
+	}
+	return s.Store.SetIntent(ctx, payment.Payment{Order: order, IntentID: i.ID, ClientSecret: i.secret})
+}
+
+// lookAt decides by the database's clock whether the payment is still wanted.
+func (s *Service) lookAt(ctx context.Context, c saga.Call) (any, error) {
+	in, order, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.Store.Order(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	pause := min(firstPause<<min(in.Look.Tries, 4), longestPause)
+	wanted := o.State == Pending && c.Now.Before(o.ExpiresAt)
+	if wanted {
+		pause = min(pause, 1+int(o.ExpiresAt.Sub(c.Now).Seconds()))
+	}
+	return map[string]any{"wanted": wanted, "made": o.Payment != nil && o.Payment.IntentID != "", "pause": pause, "tries": in.Look.Tries + 1}, nil
+}
+
+func (s *Service) readIntent(ctx context.Context, c saga.Call) (any, error) {
+	o, err := s.orderAt(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.Processor.GetIntent(ctx, o.Payment.IntentID)
+	return saidOf(i), err
+}
+
+// cancelIntent cancels or reads back ("Paid but expired", rule 2).
+func (s *Service) cancelIntent(ctx context.Context, c saga.Call) (any, error) {
+	o, err := s.orderAt(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.Processor.CancelIntent(ctx, o.Payment.IntentID, c.Key)
+	if errors.Is(err, payment.ErrUnknownIntent) { // what is not there cannot be paid
+		return said{State: payment.Canceled}, nil
+	}
+	return saidOf(i), err
+}
+
+// capture takes the money that was authorized. When that is refused for good the
+// payment's own state says what there is.
+func (s *Service) capture(ctx context.Context, c saga.Call) (any, error) {
+	o, err := s.orderAt(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.Processor.CaptureIntent(ctx, o.Payment.IntentID, c.Key)
+	if errors.Is(err, payment.ErrRefusedByProvider) {
+		i, err = s.Processor.GetIntent(ctx, o.Payment.IntentID)
+	}
+	if errors.Is(err, payment.ErrUnknownIntent) {
+		return said{State: payment.Canceled}, nil
+	}
+	return saidOf(i), err
+}
+
+// settle brings an order in line with what the provider says of its payment. The
+// rules are those of "Paid but expired" (domain.md): a late success takes the
+// stock again in this very transaction, and when that fails is given back.
+func (s *Service) settle(ctx context.Context, c saga.Call) (any, error) {
+	in, order, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	var out settled
+	err = s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (err error) {
+		out, err = s.settled(ctx, stock, h, o, in.Said.intent())
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) settled(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, i payment.Intent) (settled, error) {
+	if o.Payment == nil {
+		return settled{Outcome: outcomeOver}, nil
+	}
+	was := o.Payment.State
+	o.Payment.See(i)
+	if o.Payment.State != was {
+		if err := s.Store.SetPayment(ctx, *o.Payment); err != nil {
+			return settled{}, err
+		}
+	}
+	switch o.Payment.State {
+	case payment.Captured:
+		if was == payment.Captured {
+			return settled{Outcome: outcomeOver}, nil
+		}
+		return s.captured(ctx, stock, h, o)
+	case payment.Authorized:
+		return s.reserve(ctx, stock, h, o)
+	case payment.Canceled:
+		if o.State != Pending {
+			return settled{Outcome: outcomeOver}, nil
+		}
+		return settled{Outcome: outcomeExpired}, s.unpaid(ctx, stock, h, o)
+	case payment.Disputed:
+		return settled{Outcome: outcomeOver}, nil
+	case payment.Failed:
+		if was != payment.Failed {
+			return settled{Outcome: outcomeWaiting}, s.Store.Note(ctx, o.ID, stock.Now, "payment_failed")
+		}
+	default:
+	}
+	return settled{Outcome: outcomeWaiting}, nil // on its way
+}
+
+// reserve confirms the stock of an order whose money is authorized, so that it is
+// only taken for what is there. What cannot be sold is not charged at all.
+func (s *Service) reserve(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (settled, error) {
+	if o.State == Paid {
+		return settled{Outcome: outcomeOver}, nil
+	}
+	if o.State == Pending || o.State == Expired {
+		err := stock.Convert(h)
+		if err == nil {
+			return settled{Outcome: outcomeReserved}, s.Store.Note(ctx, o.ID, stock.Now, "payment_authorized")
+		}
+		if !gone(err) {
+			return settled{}, err
+		}
+	}
+	return settled{Outcome: outcomeRefuse}, nil // the order ends when the payment is canceled
+}
+
+// gone says that what was ordered cannot be sold any more.
+func gone(err error) bool {
+	return errors.Is(err, booking.ErrSoldOut) || errors.Is(err, booking.ErrNotOnSale)
+}
+
+// issueTickets ends an order whose stock is confirmed: with its money, or free.
+func (s *Service) issueTickets(ctx context.Context, c saga.Call) (any, error) {
+	in, order, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	var out settled
+	err = s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (err error) {
+		out, err = s.issued(ctx, stock, h, o, in.Said.intent())
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) issued(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, i payment.Intent) (settled, error) {
+	if o.State == Paid {
+		return settled{Outcome: outcomeOver}, nil
+	}
+	if o.Payment == nil {
+		return settled{Outcome: outcomeSold}, s.complete(ctx, stock, h, o)
+	}
+	o.Payment.See(i)
+	if err := s.Store.SetPayment(ctx, *o.Payment); err != nil {
+		return settled{}, err
+	}
+	switch {
+	case o.Payment.State != payment.Captured:
+		return settled{Outcome: outcomeNotCaptured}, nil
+	case stock.State != booking.Published && h.State == booking.HoldConverted:
+		// The event was canceled between the reservation and the capture.
+		s.unsell(stock, h, o)
+	}
+	return s.captured(ctx, stock, h, o)
+}
+
+// unsell gives confirmed stock back for which there are no tickets yet.
+func (s *Service) unsell(stock *booking.Stock, h *booking.Hold, o *Order) {
+	sold := map[id.TicketType]int64{}
+	for _, item := range o.Items {
+		sold[item.Type] += item.Quantity
+	}
+	stock.Return(o.ID, sold)
+	h.State = booking.HoldReleased
+}
+
+func (s *Service) giveStockBack(ctx context.Context, c saga.Call) (any, error) {
+	order, err := orderOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+		if o.State == Paid || h.State != booking.HoldConverted {
+			return nil
+		}
+		s.unsell(stock, h, o) // the order ends when the payment is canceled
+		return nil
+	})
+}
+
+// stopPurchase lets a purchase know that its order was canceled.
+func (s *Service) stopPurchase(ctx context.Context, c saga.Call) (any, error) {
+	order, err := orderOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.stop(ctx, order)
+}
+
+func (s *Service) stop(ctx context.Context, order id.Order) error {
+	err := s.Runs.Signal(ctx, saga.Signal{Run: purchaseOf(order), Handler: waitPayment, ID: stop, Payload: said{State: stop}})
+	switch {
+	case errors.Is(err, saga.ErrOver):
+		return nil
+	case errors.Is(err, saga.ErrRunNotFound): // an order from before there were sagas
+		return s.begin(ctx, purchaseOf(order), order, map[string]any{"free": false}, false)
+	}
+	return err
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Saga is one run of a flow.
+type Saga struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	Version   string     `json:"version"`
+	EventID   string     `json:"event_id"`
+	Status    string     `json:"status"` // running, succeeded, failed
+	State     string     `json:"state"`  // where it stands
+	Error     string     `json:"error"`  // the last one's name, "" when there was none since
+	Cause     string     `json:"cause"`
+	StartedAt time.Time  `json:"started_at"`
+	WakeAt    *time.Time `json:"wake_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+}
+
+// SagaDetail is a saga with its log.
+type SagaDetail struct {
+	Saga
+	Steps []SagaStep `json:"steps"`
+}
+
+// SagaStep is something that was asked of the outside.
+type SagaStep struct {
+	Key        string          `json:"key"`
+	State      string          `json:"state"`
+	Tries      int64           `json:"tries"`
+	Result     json.RawMessage `json:"result"`
+	Error      string          `json:"error"`
+	StartedAt  time.Time       `json:"started_at"`
+	FinishedAt *time.Time      `json:"finished_at"`
+}
+
+// SagaPage is a page of sagas, newest first.
+type SagaPage struct {
+	Items      []Saga  `json:"items"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// Sagas lists sagas of a cell; empty filters are any. Operators only.
+func (c *Client) Sagas(ctx context.Context, status, name, event, cursor string, limit int) (SagaPage, Meta, error) {
+	q := url.Values{"limit": {strconv.Itoa(limit)}}
+	for key, value := range map[string]string{"status": status, "name": name, "event_id": event, "cursor": cursor} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	var out SagaPage
+	m, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/sagas", query: q}, &out)
+	return out, m, err
+}
+
+// Saga reads one with its log. Operators only.
+func (c *Client) Saga(ctx context.Context, id string) (SagaDetail, Meta, error) {
+	var out SagaDetail
+	m, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/sagas/" + url.PathEscape(id)}, &out)
+	return out, m, err
+}
+
+// RetrySaga lets one that failed go on. Operators only.
+func (c *Client) RetrySaga(ctx context.Context, id string) (SagaDetail, Meta, error) {
+	var out SagaDetail
+	m, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sagas/" + url.PathEscape(id) + "/retry"}, &out)
+	return out, m, err
+}
