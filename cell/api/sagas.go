@@ -113,7 +113,7 @@ func (s *Server) sendSaga(c *gin.Context) error {
 	v := client.SagaDetail{Saga: sagaView(r), Steps: []client.SagaStep{}}
 	for _, st := range steps {
 		v.Steps = append(v.Steps, client.SagaStep{
-			Key: st.Key, State: st.State, Tries: st.Tries, Result: st.Result, Error: st.Error, StartedAt: st.StartedAt, FinishedAt: st.FinishedAt,
+			Key: st.Key, State: st.State, Tries: st.Tries, Result: string(st.Result), Error: st.Error, StartedAt: st.StartedAt, FinishedAt: st.FinishedAt,
 		})
 	}
 	c.JSON(200, v)

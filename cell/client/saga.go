@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,13 +31,13 @@ type SagaDetail struct {
 
 // SagaStep is something that was asked of the outside.
 type SagaStep struct {
-	Key        string          `json:"key"`
-	State      string          `json:"state"`
-	Tries      int64           `json:"tries"`
-	Result     json.RawMessage `json:"result"`
-	Error      string          `json:"error"`
-	StartedAt  time.Time       `json:"started_at"`
-	FinishedAt *time.Time      `json:"finished_at"`
+	Key        string     `json:"key"`
+	State      string     `json:"state"`
+	Tries      int64      `json:"tries"`
+	Result     string     `json:"result"` // JSON as it is kept, "" until there is one
+	Error      string     `json:"error"`
+	StartedAt  time.Time  `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
 }
 
 // SagaPage is a page of sagas, newest first.

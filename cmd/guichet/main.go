@@ -36,6 +36,7 @@ const help = `guichet – the ticket window's tool for people
   guichet verify TICKET           check a ticket's barcode offline
   guichet ledger verify FILE      add an event's inventory ledger up again
   guichet bench                   measure the open town: cells directly and through the router
+  guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
   guichet sandbox                 run the payment sandbox alone
   guichet mailbox                 run the mail sink alone: takes mails, delivers to nobody, shows them
   guichet version                 say which build this is
@@ -52,6 +53,7 @@ var commands = map[string]command{
 	"verify":  verifyCommand,
 	"bench":   benchCommand,
 	"ledger":  ledgerCommand,
+	"saga":    sagaCommand,
 	"sandbox": sandboxCommand,
 	"mailbox": mailboxCommand,
 	"version": versionCommand,

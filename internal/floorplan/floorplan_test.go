@@ -80,7 +80,7 @@ var vendors = []struct {
 	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
 	{"github.com/go-pdf/fpdf github.com/hajimehoshi/bitmapfont golang.org/x/image", "cell/ticket/render", "paper is one room's business"},
 	{"github.com/skip2/go-qrcode", "cell/ticket/render cmd/guichet", "paper is one room's business"},
-	{"github.com/stripe/stripe-mock github.com/cockroachdb/cockroachdb-parser github.com/getkin/kin-openapi github.com/makiuchi-d/gozxing github.com/anishathalye/porcupine", "", "a judge of tests is not shipped"},
+	{"github.com/stripe/stripe-mock github.com/cockroachdb/cockroachdb-parser github.com/getkin/kin-openapi github.com/makiuchi-d/gozxing github.com/anishathalye/porcupine github.com/santhosh-tekuri/jsonschema", "", "a judge of tests is not shipped"},
 }
 
 // pure rooms decide; they touch neither the network nor the machine nor the log.
