@@ -54,23 +54,12 @@ func (s *Server) getEvent(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	e, err := s.Booking.Store.Event(c, event)
-	if errors.Is(err, booking.ErrEventNotFound) {
+	e, whole, err := s.visible(c, event)
+	if errors.Is(err, errNotHere) {
 		return s.copyOf(c, event)
 	}
 	if err != nil {
 		return err
-	}
-	whole := false
-	if c.GetHeader("Authorization") != "" {
-		org, err := s.organizer(c)
-		if err != nil {
-			return err
-		}
-		whole = org == e.Organizer
-	}
-	if e.State == booking.Drafted && !whole {
-		return booking.ErrEventNotFound
 	}
 	opened, err := s.opened(c, event)
 	if err != nil {
@@ -78,6 +67,32 @@ func (s *Server) getEvent(c *gin.Context) error {
 	}
 	s.sendEvent(c, 200, EventView(e, s.Cell, s.Region, whole, opened...))
 	return nil
+}
+
+// errNotHere is event_not_found of an event that this cell's database has not.
+var errNotHere = booking.ErrEventNotFound.With("this cell has no such event")
+
+// visible reads an event from its home's own rows, as far as who asks may see it;
+// whole says that he is its organizer.
+func (s *Server) visible(c *gin.Context, event id.Event) (e booking.Event, whole bool, err error) {
+	e, err = s.Booking.Store.Event(c, event)
+	if errors.Is(err, booking.ErrEventNotFound) {
+		return e, false, errNotHere
+	}
+	if err != nil {
+		return e, false, err
+	}
+	if c.GetHeader("Authorization") != "" {
+		org, err := s.organizer(c)
+		if err != nil {
+			return e, false, err
+		}
+		whole = org == e.Organizer
+	}
+	if e.State == booking.Drafted && !whole {
+		return e, false, booking.ErrEventNotFound
+	}
+	return e, whole, nil
 }
 
 func (s *Server) copyOf(c *gin.Context, event id.Event) error {
@@ -119,7 +134,11 @@ func (s *Server) createEvent(c *gin.Context) error {
 		return err
 	}
 	answer, err := s.once(c, id.Event{}, true, org.String(), body, 201, func(ctx context.Context) (any, error) {
-		e, err := s.Booking.DraftEvent(ctx, org, draftOf(in), in.Publish)
+		d, err := draftOf(in)
+		if err != nil {
+			return nil, err
+		}
+		e, err := s.Booking.DraftEvent(ctx, org, d, in.Publish)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +168,7 @@ func (s *Server) ownAccount(c *gin.Context) (id.Organizer, error) {
 	return org, nil
 }
 
-func draftOf(in client.NewEvent) booking.Draft {
+func draftOf(in client.NewEvent) (booking.Draft, error) {
 	d := booking.Draft{
 		Name: in.Name, Summary: in.Summary, Category: in.Category, Venue: venueOf(in.Venue), StartsAt: in.StartsAt, EndsAt: in.EndsAt,
 		TimeZone: in.TimeZone, Currency: in.Currency,
@@ -163,7 +182,12 @@ func draftOf(in client.NewEvent) booking.Draft {
 	if in.Source != nil {
 		d.Source = &booking.Source{Name: in.Source.Name, ID: in.Source.ID, Licence: in.Source.Licence, Credit: in.Source.Credit, URL: in.Source.URL, Shifted: in.Source.Shifted}
 	}
-	return d
+	if in.Seating == nil {
+		return d, nil
+	}
+	var err error
+	d.Seating, err = seatingOf("/seating", *in.Seating)
+	return d, err
 }
 
 func typeOf(t client.NewTicketType) booking.DraftType {
@@ -176,13 +200,19 @@ func typeOf(t client.NewTicketType) booking.DraftType {
 // change is what the calls that change an event have in common: who, which
 // version, and the answer. in is the body to read first, nil for none.
 func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *booking.Event, now time.Time) error) error {
-	return s.changeThen(c, in, needVersion, act, func(context.Context, id.Event) error { return nil })
+	return s.revise(c, revision{in: in, needVersion: needVersion, act: act})
 }
 
-// changeThen is change with something that follows in the same transaction.
-func (s *Server) changeThen(c *gin.Context, in any, needVersion bool, act func(e *booking.Event, now time.Time) error,
-	then func(ctx context.Context, event id.Event) error,
-) error {
+// revision is a change of an event.
+type revision struct {
+	in          any                                             // the body to read first, nil for none
+	decode      func(c *gin.Context, in any) ([]byte, error)    // how; httpd.DecodeJSON when nil
+	needVersion bool                                            // whether an If-Match must come with it
+	act         func(e *booking.Event, now time.Time) error     // decides
+	then        func(ctx context.Context, event id.Event) error // follows in the same transaction; nil for nothing
+}
+
+func (s *Server) revise(c *gin.Context, r revision) error {
 	event, err := id.ParseEvent(c.Param("event_id"))
 	if err != nil {
 		return err
@@ -191,23 +221,27 @@ func (s *Server) changeThen(c *gin.Context, in any, needVersion bool, act func(e
 	if err != nil {
 		return err
 	}
-	version, err := ifMatch(c, needVersion)
+	version, err := ifMatch(c, r.needVersion)
 	if err != nil {
 		return err
 	}
 	var body []byte
-	if in != nil {
-		if body, err = httpd.DecodeJSON(c, in); err != nil {
+	if r.in != nil {
+		decode := r.decode
+		if decode == nil {
+			decode = httpd.DecodeJSON
+		}
+		if body, err = decode(c, r.in); err != nil {
 			return err
 		}
 	}
 	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
 		var e booking.Event
 		err := s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
-			if e, err = s.Booking.Change(ctx, event, org, version, act); err != nil {
+			if e, err = s.Booking.Change(ctx, event, org, version, r.act); err != nil || r.then == nil {
 				return err
 			}
-			return then(ctx, event)
+			return r.then(ctx, event)
 		})
 		if err != nil {
 			return nil, err
@@ -272,7 +306,7 @@ func (s *Server) publishEvent(c *gin.Context) error {
 }
 
 func (s *Server) cancelEvent(c *gin.Context) error {
-	return s.changeThen(c, nil, false, func(e *booking.Event, _ time.Time) error { return e.Cancel() }, s.Checkout.CancelEvent)
+	return s.revise(c, revision{act: func(e *booking.Event, _ time.Time) error { return e.Cancel() }, then: s.Checkout.CancelEvent})
 }
 
 func (s *Server) putQuota(c *gin.Context) error {

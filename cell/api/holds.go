@@ -68,13 +68,14 @@ func linesOf(in client.NewHold) ([]booking.Line, error) {
 		if err != nil {
 			return nil, id.ErrMalformed.At(at+"/ticket_type_id", "is not the id of a ticket type")
 		}
-		if len(item.SeatIDs) > 0 {
-			return nil, booking.ErrNoSeating.At(at+"/seat_ids", "the event has no seating plan")
+		if item.Name != "" || item.PriceAllIn != nil || item.Price != nil || item.Fees != nil || item.Tax != nil || item.TaxOnTop || item.Saved != nil || item.Tier != "" || item.Seats != nil {
+			return nil, httpd.ErrUnknownField.At(at, "names, prices and seats are the cell's to say")
 		}
-		if item.Name != "" || item.PriceAllIn != nil || item.Price != nil || item.Fees != nil || item.Tax != nil || item.TaxOnTop || item.Saved != nil || item.Tier != "" {
-			return nil, httpd.ErrUnknownField.At(at, "names and prices are the cell's to say")
+		line, err := seatLine(at, item, booking.Line{Type: tid, Quantity: item.Quantity})
+		if err != nil {
+			return nil, err
 		}
-		lines = append(lines, booking.Line{Type: tid, Quantity: item.Quantity})
+		lines = append(lines, line)
 	}
 	return lines, nil
 }

@@ -151,7 +151,7 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		},
 		Mails:   &notify.Service{Queue: h.store},
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
-		Answers: h.store, Reports: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Signer: own,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Signer: own,
 		Operator: operatorToken, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	if err := h.server.Checkout.Register(); err != nil {

@@ -90,6 +90,12 @@ func (g *generator) operation(r route) object {
 			"schema": object{"type": "string"},
 		})
 	}
+	if r.cached {
+		params = append(params, object{
+			"name": "If-None-Match", "in": "header", "required": false, "description": "an ETag of this answer; 304 when it is still so",
+			"schema": object{"type": "string"},
+		})
+	}
 	if params != nil {
 		op["parameters"] = params
 	}
@@ -156,6 +162,9 @@ func (g *generator) responses(r route) object {
 			"content":     jsonOf(problemMedia, g.schema(reflect.TypeFor[client.Moved]())),
 		}
 	}
+	if r.cached {
+		all["304"] = object{"description": "What you have is still so.", "headers": headersOf(r)}
+	}
 	if r.on503 != nil {
 		all["503"] = object{
 			"description": "Not ready.", "headers": object{"Retry-After": headerRef("RetryAfter")},
@@ -179,6 +188,9 @@ func headersOf(r route) object {
 	}
 	if _, ok := r.out.(client.Event); ok {
 		h["ETag"] = headerRef("ETag")
+	}
+	if r.cached {
+		h["ETag"], h["Age"] = header("string", "of this very state, for If-None-Match"), header("integer", "seconds since it was read")
 	}
 	return h
 }

@@ -190,7 +190,7 @@ func TestAttendees_areCSVThatNoSpreadsheetRuns(t *testing.T) {
 		t.Errorf("%s", a.header)
 	}
 	records, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
-	if err != nil || len(records) != 1+len(names) || strings.Join(records[0], ",") != "order_code,order_id,ticket_id,ticket_type,attendee,buyer_name,buyer_email,ticket_state" {
+	if err != nil || len(records) != 1+len(names) || strings.Join(records[0], ",") != "order_code,order_id,ticket_id,ticket_type,attendee,buyer_name,buyer_email,ticket_state,section,row,seat" {
 		t.Fatalf("%v, %d records: %s", err, len(records), a.body)
 	}
 	for i, r := range records[1:] {

@@ -183,12 +183,12 @@ func (s *Server) attendees(c *gin.Context) error {
 	c.Header("Content-Type", "text/csv; charset=utf-8")
 	c.Header("Content-Disposition", `attachment; filename="attendees.csv"`)
 	w := csv.NewWriter(c.Writer)
-	_ = w.Write([]string{"order_code", "order_id", "ticket_id", "ticket_type", "attendee", "buyer_name", "buyer_email", "ticket_state"})
+	_ = w.Write([]string{"order_code", "order_id", "ticket_id", "ticket_type", "attendee", "buyer_name", "buyer_email", "ticket_state", "section", "row", "seat"})
 	for len(orders) > 0 {
 		for _, o := range orders {
 			for _, t := range o.Tickets {
 				if t.State != checkout.TicketCanceled {
-					_ = w.Write([]string{o.Code, o.ID.String(), t.ID.String(), field(t.Name), field(t.Attendee), field(o.Buyer.Name), field(o.Buyer.Email), string(t.State)})
+					_ = w.Write([]string{o.Code, o.ID.String(), t.ID.String(), field(t.Name), field(t.Attendee), field(o.Buyer.Name), field(o.Buyer.Email), string(t.State), field(t.Seat.Section), field(t.Seat.Row), field(t.Seat.Number)})
 				}
 			}
 		}

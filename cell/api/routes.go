@@ -60,6 +60,7 @@ type route struct {
 	foreign      bool // the body is a third party's, told by its signature
 	on503        any  // what 503 answers where it is no problem document
 	media        string
+	cached       bool   // takes If-None-Match
 	problems     string // codes, space-separated, besides the ones every call has
 }
 
@@ -120,9 +121,15 @@ var attendeeRoutes = []route{
 		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
 		doc: "Keep tickets aside for a short while. Their prices are fixed: what is held is what is charged. Who says who he is (buyer_key) is told of his own_holds when they are why there is nothing left.",
 		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
+			"seat_taken unknown_seat wrong_category single_seat_gap companion_alone invalid_seat " +
 			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/order_form", handle: (*Server).getForm, out: client.OrderForm{}, status: 200, doc: "What the event asks of its buyers; nothing by default.", problems: "invalid_id event_not_found moved"},
+	{
+		method: http.MethodGet, path: "/v1/events/{event_id}/seats", handle: (*Server).getSeats, mayAuth: true, cached: true, out: client.SeatMap{}, status: 200,
+		doc:      "The seating plan with where each seat stands. The ETag is of this very state, Age says how old it is; with If-None-Match 304 when nothing has changed.",
+		problems: "invalid_id event_not_found no_seating moved",
+	},
 	{method: http.MethodGet, path: "/v1/holds/{hold_id}", handle: (*Server).getHold, out: client.Hold{}, status: 200, doc: "The hold.", problems: "invalid_id hold_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/holds/{hold_id}/extend", handle: (*Server).extendHold, key: keyOptional, out: client.Hold{}, status: 200,
@@ -219,6 +226,19 @@ var organizerRoutes = []route{
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/order_form", handle: (*Server).putForm, auth: organizer, key: keyOptional, in: client.NewOrderForm{}, out: client.OrderForm{}, status: 200,
 		doc: "Say what buyers and attendees are asked, what they agree to, and who sells. A consent whose text is new has a new version.", problems: "invalid_id event_not_found invalid_form form_changed moved",
+	},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/seating", handle: (*Server).putSeating, auth: organizer, key: keyOptional, match: matchRequired, in: client.Seating{}, out: client.Event{}, status: 200,
+		doc:      "Lay a seating plan out for a draft, of at most 8 MiB. A quota on which only ticket types for seats draw has as many as there are seats.",
+		problems: "invalid_id event_not_found invalid_event invalid_state quota_too_small version_mismatch if_match_required moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/events/{event_id}/seats/kills", handle: (*Server).killSeats, auth: organizer, key: keyOptional, in: client.KillSeats{}, out: client.SeatsChanged{}, status: 200,
+		doc: "Take seats out of the sale, or bring them back.", problems: "invalid_id event_not_found no_seating unknown_seat invalid_seat seat_taken quota_too_small moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/events/{event_id}/seats/house", handle: (*Server).houseSeats, auth: organizer, key: keyOptional, in: client.HouseSeats{}, out: client.SeatsChanged{}, status: 200,
+		doc: "Set seats aside for the house, or release them. They count as allocated.", problems: "invalid_id event_not_found no_seating unknown_seat invalid_seat seat_taken quota_too_small moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},

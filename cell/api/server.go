@@ -49,6 +49,11 @@ type Copies interface {
 	Document(ctx context.Context, event id.Event) (search.Document, error)
 }
 
+// SeatMaps reads events' seating plans and where each seat stands.
+type SeatMaps interface {
+	SeatMap(ctx context.Context, event id.Event) (booking.SeatMap, error)
+}
+
 // Server is the API of one cell process.
 type Server struct {
 	Cell      topology.CellID
@@ -59,6 +64,7 @@ type Server struct {
 	Search    *search.Service
 	Answers   Answers
 	Reports   Reports
+	SeatMaps  SeatMaps
 	Copies    Copies
 	Topology  func() *topology.Snapshot // the newest known; nil when none was ever seen
 	Signer    *ticket.Signer
@@ -70,6 +76,7 @@ type Server struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	scrape    http.Handler
+	maps      *seatMaps
 }
 
 // Handler is the whole API.
@@ -79,6 +86,7 @@ func (s *Server) Handler() http.Handler {
 	e.Use(crowd(MaxInFlight, s.Metrics))
 	s.scrape = telemetry.Handler(s.Metrics)
 	s.searches = &meter{}
+	s.maps = &seatMaps{}
 	for _, r := range routes {
 		if r.handle != nil {
 			e.Handle(r.method, ginPath(r.path), s.checked(r))

@@ -21,6 +21,7 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 		Venue: venueView(e.Venue), StartsAt: inZone(e.StartsAt, e.TimeZone), TimeZone: e.TimeZone, Currency: e.Currency,
 		State: string(e.State), TicketTypes: make([]client.TicketType, 0, len(e.Types)),
 		Home: client.Home{Cell: cell.String(), Region: region, Epoch: int64(e.Epoch)}, Version: e.Version,
+		Seated: e.Seated,
 	}
 	if e.EndsAt != nil {
 		end := inZone(*e.EndsAt, e.TimeZone)
@@ -39,7 +40,7 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 		view := client.TicketType{
 			ID: t.ID.String(), Name: t.Name, Price: of(p.Face), Fees: of(p.Fees), PriceAllIn: of(p.AllIn), Terms: termsView(&e, t, p, whole),
 			Availability: client.Availability(e.Availability(t)), MinPerOrder: t.MinPerOrder, MaxPerOrder: t.MaxPerOrder,
-			SalesStart: t.SalesStart, SalesEnd: t.SalesEnd,
+			SalesStart: t.SalesStart, SalesEnd: t.SalesEnd, Categories: t.Categories,
 		}
 		if whole {
 			for _, q := range t.Quotas {
@@ -91,7 +92,9 @@ func inZone(t time.Time, zone string) time.Time {
 func holdView(h booking.Hold) client.Hold {
 	v := client.Hold{ID: h.ID.String(), EventID: h.ID.Event().String(), State: string(h.State), ExpiresAt: h.ExpiresAt.UTC(), Total: h.Total, PromoCode: promoOf(h.Items), Items: []client.HoldItem{}}
 	for _, item := range h.Items {
-		v.Items = append(v.Items, itemView(item))
+		view := itemView(item)
+		view.SeatIDs, view.Seats = seatTexts(item.Seats)
+		v.Items = append(v.Items, view)
 	}
 	return v
 }
@@ -112,7 +115,8 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 		v.Payment = s.paymentView(o)
 	}
 	for _, item := range o.Items {
-		v.Items = append(v.Items, client.OrderItem{TicketTypeID: item.Type.String(), Name: item.Name, Quantity: item.Quantity, PriceAllIn: item.AllIn, ItemPrice: itemPrice(item)})
+		_, seats := seatTexts(item.Seats)
+		v.Items = append(v.Items, client.OrderItem{TicketTypeID: item.Type.String(), Name: item.Name, Quantity: item.Quantity, PriceAllIn: item.AllIn, ItemPrice: itemPrice(item), Seats: seats})
 	}
 	for _, t := range o.Tickets {
 		v.Tickets = append(v.Tickets, ticketView(t))
@@ -132,8 +136,12 @@ func (s *Server) paymentView(o checkout.Order) *client.PaymentHandle {
 }
 
 func ticketView(t checkout.Ticket) client.Ticket {
-	return client.Ticket{
+	v := client.Ticket{
 		ID: t.ID.String(), OrderID: t.Order.String(), EventID: t.ID.Event().String(), TicketTypeID: t.Type.String(), Name: t.Name,
 		Attendee: t.Attendee, State: string(t.State), Barcode: t.Barcode,
 	}
+	if t.Seat.ID != "" {
+		v.Seat = new(seatView(t.Seat))
+	}
+	return v
 }

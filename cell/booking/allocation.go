@@ -174,6 +174,14 @@ func (s *Stock) GrantAside(want NamedRequest) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
+	lines := []Line{{Type: t.ID, Quantity: want.Quantity}}
+	seats, err := s.pickNamed(lines)
+	if err == nil {
+		err = s.pickBest(seats, lines)
+	}
+	if err != nil {
+		return nil, err
+	}
 	item := houseItem(t, want.Quantity, a.ID, s.Now, s.Currency)
 	total, err := item.AllIn.Times(want.Quantity)
 	if err == nil {
@@ -183,12 +191,14 @@ func (s *Stock) GrantAside(want NamedRequest) (*Hold, error) {
 		return nil, err
 	}
 	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: until, GrantedUntil: until, Total: total, Items: []HoldItem{item}}
+	seats.deal(hold.Items, lines)
 	s.book(EntryAllocationHold, hold.ID.String(), need, func(q *Quota, n int64) {
 		q.Held += n
 		if q.ID == a.Quota {
 			q.Allocated -= n
 		}
 	})
+	s.claim(hold.ID, seats.all(), SeatHeld)
 	a.Quantity -= want.Quantity
 	s.Holds[hold.ID] = hold
 	return hold, nil

@@ -36,6 +36,7 @@ type Draft struct {
 	Quotas                  []DraftQuota
 	Types                   []DraftType
 	Source                  *Source
+	Seating                 *DraftSeating
 }
 
 // DraftQuota is a quota by its name.
@@ -83,7 +84,10 @@ func (d Draft) Event(cell topology.CellID, org id.Organizer, now time.Time) (Eve
 	if slices.ContainsFunc(e.Types, func(t TicketType) bool { return t.Terms != nil }) {
 		e.SeenAt = now
 	}
-	return e, nil
+	if d.Seating == nil {
+		return e, nil
+	}
+	return e, e.LaySeats("/seating", *d.Seating)
 }
 
 func (d Draft) addQuotas(e *Event) error {
@@ -262,6 +266,9 @@ func (e *Event) Resize(qid id.Quota, name string, size int64) error {
 	}
 	if size < 0 || size > MaxQuotaSize {
 		return ErrInvalidEvent.At("/size", "must be 0 to %d", MaxQuotaSize)
+	}
+	if e.seatedQuota(qid) && size != q.Size {
+		return ErrSeatedQuota
 	}
 	if used := q.Size - q.Free(); size < used {
 		return ErrQuotaTooSmall.With("%d are held, sold or allocated", used).Field("limit", used)

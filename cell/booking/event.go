@@ -42,6 +42,9 @@ type Event struct {
 	Epoch     topology.Epoch
 	Placement topology.PlacementState
 	SeenAt    time.Time // the database's clock when it was read; known where a type has terms
+	Seated    bool      // it has a seating plan; ticket types with categories sell its seats
+	AllowGaps bool      // buyers may leave single seats behind
+	Seating   *Seating  // a plan that is to be laid out with the event; nil otherwise
 }
 
 // Venue is the place of an event.
@@ -85,7 +88,8 @@ type TicketType struct {
 	MaxPerOrder int64
 	SalesStart  *time.Time
 	SalesEnd    *time.Time
-	Terms       *Terms // nil for a plain type
+	Terms       *Terms   // nil for a plain type
+	Categories  []string // of the seats it sells; none: general admission
 }
 
 // Quota is a limit on how many may be sold, with its counters.

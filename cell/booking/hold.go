@@ -43,7 +43,8 @@ type HoldItem struct {
 	Type     id.TicketType `json:"type"`
 	Name     string        `json:"name"`
 	Quantity int64         `json:"quantity"`
-	AllIn    money.Money   `json:"all_in"` // each
+	AllIn    money.Money   `json:"all_in"`          // each
+	Seats    []HeldSeat    `json:"seats,omitempty"` // one for each of Quantity, in this order; none for general admission
 
 	// Allocation is where staff took the item from; it goes back there when the hold ends unsold.
 	Allocation id.Allocation `json:"allocation,omitzero"`
@@ -88,7 +89,14 @@ type Request struct {
 type Line struct {
 	Type     id.TicketType
 	Quantity int64
+
+	Seats      []SeatID // the very seats, as many as Quantity; none: the best available
+	Section    string   // of the best available; "" for any
+	Accessible bool     // one of the best available is an accessible seat
 }
+
+// wantsSeats says whether the line makes sense only where there are seats.
+func (l *Line) wantsSeats() bool { return len(l.Seats) > 0 || l.Accessible || l.Section != "" }
 
 // Limits of holds.
 const (

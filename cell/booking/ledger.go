@@ -32,13 +32,21 @@ const (
 	EntryAllocate       EntryKind = "allocate"        // staff set stock aside
 	EntryDeallocate     EntryKind = "deallocate"      // staff gave it back
 	EntryAllocationHold EntryKind = "allocation_hold" // stock set aside was held for a named buyer
+
+	EntrySeating      EntryKind = "seating"       // a seating plan was laid out; its seats are the house's
+	EntryKill         EntryKind = "kill"          // seats were taken out of the sale
+	EntryUnkill       EntryKind = "unkill"        // and came back
+	EntryHouse        EntryKind = "house"         // seats were set aside for the house
+	EntryHouseRelease EntryKind = "house_release" // and released
 )
 
 // Entry is one thing that happened. Ref is the id of the hold, order or allocation.
+// Seats are those it was done to, where there are seats.
 type Entry struct {
 	Kind    EntryKind `json:"kind"`
 	Ref     string    `json:"ref,omitempty"`
 	Changes []Change  `json:"changes"`
+	Seats   []SeatID  `json:"seats,omitempty"`
 }
 
 // Change is what an entry adds to one quota's counters.
@@ -71,8 +79,11 @@ func (e *Event) Opening() Entry {
 func (e *Event) Resizing(before []Quota) (entry Entry, ok bool) {
 	entry.Kind = EntrySize
 	for i, q := range e.Quotas {
-		if i < len(before) && q.Size != before[i].Size {
-			entry.Changes = append(entry.Changes, changeOf(before[i], q))
+		if i >= len(before) {
+			continue
+		}
+		if c := changeOf(before[i], q); c != (Change{Quota: q.ID}) {
+			entry.Changes = append(entry.Changes, c)
 		}
 	}
 	return entry, len(entry.Changes) > 0
@@ -122,12 +133,13 @@ type Tally struct {
 	Head   LedgerHead
 	Quotas map[id.Quota]*Quota
 	Counts map[EntryKind]int64
+	Seats  map[SeatID]SeatClaim // those that are not free
 }
 
 // Add takes the next row in.
 func (t *Tally) Add(r LedgerRow) error {
 	if t.Quotas == nil {
-		t.Quotas, t.Counts, t.Event = map[id.Quota]*Quota{}, map[EntryKind]int64{}, r.Event
+		t.Quotas, t.Counts, t.Seats, t.Event = map[id.Quota]*Quota{}, map[EntryKind]int64{}, map[SeatID]SeatClaim{}, r.Event
 	}
 	switch {
 	case r.Event != t.Event:
@@ -152,6 +164,9 @@ func (t *Tally) Add(r LedgerRow) error {
 
 func (t *Tally) apply(number int64, e Entry) error {
 	t.Counts[e.Kind]++
+	if err := t.seats(number, e); err != nil {
+		return err
+	}
 	for _, c := range e.Changes {
 		q := t.Quotas[c.Quota]
 		if q == nil {

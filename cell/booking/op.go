@@ -45,6 +45,10 @@ type Op struct {
 	Holds []id.Hold
 	// Asked is loaded before Decide is called.
 	Asked Asked
+	// Lines and Seats say which seats are loaded, where the event has any: those that
+	// are named, and enough of the best for lines that name none.
+	Lines []Line
+	Seats []SeatID
 	// Decide changes the stock in memory, or refuses and leaves it as it was. It is
 	// called again with a fresh stock when a transaction did not commit.
 	Decide func(s *Stock) error

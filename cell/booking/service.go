@@ -117,7 +117,7 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 	for round := 1; ; round++ {
 		var granted Hold
 		var dueLeft bool
-		op := &Op{Holds: named, Asked: want.asked()}
+		op := &Op{Holds: named, Asked: want.asked(), Lines: want.Lines}
 		op.Decide = func(stock *Stock) (err error) {
 			dueLeft = stock.DueLeft
 			granted, op.Replayed, err = stock.GrantOnce(want)
@@ -161,7 +161,7 @@ func (s *Service) secretOf(ctx context.Context, event id.Event) ([]byte, error) 
 
 // dueMayHaveIt says whether holds that are due could hold what the refusal says is gone.
 func dueMayHaveIt(err error) bool {
-	return errors.Is(err, ErrSoldOut) || errors.Is(err, ErrCodeUsedUp) || errors.Is(err, ErrBuyerLimit)
+	return errors.Is(err, ErrSoldOut) || errors.Is(err, ErrSeatTaken) || errors.Is(err, ErrCodeUsedUp) || errors.Is(err, ErrBuyerLimit)
 }
 
 // sweepRounds bounds how often one request for tickets sweeps before it is told "sold out".

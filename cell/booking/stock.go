@@ -1,7 +1,6 @@
 package booking
 
 import (
-	"strconv"
 	"time"
 
 	"guichet/cell/id"
@@ -20,6 +19,7 @@ type Stock struct {
 
 	Log      []Entry  // what this transaction did to stock, in order
 	Counters Counters // of codes and buyers
+	Seats    *Seats   // nil for an event without a seating plan
 
 	sweptAt time.Time // Now does not move in a batch, so one sweep is enough for all of it
 }
@@ -46,13 +46,21 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
+	seats, err := s.pickNamed(want.Lines)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range need {
 		if d.quota.Free() < d.n {
 			return nil, s.withOwn(s.soldOut(want.Lines), want)
 		}
 	}
+	if err := s.pickBest(seats, want.Lines); err != nil {
+		return nil, err
+	}
 	items, total, err := s.offer(want, access)
 	if err == nil {
+		seats.deal(items, want.Lines)
 		err = s.take(items)
 	}
 	if err != nil {
@@ -60,6 +68,7 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 	}
 	hold := &Hold{ID: want.Hold, State: HoldActive, CreatedAt: s.Now, ExpiresAt: s.Now.Add(s.HoldTTL), GrantedUntil: s.Now.Add(s.HoldTTL), Asked: want.Asked, Items: items, Total: total}
 	s.book(EntryHold, hold.ID.String(), need, func(q *Quota, n int64) { q.Held += n })
+	s.claim(hold.ID, seats.all(), SeatHeld)
 	s.Holds[hold.ID] = hold
 	if want.Buyer != "" {
 		s.Counters.remember(want.Buyer, hold)
@@ -108,7 +117,7 @@ func (s *Stock) check(lines []Line, access *Code) (draws, error) {
 	need := make(draws, 0, len(lines)+1)
 	var all int64
 	for i, line := range lines {
-		at := func(field string) string { return "/items/" + strconv.Itoa(i) + "/" + field }
+		at := func(field string) string { return at(i, field) }
 		t := s.Type(line.Type)
 		if t == nil || t.Hidden() && (access == nil || !access.covers(t.ID)) { // nor is it said that there is a hidden one
 			return nil, ErrTicketType.At(at("ticket_type_id"), "the event has no such ticket type")
@@ -265,6 +274,7 @@ func (s *Stock) Convert(h *Hold) error {
 			return ErrNotOnSale.With("the event is %s", s.State)
 		}
 		s.book(EntrySale, h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held -= n; q.Sold += n })
+		s.claim(h.ID, s.ofHold(h), SeatSold)
 	default:
 		if err := s.usable(s.Now); err != nil {
 			return err
@@ -276,18 +286,23 @@ func (s *Stock) Convert(h *Hold) error {
 				return ErrSoldOut.With("the hold had ended and its tickets are gone")
 			}
 		}
+		if !s.seatsFree(h) {
+			return ErrSoldOut.With("the hold had ended and its seats are gone")
+		}
 		if s.take(h.Items) != nil {
 			return errTermsSoldLate
 		}
 		s.book(EntryLateSale, h.ID.String(), need, func(q *Quota, n int64) { q.Sold, q.Allocated = q.Sold+n, q.Allocated-aside.of(q.ID) })
+		s.claim(h.ID, s.ofHold(h), SeatSold)
 		aside.setAside(-aside.n)
 	}
 	h.State = HoldConverted
 	return nil
 }
 
-// Return gives the sold tickets of an order back to the quotas of their types.
-func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64) {
+// Return gives the sold tickets of an order back to the quotas of their types,
+// and the seats of these tickets, which must be loaded: name the order's hold.
+func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64, seats ...SeatID) {
 	var need draws
 	for i := range s.Types {
 		if t := &s.Types[i]; sold[t.ID] > 0 {
@@ -298,6 +313,7 @@ func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64) {
 	}
 	s.giveBack(order, sold)
 	s.book(EntryReturn, order.String(), need, func(q *Quota, n int64) { q.Sold -= n })
+	s.returnSeats(seats)
 }
 
 // ends names the ledger's word for each end of a hold.
@@ -306,6 +322,7 @@ var ends = map[HoldState]EntryKind{HoldExpired: EntryExpiry, HoldReleased: Entry
 func (s *Stock) give(h *Hold, as HoldState) {
 	aside := s.cameFrom(h)
 	s.book(ends[as], h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held, q.Allocated = q.Held-n, q.Allocated+aside.of(q.ID) })
+	s.freeSeats(h)
 	aside.setAside(aside.n)
 	s.count(h.Items, -1)
 	h.State = as

@@ -110,6 +110,7 @@ type Ticket struct {
 	Attendee string
 	State    TicketState
 	Barcode  string
+	Seat     booking.HeldSeat // zero for general admission
 }
 
 // Revocation is a barcode that must not be let in any more.

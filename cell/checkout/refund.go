@@ -89,13 +89,17 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 // void cancels a paid order: tickets void, stock back.
 func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) error {
 	sold := map[id.TicketType]int64{}
+	var seats []booking.SeatID
 	for i, t := range o.Tickets {
 		if t.State != TicketCanceled {
 			sold[t.Type]++
+			if t.Seat.ID != "" {
+				seats = append(seats, t.Seat.ID)
+			}
 			o.Tickets[i].State = TicketCanceled
 		}
 	}
-	stock.Return(o.ID, sold)
+	stock.Return(o.ID, sold, seats...)
 	if err := s.Store.CancelTickets(ctx, o.ID); err != nil {
 		return err
 	}

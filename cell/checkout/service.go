@@ -146,8 +146,8 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 	}
 	o.State = Paid
 	for _, item := range o.Items {
-		for range item.Quantity {
-			t := Ticket{ID: id.NewTicket(stock.ID), Order: o.ID, Type: item.Type, Name: item.Name, State: TicketValid}
+		for i := range item.Quantity {
+			t := Ticket{ID: id.NewTicket(stock.ID), Order: o.ID, Type: item.Type, Name: item.Name, State: TicketValid, Seat: item.SeatAt(i)}
 			if n := len(o.Tickets); n < len(o.Attendees) {
 				t.Attendee = o.Attendees[n].Name
 			}

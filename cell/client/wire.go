@@ -116,6 +116,7 @@ type Event struct {
 	Home        Home         `json:"home"`
 	Version     int64        `json:"version"`
 	Source      *Source      `json:"source,omitempty"`
+	Seated      bool         `json:"seated,omitempty"` // its plan is at …/seats
 }
 
 // TicketType is what can be bought.
@@ -131,6 +132,7 @@ type TicketType struct {
 	SalesStart   *time.Time   `json:"sales_start"`
 	SalesEnd     *time.Time   `json:"sales_end"`
 	Quotas       []string     `json:"quotas,omitempty"` // ids; for the organizer only
+	Categories   []string     `json:"seat_categories,omitempty"`
 	Terms
 }
 
@@ -159,6 +161,7 @@ type NewEvent struct {
 	TicketTypes []NewTicketType `json:"ticket_types"`
 	Source      *Source         `json:"source,omitempty"`
 	Publish     bool            `json:"publish,omitempty"` // publish at once, for importers
+	Seating     *Seating        `json:"seating,omitempty"`
 }
 
 // NewQuota is a quota of a new event; its name is unique within the event.
@@ -192,6 +195,8 @@ type HoldItem struct {
 	TicketTypeID string       `json:"ticket_type_id"`
 	Quantity     int64        `json:"quantity,omitempty"`
 	SeatIDs      []string     `json:"seat_ids,omitempty"`
+	Section      string       `json:"section,omitempty"`      // of the best available seats; requests only
+	Accessible   bool         `json:"accessible,omitempty"`   // the best available with an accessible seat; requests only
 	Name         string       `json:"name,omitempty"`         // answers only
 	PriceAllIn   *money.Money `json:"price_all_in,omitempty"` // answers only, each
 
@@ -202,6 +207,7 @@ type HoldItem struct {
 	TaxOnTop bool         `json:"tax_on_top,omitempty"` // tax is beside price and fees; otherwise they include it
 	Saved    *money.Money `json:"saved,omitempty"`      // by the promo code, of the all-in price
 	Tier     string       `json:"tier,omitempty"`       // name of the price step
+	Seats    []Seat       `json:"seats,omitempty"`      // answers only
 }
 
 // NewHold asks for tickets to be kept aside.
@@ -281,6 +287,7 @@ type OrderItem struct {
 	Name         string      `json:"name"`
 	Quantity     int64       `json:"quantity"`
 	PriceAllIn   money.Money `json:"price_all_in"`
+	Seats        []Seat      `json:"seats,omitempty"`
 	ItemPrice
 }
 
@@ -300,6 +307,7 @@ type Ticket struct {
 	Attendee     string `json:"attendee"` // may be empty
 	State        string `json:"state"`
 	Barcode      string `json:"barcode"`
+	Seat         *Seat  `json:"seat,omitempty"` // none for general admission
 }
 
 // Organizer is an account that sells.

@@ -130,6 +130,7 @@ func Page(t checkout.Ticket, o checkout.Order, e booking.Event) render.Page {
 	return render.Page{
 		Barcode: t.Barcode, Event: e.Name, Venue: place(e.Venue), Country: e.Venue.Country, StartsAt: e.StartsAt,
 		TimeZone: e.TimeZone, Type: t.Name, Attendee: t.Attendee, OrderCode: o.Code,
+		Section: t.Seat.Section, Row: t.Seat.Row, Seat: t.Seat.Number,
 	}
 }
 

@@ -87,7 +87,10 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 		if err := tx.QueryRow(ctx, selectClock).Scan(&now); err != nil {
 			return err
 		}
-		opening := &booking.Stock{Event: e, Now: now, Log: []booking.Entry{e.Opening()}}
+		opening := &booking.Stock{Event: e, Now: now, Log: e.Openings()}
+		if err := queueSeating(b, &e); err != nil {
+			return err
+		}
 		if err := queueLedger(b, opening, &booking.LedgerHead{}); err != nil {
 			return err
 		}
@@ -124,7 +127,7 @@ func describe(e booking.Event) (venue, source []byte, err error) {
 }
 
 const selectEvent = `SELECT organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
-	source, version, epoch, placement FROM booking.event WHERE event_id = $1`
+	source, version, epoch, placement, seated, allow_gaps FROM booking.event WHERE event_id = $1`
 
 const selectEventForUpdate = selectEvent + ` FOR UPDATE`
 
@@ -134,7 +137,7 @@ const selectQuotasForUpdate = selectQuotas + ` FOR UPDATE`
 
 // selectTicketTypes reads the counters of tiers only for types that have terms: for
 // a plain type the subquery does not run.
-const selectTicketTypes = `SELECT ticket_type_id, name, price, fees, min_per_order, max_per_order, sales_start, sales_end, quotas, terms,
+const selectTicketTypes = `SELECT ticket_type_id, name, price, fees, min_per_order, max_per_order, sales_start, sales_end, quotas, seat_categories, terms,
 	CASE WHEN terms IS NULL THEN NULL ELSE ARRAY(SELECT t.used FROM booking.tier AS t
 		WHERE t.ticket_type_id = booking.ticket_type.ticket_type_id ORDER BY t.position) END,
 	CASE WHEN terms IS NULL THEN NULL ELSE clock_timestamp() END
@@ -193,7 +196,7 @@ func scanEvent(row pgx.Row, e *booking.Event) error {
 	var venue, source []byte
 	var epoch int64
 	err := row.Scan(&org, &e.Name, &e.Summary, &e.Category, &venue, &e.StartsAt, &e.EndsAt, &e.TimeZone, &e.Currency, &state,
-		&source, &e.Version, &epoch, &placement)
+		&source, &e.Version, &epoch, &placement, &e.Seated, &e.AllowGaps)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.ErrEventNotFound
 	}
@@ -223,7 +226,7 @@ func scanType(rows pgx.Rows, e *booking.Event) (booking.TicketType, error) {
 	var terms []byte
 	var used []int64
 	var seen *time.Time
-	err := rows.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas, &terms, &used, &seen)
+	err := rows.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas, &t.Categories, &terms, &used, &seen)
 	if err != nil {
 		return t, err
 	}
@@ -299,8 +302,11 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 		if err := queueTypes(w, e); err != nil {
 			return err
 		}
-		if entry, resized := e.Resizing(before); resized {
-			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: []booking.Entry{entry}}, &head); err != nil {
+		if err := queueSeating(w, &e); err != nil {
+			return err
+		}
+		if entries := e.Revisions(before); len(entries) > 0 {
+			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, &head); err != nil {
 				return err
 			}
 		}

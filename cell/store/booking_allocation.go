@@ -55,6 +55,9 @@ func (s *Store) WithAside(ctx context.Context, event id.Event, ttl time.Duration
 			return fmt.Errorf("load stock: %w", err)
 		}
 		stock, before := load.stock, load.snapshot()
+		if err := loadSeats(ctx, tx, stock, anySeats(stock)); err != nil {
+			return err
+		}
 		named, err := decide(stock)
 		if err != nil {
 			return err

@@ -55,7 +55,7 @@ func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, op
 			return nil
 		}
 		return s.queueOutbox(b, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
-	})
+	}, func(b *pgx.Batch) { queueSeatReads(b, load.stock, ops) })
 	return refused(err)
 }
 

@@ -143,6 +143,7 @@ func returned(items []booking.HoldItem) (n int64) {
 // one takes a bug of ours, or a lock that was not taken.
 var refusals = map[string]error{
 	"quota_not_oversold": booking.ErrSoldOut, "tier_not_oversold": booking.ErrSoldOut,
+	"seat_claimed_once": booking.ErrSeatTaken,
 	"code_not_overused": booking.ErrCodeUsedUp, "code_within_budget": booking.ErrCodeUsedUp,
 }
 

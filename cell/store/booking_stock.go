@@ -66,6 +66,9 @@ func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration
 			return err
 		}
 		stock, before := load.stock, load.snapshot()
+		if err := loadSeats(ctx, tx, stock, nil); err != nil {
+			return err
+		}
 		if err := decide(stock); err != nil {
 			return err
 		}
@@ -169,10 +172,14 @@ func scanHold(row pgx.Row) (booking.Hold, error) {
 // row about it.
 func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 	for i, q := range stock.Quotas {
+		if q.Size != before.quotas[i].Size {
+			b.Queue(updateQuotaSize, q.ID.String(), q.Size)
+		}
 		if q != before.quotas[i] {
 			b.Queue(updateQuotaCounters, q.ID.String(), q.Held, q.Sold, q.Allocated)
 		}
 	}
+	queueSeats(b, stock)
 	queueAside(b, stock, before)
 	if err := queueHolds(b, stock, before); err != nil {
 		return err

@@ -20,8 +20,8 @@ const insertOrder = `INSERT INTO checkout.orders (order_id, event_id, hold_id, c
 	buyer, attendees, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 	ON CONFLICT (event_id, code) DO NOTHING`
 
-const insertItem = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+const insertItem = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
 const insertMoment = `INSERT INTO checkout.moment (order_id, what, at) VALUES ($1, $2, $3) ON CONFLICT (order_id, what) DO NOTHING`
 
@@ -46,21 +46,37 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 		}
 		b := &pgx.Batch{}
 		for i, item := range o.Items {
+			seats, err := describeSeats(item)
+			if err != nil {
+				return err
+			}
 			b.Queue(insertItem, o.ID.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount,
-				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName)
+				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName, seats)
 		}
 		b.Queue(insertMoment, o.ID.String(), "created", o.CreatedAt)
 		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
 	})
 }
 
+// describeSeats is nil for general admission.
+func describeSeats(item booking.HoldItem) ([]byte, error) {
+	if len(item.Seats) == 0 {
+		return nil, nil
+	}
+	seats, err := json.Marshal(item.Seats)
+	if err != nil {
+		return nil, fmt.Errorf("describe seats: %w", err)
+	}
+	return seats, nil
+}
+
 const selectOrder = `SELECT hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at
 	FROM checkout.orders WHERE order_id = $1`
 
-const selectItems = `SELECT ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name
+const selectItems = `SELECT ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats
 	FROM checkout.item WHERE order_id = $1 ORDER BY position`
 
-const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode
+const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode, seat_id, seat_section, seat_row, seat_number
 	FROM checkout.ticket WHERE order_id = $1 ORDER BY position`
 
 const selectMoments = `SELECT what, at FROM checkout.moment WHERE order_id = $1 ORDER BY at, what`
@@ -122,8 +138,14 @@ func scanItems(rows pgx.Rows, o *checkout.Order) error {
 		item := booking.HoldItem{}
 		item.AllIn.Currency = o.Total.Currency
 		var tid string
-		if err := rows.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount, &item.Fees, &item.Tax, &item.TaxOnTop, &item.Saved, &item.TierName); err != nil {
+		var seats []byte
+		if err := rows.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount, &item.Fees, &item.Tax, &item.TaxOnTop, &item.Saved, &item.TierName, &seats); err != nil {
 			return err
+		}
+		if len(seats) > 0 {
+			if err := json.Unmarshal(seats, &item.Seats); err != nil {
+				return corrupt(err)
+			}
 		}
 		var err error
 		if item.Type, err = id.ParseTicketType(tid); err != nil {
@@ -136,10 +158,11 @@ func scanItems(rows pgx.Rows, o *checkout.Order) error {
 
 func scanTicket(row pgx.CollectableRow) (checkout.Ticket, error) {
 	var t checkout.Ticket
-	var kid, oid, tid, state string
-	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode); err != nil {
+	var kid, oid, tid, state, seat string
+	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode, &seat, &t.Seat.Section, &t.Seat.Row, &t.Seat.Number); err != nil {
 		return t, err
 	}
+	t.Seat.ID = booking.SeatID(seat)
 	t.State = checkout.TicketState(state)
 	var err error
 	if t.ID, err = id.ParseTicket(kid); err != nil {
@@ -172,8 +195,8 @@ func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what str
 	return sqldb.Classify(err)
 }
 
-const insertTicket = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+const insertTicket = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at,
+	seat_id, seat_section, seat_row, seat_number) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 
 // InsertTickets stores the tickets of one order; the constraint ticket_once keeps
 // a second set of them out, whatever happens (P3).
@@ -182,7 +205,7 @@ func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at
 		b := &pgx.Batch{}
 		for i, t := range tickets {
 			b.Queue(insertTicket, t.ID.String(), t.Order.String(), t.ID.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee,
-				string(t.State), t.Barcode, at)
+				string(t.State), t.Barcode, at, string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number)
 		}
 		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
 	})
@@ -206,7 +229,8 @@ func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
 	})
 }
 
-const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode FROM checkout.ticket WHERE ticket_id = $1`
+const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode,
+	seat_id, seat_section, seat_row, seat_number FROM checkout.ticket WHERE ticket_id = $1`
 
 // Ticket reads a ticket.
 func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error) {

@@ -96,7 +96,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		},
 		Mails:   mails,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
-		Answers: h.store, Reports: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
 	}
 	countWaiting(reg, h.server.Booking.Desks)

@@ -22,6 +22,7 @@ import (
 // Limits of every request body.
 const (
 	MaxBody     = 1 << 20 // bytes
+	MaxPlanBody = 8 << 20 // bytes, of a seating plan and of nothing else
 	maxElements = 10_000  // of one array: "[{},{},…]" costs far more memory than bytes
 	maxEchoed   = 64      // bytes of a stranger's field name that we repeat
 )
@@ -37,13 +38,17 @@ var (
 
 // ReadBody reads at most MaxBody bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return readBody(w, r, MaxBody)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	var body bytes.Buffer
 	if r.ContentLength > 0 {
 		body.Grow(int(min(r.ContentLength, firstRead)) + bytes.MinRead)
 	}
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, int64(limit))); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return nil, ErrBodyTooLarge.With("a body has at most %d bytes", MaxBody).Field("limit", MaxBody)
+			return nil, ErrBodyTooLarge.With("a body has at most %d bytes", limit).Field("limit", limit)
 		}
 		return nil, ErrJSON.With("the body could not be read to its end")
 	}
@@ -55,13 +60,18 @@ const firstRead = 4 << 10
 
 // DecodeJSON reads a request's body into v, strictly; see Unmarshal. It answers
 // the raw body too, which idempotency compares.
-func DecodeJSON(c *gin.Context, v any) ([]byte, error) {
+func DecodeJSON(c *gin.Context, v any) ([]byte, error) { return decode(c, v, MaxBody) }
+
+// DecodePlan is DecodeJSON with the limit of seating plans.
+func DecodePlan(c *gin.Context, v any) ([]byte, error) { return decode(c, v, MaxPlanBody) }
+
+func decode(c *gin.Context, v any, limit int) ([]byte, error) {
 	if said := c.GetHeader("Content-Type"); said != "application/json" {
 		if ct, _, err := mime.ParseMediaType(said); err != nil || ct != "application/json" {
 			return nil, ErrContentType.With("send application/json")
 		}
 	}
-	body, err := ReadBody(c.Writer, c.Request)
+	body, err := readBody(c.Writer, c.Request, limit)
 	if err != nil {
 		return nil, err
 	}

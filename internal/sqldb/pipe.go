@@ -18,13 +18,14 @@ const (
 // the reads and COMMIT with the writes, so that it takes two round trips where InTx
 // takes four: on a busy machine each costs a turn of the scheduler while the rows
 // are locked. read queues the reads with what takes their answers; decide sees those and
-// queues the writes, or refuses. Both may run again. Inside another transaction it joins it.
-func (db *DB) InPipe(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+// queues the writes, or refuses. further may queue reads that depend on the first ones; they
+// cost a round trip only then. All may run again. Inside another transaction it joins it.
+func (db *DB) InPipe(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further ...func(b *pgx.Batch)) error {
 	if tx := txOf(ctx); tx != nil {
-		return piped(ctx, tx.SendBatch, read, decide)
+		return piped(ctx, tx.SendBatch, read, decide, further)
 	}
 	for lost := 0; ; lost++ {
-		err := db.pipeOnConnection(ctx, read, decide)
+		err := db.pipeOnConnection(ctx, read, decide, further)
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost { // as in inTx
 			return err
 		}
@@ -44,10 +45,28 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func piped(ctx context.Context, send func(context.Context, *pgx.Batch) pgx.BatchResults, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+type sender = func(context.Context, *pgx.Batch) pgx.BatchResults
+
+// readMore sends the further reads, one after the other.
+func readMore(ctx context.Context, send sender, further []func(b *pgx.Batch)) error {
+	for _, read := range further {
+		b := &pgx.Batch{}
+		if read(b); b.Len() > 0 {
+			if err := send(ctx, b).Close(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func piped(ctx context.Context, send sender, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further []func(b *pgx.Batch)) error {
 	b := &pgx.Batch{}
 	read(b)
 	if err := send(ctx, b).Close(); err != nil {
+		return err
+	}
+	if err := readMore(ctx, send, further); err != nil {
 		return err
 	}
 	writes := &pgx.Batch{}
@@ -57,7 +76,7 @@ func piped(ctx context.Context, send func(context.Context, *pgx.Batch) pgx.Batch
 	return send(ctx, writes).Close()
 }
 
-func (db *DB) pipeOnConnection(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+func (db *DB) pipeOnConnection(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further []func(b *pgx.Batch)) error {
 	conn, err := db.Pool.Acquire(ctx)
 	if err != nil {
 		return Classify(err)
@@ -65,7 +84,7 @@ func (db *DB) pipeOnConnection(ctx context.Context, read func(b *pgx.Batch), dec
 	defer conn.Release()
 	wait := firstPause
 	for attempt := 1; ; attempt++ {
-		err := pipeOnce(ctx, conn.Conn(), read, decide)
+		err := pipeOnce(ctx, conn.Conn(), read, decide, further)
 		if err == nil || !retryable(err) || attempt == maxAttempts {
 			return Classify(err)
 		}
@@ -78,11 +97,14 @@ func (db *DB) pipeOnConnection(ctx context.Context, read func(b *pgx.Batch), dec
 
 // pipeOnce is one attempt. Once the batch that ends in COMMIT was sent, only the
 // server's no says that nothing was stored (see outcome).
-func pipeOnce(ctx context.Context, conn *pgx.Conn, read func(b *pgx.Batch), decide func(b *pgx.Batch) error) error {
+func pipeOnce(ctx context.Context, conn *pgx.Conn, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further []func(b *pgx.Batch)) error {
 	b := &pgx.Batch{}
 	b.Queue(beginReadCommitted)
 	read(b)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return abandon(ctx, conn, err)
+	}
+	if err := readMore(ctx, conn.SendBatch, further); err != nil {
 		return abandon(ctx, conn, err)
 	}
 	writes := &pgx.Batch{}

@@ -41,7 +41,7 @@ var (
 
 	// allowedTypes are as the parser prints them.
 	allowedTypes = words(`STRING INT8 BOOL BYTES TIMESTAMPTZ JSONB INTERVAL FLOAT8 DECIMAL DATE
-		STRING[] INT8[] BOOL[] BYTES[] TIMESTAMPTZ[]`)
+		STRING[] INT8[] BOOL[] BYTES[] TIMESTAMPTZ[] FLOAT8[]`)
 
 	// systemColumns exist on one engine only, or mean something else.
 	systemColumns = words(`xmin xmax cmin cmax ctid oid tableoid rowid crdb_internal_mvcc_timestamp crdb_region`)

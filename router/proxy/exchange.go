@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"guichet/control-plane/topology"
@@ -84,29 +85,39 @@ func (p *Proxy) obeyForce(x *exchange) error {
 	return nil
 }
 
-// readBody reads at most httpd.MaxBody bytes and takes them from the budget.
+// bodyLimit is how many bytes a request's body may have: a seating plan has a
+// limit of its own.
+func bodyLimit(r *http.Request) int64 {
+	if r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/v1/events/") && strings.HasSuffix(r.URL.Path, "/seating") {
+		return httpd.MaxPlanBody
+	}
+	return httpd.MaxBody
+}
+
+// readBody reads at most bodyLimit bytes and takes them from the budget.
 func (p *Proxy) readBody(x *exchange) error {
 	r := x.r
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	if r.ContentLength > httpd.MaxBody {
+	limit := bodyLimit(r)
+	if r.ContentLength > limit {
 		return tooLarge(r)
 	}
 	reserve := r.ContentLength
 	if reserve < 0 {
-		reserve = httpd.MaxBody
+		reserve = limit
 	}
 	if p.held.Add(reserve) > bodyBudget {
 		p.held.Add(-reserve)
 		return ErrRouterBusy.With("too many large bodies are on their way").After(time.Second)
 	}
-	body, err := readUpTo(r.Body, r.ContentLength)
+	body, err := readUpTo(r.Body, r.ContentLength, limit)
 	if err != nil {
 		p.held.Add(-reserve)
 		return ErrBodyUnreadable.With("the body ended before its end")
 	}
-	if len(body) > httpd.MaxBody {
+	if int64(len(body)) > limit {
 		p.held.Add(-reserve)
 		return tooLarge(r)
 	}
@@ -117,9 +128,9 @@ func (p *Proxy) readBody(x *exchange) error {
 
 // readUpTo reads a body of the length said, or of an unsaid length (-1) up to
 // one byte more than is allowed.
-func readUpTo(body io.Reader, length int64) ([]byte, error) {
+func readUpTo(body io.Reader, length, limit int64) ([]byte, error) {
 	if length < 0 {
-		return io.ReadAll(io.LimitReader(body, httpd.MaxBody+1))
+		return io.ReadAll(io.LimitReader(body, limit+1))
 	}
 	b := make([]byte, length)
 	_, err := io.ReadFull(body, b)
@@ -133,5 +144,5 @@ func tooLarge(r *http.Request) error {
 			return ErrBodyUnreadable.With("the body ended before its end")
 		}
 	}
-	return httpd.ErrBodyTooLarge.With("a body has at most %d bytes", httpd.MaxBody).Field("limit", httpd.MaxBody)
+	return httpd.ErrBodyTooLarge.With("a body has at most %d bytes", bodyLimit(r)).Field("limit", bodyLimit(r))
 }

@@ -146,6 +146,22 @@ func TestProxy_bodiesOverTheLimitReachNoCell(t *testing.T) {
 	}
 }
 
+func TestProxy_aSeatingPlanHasALimitOfItsOwn(t *testing.T) {
+	w := newTown(t, false, nil)
+	exact := strings.Repeat("x", httpd.MaxPlanBody)
+	for line, want := range map[string]int{
+		"PUT /v1/events/" + evtAPN + "/seating": 200, "POST /v1/events/" + evtAPN + "/seating": 413, "PUT /v1/events/" + evtAPN + "/quotas/x": 413,
+	} {
+		if a, err := w.tryAsk(line, strings.NewReader(exact)); err != nil || a.StatusCode != want {
+			t.Errorf("%s: %v, %v, want %d", line, a.Response, err, want)
+		}
+	}
+	a, err := w.tryAsk("PUT /v1/events/"+evtAPN+"/seating", io.MultiReader(strings.NewReader(exact+"x")))
+	if err != nil || a.StatusCode != 413 || !strings.Contains(a.body, "8388608") {
+		t.Errorf("a byte more: %v, %v", a.Response, err)
+	}
+}
+
 func TestProxy_aBodyThatBreaksOffReachesNoCell(t *testing.T) {
 	w := newTown(t, false, nil)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.router.URL, "http://"))

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func holdReadsBack(t *testing.T, s *store.Store) {
 	want := []booking.HoldItem{
 		{Type: b.gallery, Name: "Gallery", Quantity: 2, AllIn: eur(2500)}, {Type: b.floor, Name: "Floor", Quantity: 1, AllIn: eur(4250), Fees: 250},
 	}
-	if len(got.Items) != 2 || got.Items[0] != want[0] || got.Items[1] != want[1] {
+	if !reflect.DeepEqual(got.Items, want) {
 		t.Errorf("items %+v", got.Items)
 	}
 	b.wantCounters(t, [4]int64{3, 0, 2, 0})

@@ -50,6 +50,9 @@ func addPage(pdf *fpdf.Fpdf, p Page) error {
 	below := y
 	for _, field := range []struct{ label, value string }{
 		{"Ticket", p.Type},
+		{"Section", p.Section},
+		{"Row", p.Row},
+		{"Seat", p.Seat},
 		{"Attendee", p.Attendee},
 		{"Order", p.OrderCode},
 		{"Issued", claims.IssuedAt.Format("2 January 2006, 15:04 UTC")},

@@ -41,6 +41,9 @@ type Page struct {
 	Type      string // of the ticket: "Balcony"
 	Attendee  string // may be empty
 	OrderCode string
+	Section   string // of the seat; empty, like the next two, for general admission
+	Row       string
+	Seat      string
 	PageURL   string // where the ticket can be seen in full; may be empty
 }
 
