@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,10 +38,10 @@ func seatedDraft(rows, perRow int) booking.Draft {
 	zone := func(name, category string, rows int, y float64) booking.PlanZone {
 		z := booking.PlanZone{Name: name, At: booking.Point{Y: y}}
 		for r := range rows {
-			row := booking.PlanRow{Name: fmt.Sprint(r + 1), At: booking.Point{Y: float64(25 * r)}}
+			row := booking.PlanRow{Name: strconv.Itoa(r + 1), At: booking.Point{Y: float64(25 * r)}}
 			for i := range perRow {
 				row.Seats = append(row.Seats, booking.PlanSeat{
-					ID: booking.SeatID(fmt.Sprintf("%s-%d-%d", category, r+1, i+1)), Number: fmt.Sprint(i + 1), At: booking.Point{X: float64(25 * i)}, Category: category,
+					ID: booking.SeatID(fmt.Sprintf("%s-%d-%d", category, r+1, i+1)), Number: strconv.Itoa(i + 1), At: booking.Point{X: float64(25 * i)}, Category: category,
 				})
 			}
 			z.Rows = append(z.Rows, row)
