@@ -310,3 +310,20 @@ func TestStaff_killSeatsAndKeepThem(t *testing.T) {
 	_, err := s.Staff(id.NewOrganizer("euw3"), booking.Kill([]booking.SeatID{"B-7"}, true))
 	wantErr(t, err, booking.ErrEventNotFound)
 }
+
+func TestBest_offersWhatWasGivenBackInTheSameTransaction(t *testing.T) {
+	s := seatedShop(t)
+	h := s.mustSeat(t, best(s.gallery, 6))
+	if err := s.Release(h); err != nil {
+		t.Fatal(err)
+	}
+	wantSeats(t, s.mustSeat(t, best(s.gallery, 6)), h.SeatIDs()...)
+	if _, err := s.Staff(s.Organizer, booking.Kill([]booking.SeatID{"A-4", "A-5"}, true)); err != nil {
+		t.Fatal(err)
+	}
+	s.mustSeat(t, best(s.floor, 2))
+	if _, err := s.Staff(s.Organizer, booking.Kill([]booking.SeatID{"A-4", "A-5"}, false)); err != nil {
+		t.Fatal(err)
+	}
+	wantSeats(t, s.mustSeat(t, best(s.floor, 2)), "A-4", "A-5")
+}

@@ -65,7 +65,21 @@ func ledgerCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 		sayf(stdout, "  %-9s %d\n", kind, tally.Counts[kind])
 	}
 	sayf(stdout, "held + sold + allocated was never above size\n")
+	saySeats(stdout, tally)
 	return nil
+}
+
+// saySeats tells where the seats stand, if the event has any.
+func saySeats(stdout io.Writer, tally *booking.Tally) {
+	if tally.Counts[booking.EntrySeating] == 0 {
+		return
+	}
+	count := map[booking.SeatState]int64{}
+	for _, c := range tally.Seats {
+		count[c.State]++
+	}
+	sayf(stdout, "no seat ever had two live claims; now held %d, sold %d, killed %d, kept by the house %d\n",
+		count[booking.SeatHeld], count[booking.SeatSold], count[booking.SeatKilled], count[booking.SeatHouse])
 }
 
 // addUp reads a ledger to its seal and holds every row to the chain and to P2.

@@ -35,5 +35,5 @@ func Files() []catalog.File {
 // Read is catalog.Read over the own catalogue: always shifted, always credited.
 func Read(ctx context.Context, opts catalog.Options, emit func(catalog.Row) error) (catalog.Summary, error) {
 	opts.Shift, opts.Source = true, Source
-	return catalog.Read(ctx, "csv", Files(), opts, emit)
+	return catalog.Read(ctx, "csv", Files(), opts, func(r catalog.Row) error { return emit(withSeats(r)) })
 }

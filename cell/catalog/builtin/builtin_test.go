@@ -138,3 +138,32 @@ func TestCatalogue_hasSomethingToSellInLaterYears(t *testing.T) {
 		}
 	}
 }
+
+func TestCatalogue_hasAHallWithReservedSeats(t *testing.T) {
+	for _, r := range readAll(t, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)) {
+		if r.SourceID != "gb-wigmore" {
+			if r.Event.Seating != nil {
+				t.Errorf("%s has a seating plan", r.SourceID)
+			}
+			continue
+		}
+		if r.Event.Seating == nil {
+			t.Fatal("no seating plan")
+		}
+		seats := map[string]int64{}
+		for _, z := range r.Event.Seating.Plan.Zones {
+			for _, row := range z.Rows {
+				for _, s := range row.Seats {
+					seats[s.Category]++
+				}
+			}
+		}
+		for _, q := range r.Event.Quotas {
+			if seats[q.Name] != q.Size {
+				t.Errorf("quota %s has %d, the plan %d seats", q.Name, q.Size, seats[q.Name])
+			}
+		}
+		return
+	}
+	t.Error("the hall is not in the catalogue")
+}

@@ -419,6 +419,22 @@ func seatNone(t *testing.T, s *store.Store) {
 // seatPool asks one batch for more than the store reads ahead of what is asked.
 func seatPool(t *testing.T, s *store.Store) {
 	b := openSeated(t, s, 30, 50)
+	offered, undone := 0, errors.New("undone")
+	err := b.Desks.Do(t.Context(), b.event.ID, &booking.Op{Lines: b.want(b.floor, 2).Lines, Decide: func(stock *booking.Stock) error {
+		for offered = 0; ; offered++ {
+			if _, err := stock.Grant(b.want(b.floor, 50)); err != nil {
+				break
+			}
+		}
+		if _, err := stock.Grant(b.want(b.floor, 2)); err == nil {
+			t.Error("a row that was read in part is offered")
+		}
+		return undone
+	}})
+	if !errors.Is(err, undone) || offered != 20 {
+		t.Errorf("%v, %d rows were read ahead", err, offered)
+	}
+	b = openSeated(t, s, 30, 50) // what was undone in memory alone is not stored, but was decided
 	var all sync.WaitGroup
 	var granted atomic.Int64
 	for range 32 {
