@@ -327,3 +327,22 @@ func TestBest_offersWhatWasGivenBackInTheSameTransaction(t *testing.T) {
 	}
 	wantSeats(t, s.mustSeat(t, best(s.floor, 2)), "A-4", "A-5")
 }
+
+// Every ticket has its own seat where a line reaches into several price tiers.
+func TestSeats_areDealtOverThePriceTiersOfALine(t *testing.T) {
+	s := seatedShop(t)
+	s.with(s.floor, booking.Terms{Tiers: []booking.Tier{{Name: "Early", Price: 1000, Quantity: 3}, {Name: "Then", Price: 2000}}})
+	h := s.mustSeat(t, seats(s.gallery, "C-1", "C-2"), best(s.floor, 4), seats(s.free, "B-7", "B-8"))
+	got := map[booking.SeatID]int{}
+	for _, item := range h.Items {
+		if int64(len(item.Seats)) != item.Quantity {
+			t.Errorf("%d seats for %d of %s %s", len(item.Seats), item.Quantity, item.Name, item.TierName)
+		}
+		for _, seat := range item.Seats {
+			got[seat.ID]++
+		}
+	}
+	if len(h.Items) != 4 || len(got) != 8 || h.Items[0].Seats[0].ID != "C-1" || h.Items[3].Seats[1].ID != "B-8" {
+		t.Errorf("%+v", h.Items)
+	}
+}

@@ -26,6 +26,7 @@ var seatTests = map[string]func(t *testing.T, s *store.Store){
 	"Seat_plansAreLaidOutForDraftsAndReadBack":       seatPlan,
 	"Seat_aPlainEventLoadsNone":                      seatNone,
 	"Seat_aLongListIsCutAtWholeRowsAndNeverSoldOut":  seatPool,
+	"Seat_isGivenToWhomStaffHoldTicketsFor":          seatAside,
 	"Seat_constraintsHoldTheStatesToTheDomainsWords": seatConstraints,
 }
 
@@ -466,4 +467,29 @@ func seatConstraints(t *testing.T, s *store.Store) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
+}
+
+// Staff who hold tickets out of an allocation get seats as well, and what they
+// sweep on the way gives its seats back.
+func seatAside(t *testing.T, s *store.Store) {
+	b := openSeated(t, s, 2, 8)
+	org := b.event.Organizer
+	due := b.mustSit(t, b.floor, "one-1-1", "one-1-2")
+	b.expire(t, due.ID, 0)
+	a, err := b.Allocate(t.Context(), org, b.event.ID, b.hall, "press", 15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.wantState(t, due.ID, booking.HoldExpired)
+	if n := b.number(t, disagree, b.event.ID.String()) + b.number(t, seatsIn, b.event.ID.String(), "held"); n != 0 {
+		t.Errorf("%d seats of an expired hold are not free", n)
+	}
+	h, err := b.HoldAside(t.Context(), org, booking.NamedRequest{From: a.ID, Hold: id.NewHold(b.event.ID), Type: b.floor, Quantity: 3}, booking.NamedBuyer{Name: "Ana"})
+	if err != nil || len(h.Items[0].Seats) != 3 {
+		t.Fatalf("%v: %+v", err, h.Items)
+	}
+	if n := b.number(t, seatsOfHold, b.event.ID.String()); n != 3 {
+		t.Errorf("the hold has %d seats", n)
+	}
+	b.tally(t)
 }
