@@ -19,6 +19,9 @@ func (s *Server) invoicePDF(c *gin.Context) error { return s.paperPDF(c, checkou
 
 // creditNotePDF is an order's nth credit note, from 1.
 func (s *Server) creditNotePDF(c *gin.Context) error {
+	if _, err := orderID(c); err != nil {
+		return err
+	}
 	text, isPDF := strings.CutSuffix(c.Param("n"), ".pdf")
 	n, err := strconv.Atoi(text)
 	if !isPDF || err != nil || n < 1 || n > maxCreditNote || strconv.Itoa(n) != text {

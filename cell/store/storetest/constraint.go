@@ -98,8 +98,9 @@ func ticketConstraint(t *testing.T, s *store.Store) {
 	set := func() []checkout.Ticket {
 		var tickets []checkout.Ticket
 		for range 2 {
+			made := id.NewTicket(b.event.ID)
 			tickets = append(tickets, checkout.Ticket{
-				ID: id.NewTicket(b.event.ID), Order: o.ID, Type: b.floor, Name: "Floor", Attendee: "Zoë", State: checkout.TicketValid, Barcode: "B",
+				ID: made, Order: o.ID, Type: b.floor, Name: "Floor", Attendee: "Zoë", State: checkout.TicketValid, Barcode: made.String(),
 			})
 		}
 		return tickets
