@@ -5,21 +5,29 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"guichet/cell/client"
 	"guichet/control-plane/topology"
 )
 
-// Beats go out on a fixed period, with news or without; a period is far shorter
-// than HintTrust, so one lost beat makes nobody doubt.
+// A beat goes out on a fixed period, with news or without; a period is far
+// shorter than HintTrust, so one lost beat makes nobody doubt. News does not wait
+// for it: whatever changed since the last look goes out together, so that the town
+// hears of an event at most four times a second, and only when its class changed.
 const (
 	BeatPeriod = time.Second
+	LookPeriod = 250 * time.Millisecond
+	// lookOverlap is looked at again with every look; what commits later than that
+	// is found with the next beat.
+	lookOverlap = LookPeriod
 	// beatOverlap is looked at again with every beat: a transaction that was open
 	// while we read shows its change only after its commit. It is longer than any
 	// session may hold a transaction open.
 	beatOverlap = 20 * time.Second
 	beatPage    = 1000 // changes of one read
+	classPage   = 100  // events whose classes are asked for at once
 )
 
 // StockChange says that an event's stock, or its description, changed.
@@ -33,8 +41,9 @@ type Changes interface {
 	// StockChanges lists published events whose last change was at or after since,
 	// oldest first, and says what time the database has.
 	StockChanges(ctx context.Context, since time.Time, limit int) (changes []StockChange, now time.Time, err error)
-	// ClassOf is what the public should see of an event now.
-	ClassOf(ctx context.Context, event string) (client.Availability, error)
+	// Classes is what the public should see of these events now, at most
+	// classPage of them; one that is not there any more is left out.
+	Classes(ctx context.Context, events []string) (map[string]client.Availability, error)
 }
 
 // Beater tells the town which of this cell's events are available, few or none.
@@ -46,7 +55,9 @@ type Beater struct {
 	Now     func() time.Time
 
 	cursor time.Time       // changes before it were all told
+	seen   time.Time       // changes before it were all looked at, but for late commits
 	told   map[string]told // of events that changed at or after cursor
+	sent   time.Time       // of the last beat, our clock
 }
 
 // told is what was said of an event, and about which change.
@@ -58,63 +69,123 @@ type told struct {
 // Beat sends one beat. After a failure the next one says the same again. Only
 // what changed since it was told is looked at closely, so a quiet cell's beat
 // costs one read of nothing.
-func (b *Beater) Beat(ctx context.Context) error {
+func (b *Beater) Beat(ctx context.Context) error { return b.beat(ctx, b.cursor, true) }
+
+// Look sends a beat when there is news, or when the last one is a period ago.
+func (b *Beater) Look(ctx context.Context) error {
+	if b.Now().Sub(b.sent) >= BeatPeriod {
+		return b.Beat(ctx)
+	}
+	since := b.seen.Add(-lookOverlap)
+	if since.Before(b.cursor) {
+		since = b.cursor
+	}
+	return b.beat(ctx, since, false)
+}
+
+// beat tells what changed since then; whole says that it all did and that the
+// beat goes out even when nothing did.
+func (b *Beater) beat(ctx context.Context, since time.Time, whole bool) error {
 	asOf := b.Now()
-	news, changed, next, err := b.look(ctx)
+	seen, err := b.look(ctx, since)
 	if err != nil {
 		return fmt.Errorf("read changes of stock: %w", err)
 	}
-	payload, err := json.Marshal(Beat{Cell: b.Cell, AsOf: asOf, Changed: changed})
+	if !whole && len(seen.changed) == 0 {
+		b.remember(seen, b.cursor)
+		return nil
+	}
+	payload, err := json.Marshal(Beat{Cell: b.Cell, AsOf: asOf, Changed: seen.changed})
 	if err != nil {
 		return fmt.Errorf("write beat: %w", err)
 	}
 	if err := b.Send(ctx, payload); err != nil {
 		return fmt.Errorf("send beat: %w", err)
 	}
-	b.remember(news, next)
+	next := b.cursor
+	if b.sent = asOf; whole {
+		next = seen.next
+	}
+	b.remember(seen, next)
 	return nil
 }
 
-// look reads, page by page, what changed since the cursor: what is to be
-// remembered, what is to be told, and where the next beat begins.
-func (b *Beater) look(ctx context.Context) (news map[string]told, changed map[string]client.Availability, next time.Time, err error) {
-	news, changed = map[string]told{}, map[string]client.Availability{}
-	for since, full := b.cursor, true; full; {
+// sight is what a look at the changes showed.
+type sight struct {
+	news    map[string]told // is to be remembered
+	changed map[string]client.Availability
+	now     time.Time // the database's, when all that is in sight was read
+	next    time.Time // where the next beat begins
+}
+
+// look reads, page by page, what changed since then.
+func (b *Beater) look(ctx context.Context, since time.Time) (sight, error) {
+	s := sight{news: map[string]told{}, changed: map[string]client.Availability{}}
+	for full := true; full; {
 		from := since
 		page, now, err := b.Changes.StockChanges(ctx, from, beatPage)
 		if err != nil {
-			return nil, nil, next, err
+			return s, err
 		}
-		for _, c := range page {
-			since = c.At
-			last, known := b.told[c.Event]
-			if _, seen := news[c.Event]; seen || known && last.at.Equal(c.At) {
-				continue
-			}
-			class, err := b.Changes.ClassOf(ctx, c.Event)
-			if err != nil {
-				return nil, nil, next, err
-			}
-			news[c.Event] = told{at: c.At, class: class}
-			if !known || last.class != class {
-				changed[c.Event] = class
+		if len(page) > 0 {
+			since = page[len(page)-1].At
+		}
+		for some := range slices.Chunk(b.unknown(page, s.news), classPage) {
+			if err := b.judge(ctx, some, &s); err != nil {
+				return s, err
 			}
 		}
-		next = now.Add(-beatOverlap)
-		full = len(page) == beatPage && since.After(from)   // a page of one instant leads nowhere
-		if full && len(changed) >= maxBeatEvents-beatPage { // the rest with the next beat
-			return news, changed, since, nil
+		s.now, s.next = now, now.Add(-beatOverlap)
+		full = len(page) == beatPage && since.After(from)     // a page of one instant leads nowhere
+		if full && len(s.changed) >= maxBeatEvents-beatPage { // the rest with the next beat
+			s.now, s.next = since, since
+			return s, nil
 		}
 	}
-	return news, changed, next, nil
+	return s, nil
+}
+
+// unknown are the changes of a page that were neither told nor seen in this look.
+func (b *Beater) unknown(page []StockChange, news map[string]told) []StockChange {
+	return slices.DeleteFunc(page, func(c StockChange) bool {
+		last, known := b.told[c.Event]
+		_, seen := news[c.Event]
+		return seen || known && last.at.Equal(c.At)
+	})
+}
+
+// judge asks for the classes of events that changed.
+func (b *Beater) judge(ctx context.Context, some []StockChange, s *sight) error {
+	events := make([]string, len(some))
+	for i, c := range some {
+		events[i] = c.Event
+	}
+	classes, err := b.Changes.Classes(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, c := range some {
+		class, there := classes[c.Event]
+		if !there {
+			continue
+		}
+		s.news[c.Event] = told{at: c.At, class: class}
+		if last, known := b.told[c.Event]; !known || last.class != class {
+			s.changed[c.Event] = class
+		}
+	}
+	return nil
 }
 
 // remember moves the cursor on and forgets what lies before it.
-func (b *Beater) remember(news map[string]told, next time.Time) {
+func (b *Beater) remember(s sight, next time.Time) {
 	if b.told == nil {
 		b.told = map[string]told{}
 	}
-	maps.Copy(b.told, news)
+	maps.Copy(b.told, s.news)
+	if s.now.After(b.seen) {
+		b.seen = s.now
+	}
 	if next.After(b.cursor) {
 		b.cursor = next
 	}
@@ -125,18 +196,20 @@ func (b *Beater) remember(news map[string]told, next time.Time) {
 	}
 }
 
-// Run beats until ctx ends; report is told of each failure.
+// Run looks and beats until ctx ends; report is told of each failure. The pause
+// comes after the look: a slow one is not made up for.
 func (b *Beater) Run(ctx context.Context, report func(error)) {
-	tick := time.NewTicker(BeatPeriod)
-	defer tick.Stop()
+	pause := time.NewTimer(LookPeriod)
+	defer pause.Stop()
 	for {
-		if err := b.Beat(ctx); err != nil && ctx.Err() == nil {
+		if err := b.Look(ctx); err != nil && ctx.Err() == nil {
 			report(err)
 		}
+		pause.Reset(LookPeriod)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-pause.C:
 		}
 	}
 }

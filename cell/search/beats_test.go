@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"guichet/cell/client"
@@ -14,16 +17,20 @@ import (
 
 // ground is a cell's stock as a Beater sees it.
 type ground struct {
+	mu      sync.Mutex // a Beater runs beside the test
 	now     time.Time
 	changes []StockChange // in the order of their times
 	classes map[string]client.Availability
 	looks   int // at classes
 	reads   int // rows of changes
+	asked   int // times that changes were read
 	deaf    bool
 	heard   []Beat
 }
 
 func (g *ground) StockChanges(_ context.Context, since time.Time, limit int) ([]StockChange, time.Time, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	var out []StockChange
 	for _, c := range g.changes {
 		if !c.At.Before(since) && len(out) < limit {
@@ -31,16 +38,37 @@ func (g *ground) StockChanges(_ context.Context, since time.Time, limit int) ([]
 		}
 	}
 	g.reads += len(out)
+	g.asked++
 	return out, g.now, nil
 }
 
-func (g *ground) ClassOf(_ context.Context, event string) (client.Availability, error) {
-	g.looks++
-	return g.classes[event], nil
+func (g *ground) Classes(_ context.Context, events []string) (map[string]client.Availability, error) {
+	if len(events) > classPage {
+		return nil, fmt.Errorf("asked for %d classes at once", len(events))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	classes := map[string]client.Availability{}
+	for _, event := range events {
+		if class, there := g.classes[event]; there {
+			classes[event] = class
+		}
+	}
+	g.looks += len(events)
+	return classes, nil
+}
+
+// tick sets the database's clock to the test's.
+func (g *ground) tick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now = time.Now()
 }
 
 // change lets an event's stock change at a time; it shows from now on.
 func (g *ground) change(event string, class client.Availability, at time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.changes = slices.DeleteFunc(g.changes, func(c StockChange) bool { return c.Event == event })
 	g.changes = append(g.changes, StockChange{event, at})
 	slices.SortFunc(g.changes, func(a, b StockChange) int { return a.At.Compare(b.At) })
@@ -144,6 +172,116 @@ func TestBeater_saysAgainWhatNobodyHeard(t *testing.T) {
 	}
 	g.deaf = false
 	if got := g.beat(t, b); got[eventID(1)] != client.None {
+		t.Errorf("told %v", got)
+	}
+}
+
+// The bus hears of an event at most four times a second, however fast its stock
+// changes, and only of changes of class: the last one always gets there.
+func TestBeater_tellsAStormAtMostFourTimesASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, b := openGround()
+		b.Now = time.Now
+		storm, calm := eventID(1), eventID(2)
+		var told []time.Time
+		classes := []client.Availability{client.Available, client.Few, client.None}
+		var last client.Availability
+		b.Send = func(_ context.Context, payload []byte) error {
+			beat, err := ParseBeat(payload)
+			if class, there := beat.Changed[storm]; there {
+				told, last = append(told, time.Now()), class
+			}
+			return err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { b.Run(ctx, func(err error) { t.Error(err) }); close(done) }()
+		turns, r := 0, rand.New(rand.NewPCG(1, 2))
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); turns++ {
+			g.tick()
+			g.change(storm, classes[r.IntN(len(classes))], time.Now())
+			g.change(calm, client.Available, time.Now()) // sells all the time, and stays what it is
+			time.Sleep(7 * time.Millisecond)
+		}
+		g.tick()
+		g.change(storm, client.Few, time.Now())
+		time.Sleep(BeatPeriod)
+		cancel()
+		<-done
+		if len(told) < 10 || len(told) > 4*6 || last != client.Few {
+			t.Errorf("%d changes were told %d times, the last one is %q", turns, len(told), last)
+		}
+		for i := 4; i < len(told); i++ {
+			if d := told[i].Sub(told[i-4]); d < time.Second {
+				t.Errorf("five within %s", d)
+			}
+		}
+	})
+}
+
+// A cell without news beats once a second, and looks for news with one read.
+func TestBeater_withoutNewsBeatsOnceASecondAndReadsOnceALook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, b := openGround()
+		b.Now = time.Now
+		beats, ages := 0, []time.Duration{}
+		b.Send = func(_ context.Context, payload []byte) error {
+			beat, err := ParseBeat(payload)
+			beats++
+			ages = append(ages, time.Since(beat.AsOf))
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+LookPeriod/2)
+		defer cancel()
+		b.Run(ctx, func(err error) { t.Error(err) })
+		if beats < 10 || beats > 11 || g.asked > 41 || g.looks != 0 || g.reads != 0 {
+			t.Errorf("%d beats, %d reads of %d rows, %d looks at classes in 10 s", beats, g.asked, g.reads, g.looks)
+		}
+		for _, age := range ages {
+			if age != 0 {
+				t.Errorf("a beat says that it was true %s ago", age)
+			}
+		}
+	})
+}
+
+func TestBeater_tellsNewsWithTheNextLookAndLateCommitsWithTheNextBeat(t *testing.T) {
+	t.Parallel()
+	g, b := openGround()
+	look := func(after time.Duration) map[string]client.Availability {
+		t.Helper()
+		g.now = g.now.Add(after)
+		before := len(g.heard)
+		if err := b.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(g.heard) == before {
+			return nil
+		}
+		return g.heard[len(g.heard)-1].Changed
+	}
+	look(0) // a beat
+	began := g.now
+	g.change(eventID(1), client.Few, g.now.Add(100*time.Millisecond))
+	if got := look(LookPeriod); got[eventID(1)] != client.Few {
+		t.Errorf("the next look told %v", got)
+	}
+	if got := look(LookPeriod); got != nil {
+		t.Errorf("nothing new, told %v", got)
+	}
+	g.change(eventID(2), client.None, began.Add(-5*time.Second)) // was open for long
+	if got := look(LookPeriod); got != nil {
+		t.Errorf("a look reads back too far: %v", got)
+	}
+	if got := look(BeatPeriod); got[eventID(2)] != client.None {
+		t.Errorf("the next beat told %v", got)
+	}
+	// An event that was dropped meanwhile is nobody's news.
+	g.change(eventID(3), client.Few, g.now.Add(time.Millisecond))
+	delete(g.classes, eventID(3))
+	if got := look(LookPeriod); got != nil {
 		t.Errorf("told %v", got)
 	}
 }

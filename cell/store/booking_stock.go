@@ -11,9 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/booking"
-	"guichet/cell/client"
 	"guichet/cell/id"
-	"guichet/cell/search"
 	"guichet/internal/sqldb"
 )
 
@@ -282,39 +280,6 @@ func queryEvents(ctx context.Context, q sqldb.Querier, sql string, args ...any) 
 		return id.ParseEvent(text)
 	})
 	return events, sqldb.Classify(err)
-}
-
-const selectStockChanges = `SELECT event_id, stock_changed_at FROM booking.event
-	WHERE stock_changed_at >= $1 AND state <> 'draft' ORDER BY stock_changed_at, event_id LIMIT $2`
-
-// StockChanges implements search.Changes.
-func (s *Store) StockChanges(ctx context.Context, since time.Time, limit int) (changes []search.StockChange, now time.Time, err error) {
-	b := &pgx.Batch{}
-	b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
-	b.Queue(selectStockChanges, since, limit).Query(func(rows pgx.Rows) error {
-		changes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (search.StockChange, error) {
-			var c search.StockChange
-			return c, row.Scan(&c.Event, &c.At)
-		})
-		return err
-	})
-	return changes, now, s.send(ctx, b)
-}
-
-// ClassOf implements search.Changes.
-func (s *Store) ClassOf(ctx context.Context, event string) (client.Availability, error) {
-	eid, err := id.ParseEvent(event)
-	if err != nil {
-		return "", corrupt(err)
-	}
-	e, err := s.Event(ctx, eid)
-	if err != nil {
-		return "", err
-	}
-	if e.State != booking.Published {
-		return client.None, nil
-	}
-	return client.Availability(e.OverallAvailability()), nil
 }
 
 const sumHeld = `SELECT i.item->>'type', sum((i.item->>'quantity')::bigint)::bigint FROM booking.hold AS h

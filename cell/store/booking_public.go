@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/search"
+	"guichet/internal/sqldb"
+)
+
+// Events reads events like Event, all at once. Those that are not there are left out.
+func (s *Store) Events(ctx context.Context, events []id.Event) ([]booking.Event, error) {
+	all := make([]booking.Event, len(events))
+	there := make([]bool, len(events))
+	b := &pgx.Batch{}
+	for i, event := range events {
+		all[i].ID = event
+		own := len(b.QueuedQueries) // the read of the event itself comes first
+		queueEvent(b, &all[i], selectEvent, selectQuotas)
+		b.QueuedQueries[own].QueryRow(func(row pgx.Row) error {
+			err := scanEvent(row, &all[i])
+			there[i] = err == nil
+			if errors.Is(err, booking.ErrEventNotFound) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := s.send(ctx, b); err != nil {
+		return nil, err
+	}
+	kept := all[:0]
+	for i := range all {
+		if there[i] {
+			kept = append(kept, all[i])
+		}
+	}
+	return kept, nil
+}
+
+const selectStockChanges = `SELECT event_id, stock_changed_at FROM booking.event
+	WHERE stock_changed_at >= $1 AND state <> 'draft' ORDER BY stock_changed_at, event_id LIMIT $2`
+
+// StockChanges implements search.Changes. It is asked four times a second: one
+// round trip, no transaction. The clock is read before the changes, never after.
+func (s *Store) StockChanges(ctx context.Context, since time.Time, limit int) (changes []search.StockChange, now time.Time, err error) {
+	b := &pgx.Batch{}
+	b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+	b.Queue(selectStockChanges, since, limit).Query(func(rows pgx.Rows) error {
+		changes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (search.StockChange, error) {
+			var c search.StockChange
+			return c, row.Scan(&c.Event, &c.At)
+		})
+		return err
+	})
+	return changes, now, sqldb.Classify(s.DB.Pool.SendBatch(ctx, b).Close())
+}
+
+// Classes implements search.Changes.
+func (s *Store) Classes(ctx context.Context, events []string) (map[string]client.Availability, error) {
+	ids := make([]id.Event, 0, len(events))
+	for _, event := range events {
+		eid, err := id.ParseEvent(event)
+		if err != nil {
+			return nil, corrupt(err)
+		}
+		ids = append(ids, eid)
+	}
+	all, err := s.Events(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	classes := make(map[string]client.Availability, len(all))
+	for i := range all {
+		class := client.None
+		if e := &all[i]; e.State == booking.Published {
+			class = client.Availability(e.OverallAvailability())
+		}
+		classes[all[i].ID.String()] = class
+	}
+	return classes, nil
+}

@@ -1,0 +1,55 @@
+package storetest
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/client"
+	"guichet/cell/id"
+	"guichet/cell/store"
+)
+
+var publicTests = map[string]func(t *testing.T, s *store.Store){
+	"Public_classesOfManyEventsAreReadAtOnce": publicClasses,
+	"Public_changesOfStockAreListedInOrder":   publicChanges,
+}
+
+// publicClasses: available, few, sold out by what staff set aside, canceled, and
+// one that is not there.
+func publicClasses(t *testing.T, s *store.Store) {
+	some, few, gone, off := openShop(t, s, 10, 4), openShop(t, s, 10, 10), openShop(t, s, 10, 4), openShop(t, s, 10, 4)
+	few.mustHold(t, few.floor, 9)
+	gone.allocate(t, gone.hall, 10)
+	if _, err := off.Change(t.Context(), off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	missing := id.NewEvent(s.Cell)
+	got, err := s.Classes(t.Context(), []string{some.event.ID.String(), missing.String(), few.event.ID.String(), gone.event.ID.String(), off.event.ID.String()})
+	want := map[string]client.Availability{
+		some.event.ID.String(): client.Available, few.event.ID.String(): client.Few, gone.event.ID.String(): client.None, off.event.ID.String(): client.None,
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+}
+
+func publicChanges(t *testing.T, s *store.Store) {
+	first, second := openShop(t, s, 10, 4), openShop(t, s, 10, 4)
+	if _, err := first.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), draft(1, 1), false); err != nil { // nobody's business
+		t.Fatal(err)
+	}
+	all, now, err := s.StockChanges(t.Context(), time.Time{}, 10)
+	if err != nil || len(all) != 2 || all[0].Event != first.event.ID.String() || all[1].At.After(now) {
+		t.Fatalf("%+v at %s, %v", all, now, err)
+	}
+	first.mustHold(t, first.floor, 1)
+	news, _, err := s.StockChanges(t.Context(), all[1].At.Add(time.Microsecond), 10)
+	if err != nil || len(news) != 1 || news[0].Event != first.event.ID.String() {
+		t.Errorf("%+v, %v; second is %s", news, err, second.event.ID)
+	}
+	if quiet, _, err := s.StockChanges(t.Context(), news[0].At.Add(time.Microsecond), 10); err != nil || len(quiet) != 0 {
+		t.Errorf("a quiet cell reads %+v, %v", quiet, err)
+	}
+}
