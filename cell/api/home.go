@@ -30,10 +30,10 @@ var (
 // this cell's own database was asked first.
 func (s *Server) homeward(c *gin.Context, err error) error {
 	if !errors.Is(err, booking.ErrEventNotFound) && !errors.Is(err, booking.ErrHoldNotFound) &&
-		!errors.Is(err, booking.ErrAllocNotFound) && !errors.Is(err, checkout.ErrOrderNotFound) && !errors.Is(err, checkout.ErrTicketNotFound) {
+		!errors.Is(err, booking.ErrAllocNotFound) && !errors.Is(err, booking.ErrSeriesNotFound) && !errors.Is(err, checkout.ErrOrderNotFound) && !errors.Is(err, checkout.ErrTicketNotFound) {
 		return err
 	}
-	text, _, _ := strings.Cut(c.Param("event_id")+c.Param("hold_id")+c.Param("order_id")+c.Param("ticket_id"), ".")
+	text, _, _ := strings.Cut(c.Param("event_id")+c.Param("hold_id")+c.Param("order_id")+c.Param("ticket_id")+c.Param("series_id"), ".")
 	if held, ok := c.Get(holdParam); ok {
 		text, _ = held.(string)
 	}

@@ -96,7 +96,8 @@ func TestOpenAPI_hasEveryRouteThatIsServedAndNoOther(t *testing.T) {
 		"PUT /v1/events/{event_id}/quotas/{quota_id}", "PUT /v1/events/{event_id}/ticket_types/{ticket_type_id}", "GET /v1/events/{event_id}/stats", "GET /v1/events/{event_id}/orders",
 		"GET /v1/events/{event_id}/attendees.csv", "POST /v1/events/{event_id}/allocations", "GET /v1/events/{event_id}/allocations", "GET /v1/events/{event_id}/allocations/{allocation_id}",
 		"DELETE /v1/events/{event_id}/allocations/{allocation_id}", "POST /v1/events/{event_id}/allocations/{allocation_id}/release",
-		"POST /v1/events/{event_id}/allocations/{allocation_id}/holds", "GET /v1/regions", "GET /v1/topology", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json",
+		"POST /v1/events/{event_id}/allocations/{allocation_id}/holds", "POST /v1/organizers/{organizer_id}/series", "GET /v1/series/{series_id}",
+		"POST /v1/series/{series_id}/publish", "GET /v1/series/{series_id}/occurrences", "GET /v1/regions", "GET /v1/topology", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json",
 	} {
 		if !slices.Contains(served, line) {
 			t.Errorf("%s is not served", line)
@@ -109,7 +110,7 @@ func TestOpenAPI_hasEveryRouteThatIsServedAndNoOther(t *testing.T) {
 func TestOpenAPI_describesRequestsThatTheHandlersTake(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)
-	replace := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", "alc"+s.event.Quotas[0].ID[3:], "{code}", "SPRING", "{order_id}", s.paid(t, s.guest, 1).ID)
+	replace := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", "alc"+s.event.Quotas[0].ID[3:], "{series_id}", "ser_euw3_k3v9x2m4q7rt", "{code}", "SPRING", "{order_id}", s.paid(t, s.guest, 1).ID)
 	bodies := 0
 	for path, item := range contractOf(t, s.house).doc.Paths.Map() {
 		for method, op := range item.Operations() {

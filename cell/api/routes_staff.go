@@ -34,4 +34,23 @@ var staffRoutes = []route{
 		doc:      "Turn a part into a hold for a named buyer. When the hold ends unsold, the stock is set aside again.",
 		problems: "invalid_id event_not_found allocation_not_found allocation_too_small allocation_mismatch invalid_allocation invalid_quantity unknown_ticket_type too_many not_on_sale not_enough_stock moved",
 	},
+	{
+		method: http.MethodPost, path: "/v1/organizers/{organizer_id}/series", handle: (*Server).createSeries, auth: organizer, key: keyRequired, in: client.NewSeries{}, out: client.Series{}, status: 201,
+		doc:      "Make a series of events at a cell of the region. While its state is making the cell goes on with the occurrences; the same call with the same key says how far it is.",
+		params:   []param{{"home_region", "string", "default: the organizer's"}},
+		problems: "invalid_id invalid_series invalid_event series_too_long unknown_region moved",
+	},
+	{
+		method: http.MethodGet, path: "/v1/series/{series_id}", handle: (*Server).getSeries, mayAuth: true, out: client.Series{}, status: 200,
+		doc: "The series, and how far it is.", problems: "invalid_id series_not_found moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/series/{series_id}/publish", handle: (*Server).publishSeries, auth: organizer, out: client.Series{}, status: 200,
+		doc: "Put all occurrences before the public, but for those that are over. Doing it again finds those that are drafts.", problems: "invalid_id series_not_found series_unfinished moved",
+	},
+	{
+		method: http.MethodGet, path: "/v1/series/{series_id}/occurrences", handle: (*Server).listOccurrences, mayAuth: true, out: Page[client.Occurrence]{}, status: 200,
+		doc: "The series' events in order of their starts; drafts are there for the organizer only.", problems: "invalid_id series_not_found invalid_parameter invalid_cursor moved",
+		params: append([]param{{"from", "string", "date or RFC 3339 time"}, {"to", "string", "date or RFC 3339 time, not included"}}, page...),
+	},
 }

@@ -154,7 +154,7 @@ func (s *stage) bodied() []string {
 	return []string{
 		"POST " + s.path() + "/holds", "POST /v1/orders", "POST /v1/organizers", "POST /v1/organizers/" + s.org.ID + "/events", "PATCH " + s.path(),
 		"PUT " + s.path() + "/quotas/" + s.event.Quotas[0].ID, "PUT " + s.path() + "/ticket_types/" + s.floor, "POST /v1/orders/" + s.order0 + "/refunds",
-		"POST " + s.path() + "/allocations", "POST " + s.path() + "/allocations/alc" + s.event.Quotas[0].ID[3:] + "/release",
+		"POST /v1/organizers/" + s.org.ID + "/series", "POST " + s.path() + "/allocations", "POST " + s.path() + "/allocations/alc" + s.event.Quotas[0].ID[3:] + "/release",
 		"POST " + s.path() + "/allocations/alc" + s.event.Quotas[0].ID[3:] + "/holds",
 	}
 }
@@ -225,6 +225,7 @@ func TestMalformedIDs_are400OnEveryPath(t *testing.T) {
 	bodies := map[string]any{
 		"/v1/events/{event_id}/holds": items(s.floor, 1), "/v1/organizers/{organizer_id}/events": object(concert()), "/v1/orders/{order_id}/refunds": object{},
 		"/v1/events/{event_id}": object{"name": "x"}, "/v1/events/{event_id}/quotas/{quota_id}": object{"name": "x", "size": 1},
+		"/v1/organizers/{organizer_id}/series":                      object(visits()),
 		"/v1/events/{event_id}/allocations":                         object{"quota_id": s.event.Quotas[0].ID, "name": "x", "quantity": 1},
 		"/v1/events/{event_id}/allocations/{allocation_id}/release": object{"quantity": 1},
 		"/v1/events/{event_id}/allocations/{allocation_id}/holds":   object{"ticket_type_id": s.floor, "quantity": 1, "buyer": object{"name": "x"}},

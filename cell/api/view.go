@@ -21,7 +21,7 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 		Venue: venueView(e.Venue), StartsAt: inZone(e.StartsAt, e.TimeZone), TimeZone: e.TimeZone, Currency: e.Currency,
 		State: string(e.State), TicketTypes: make([]client.TicketType, 0, len(e.Types)),
 		Home: client.Home{Cell: cell.String(), Region: region, Epoch: int64(e.Epoch)}, Version: e.Version,
-		Seated: e.Seated,
+		Seated: e.Seated, SeriesID: e.Series.String(), Slot: e.Slot,
 	}
 	if e.EndsAt != nil {
 		end := inZone(*e.EndsAt, e.TimeZone)

@@ -41,6 +41,8 @@ type Event struct {
 	Version   int64 // grows with every change; the ETag
 	Epoch     topology.Epoch
 	Placement topology.PlacementState
+	Series    id.Series // of an occurrence
+	Slot      string    // the occurrence's time slot; may be empty
 	SeenAt    time.Time // the database's clock when it was read; known where a type has terms
 	Seated    bool      // it has a seating plan; ticket types with categories sell its seats
 	AllowGaps bool      // buyers may leave single seats behind

@@ -11,6 +11,8 @@ import (
 // transaction joins it. Rows are locked before the functions given are called;
 // those may run again and must not be seen from outside.
 type Store interface {
+	SeriesStore
+
 	InsertOrganizer(ctx context.Context, o Organizer, keyHash string) error
 	Organizer(ctx context.Context, org id.Organizer) (o Organizer, keyHash string, err error)
 
@@ -46,6 +48,26 @@ type Store interface {
 	Codes(ctx context.Context, event id.Event, after string, limit int) ([]Code, error)
 	// EventsWithDueHolds lists events that have holds past their expiry.
 	EventsWithDueHolds(ctx context.Context, limit int) ([]id.Event, error)
+}
+
+// SeriesStore keeps series. Every batch is one transaction behind the lock of the
+// series' row, so that any process of the cell can go on where another stopped.
+type SeriesStore interface {
+	// OpenSeries stores a new series under its organizer's key. When the key was
+	// used before it answers the series that was made then, and fresh is false.
+	OpenSeries(ctx context.Context, s Series, key Key) (stored Series, fresh bool, err error)
+	// MakeOccurrences lets plan give the next events of the series, stores and
+	// announces them. It answers the series as it is then.
+	MakeOccurrences(ctx context.Context, series id.Series, plan func(s *Series) ([]Event, error)) (Series, error)
+	// StartPublishing lets publishing begin at the first occurrence.
+	StartPublishing(ctx context.Context, series id.Series, may func(s *Series) error) (Series, error)
+	// PublishOccurrences lets publish decide on the next drafts of the series, stores and announces them.
+	PublishOccurrences(ctx context.Context, series id.Series, publish func(e *Event, now time.Time)) (Series, error)
+	Series(ctx context.Context, series id.Series) (Series, error)
+	// UnfinishedSeries lists series that are making or publishing, oldest first.
+	UnfinishedSeries(ctx context.Context, limit int) ([]id.Series, error)
+	// Occurrences lists a series' events behind a place and before a time, in order of start and id.
+	Occurrences(ctx context.Context, series id.Series, after Place, before time.Time, drafts bool, limit int) ([]Event, error)
 }
 
 // Organizer is an account that sells.

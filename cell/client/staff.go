@@ -43,3 +43,39 @@ func (c *Client) HoldAllocated(ctx context.Context, eventID, allocationID string
 	m, err := c.do(ctx, call{method: http.MethodPost, path: allocationPath(eventID, allocationID) + "/holds", body: h, key: idempotencyKey}, &out)
 	return out, m, err
 }
+
+// CreateSeries makes a series of events; call it again with the same key until
+// the state is not making, or let the cell go on by itself.
+func (c *Client) CreateSeries(ctx context.Context, organizerID, homeRegion string, series NewSeries, idempotencyKey string) (Series, Meta, error) {
+	var out Series
+	path := "/v1/organizers/" + url.PathEscape(organizerID) + "/series"
+	m, err := c.do(ctx, call{method: http.MethodPost, path: path, query: regionQuery(homeRegion), body: series, key: idempotencyKey}, &out)
+	return out, m, err
+}
+
+// Series is a series with how far it is.
+func (c *Client) Series(ctx context.Context, seriesID string) (Series, Meta, error) {
+	var out Series
+	m, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/series/" + url.PathEscape(seriesID)}, &out)
+	return out, m, err
+}
+
+// PublishSeries puts all occurrences before the public.
+func (c *Client) PublishSeries(ctx context.Context, seriesID string) (Series, Meta, error) {
+	var out Series
+	m, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/series/" + url.PathEscape(seriesID) + "/publish"}, &out)
+	return out, m, err
+}
+
+// Occurrences is a page of a series' occurrences; query is from, to, cursor and limit.
+func (c *Client) Occurrences(ctx context.Context, seriesID string, query url.Values) (items []Occurrence, next string, m Meta, err error) {
+	var out struct {
+		Items      []Occurrence `json:"items"`
+		NextCursor *string      `json:"next_cursor"`
+	}
+	m, err = c.do(ctx, call{method: http.MethodGet, path: "/v1/series/" + url.PathEscape(seriesID) + "/occurrences", query: query}, &out)
+	if out.NextCursor != nil {
+		next = *out.NextCursor
+	}
+	return out.Items, next, m, err
+}

@@ -60,6 +60,8 @@ type Listing struct {
 	DistanceKM      *float64     `json:"distance_km"`        // null without near
 	Home            Home         `json:"home"`
 	Source          *Source      `json:"source,omitempty"`
+	SeriesID        string       `json:"series_id,omitempty"` // of an occurrence
+	Slot            string       `json:"slot,omitempty"`      // its time slot
 }
 
 // Source credits where a listing's facts come from.
@@ -116,7 +118,9 @@ type Event struct {
 	Home        Home         `json:"home"`
 	Version     int64        `json:"version"`
 	Source      *Source      `json:"source,omitempty"`
-	Seated      bool         `json:"seated,omitempty"` // its plan is at …/seats
+	Seated      bool         `json:"seated,omitempty"`    // its plan is at …/seats
+	SeriesID    string       `json:"series_id,omitempty"` // of an occurrence
+	Slot        string       `json:"slot,omitempty"`      // its time slot
 }
 
 // TicketType is what can be bought.

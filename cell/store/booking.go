@@ -40,8 +40,8 @@ func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organi
 }
 
 const insertEvent = `INSERT INTO booking.event (event_id, organizer_id, name, summary, category, venue, starts_at, ends_at,
-	time_zone, currency, state, source, version, epoch, placement, source_key)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+	time_zone, currency, state, source, version, epoch, placement, source_key, series_id, slot)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, nullif($17, ''), nullif($18, ''))
 	ON CONFLICT (organizer_id, source_key) WHERE source_key <> '' DO NOTHING`
 
 const selectEventOfSource = `SELECT event_id FROM booking.event WHERE organizer_id = $1 AND source_key = $2`
@@ -53,13 +53,12 @@ const insertTicketType = `INSERT INTO booking.ticket_type (ticket_type_id, event
 
 // InsertEvent stores a new event and announces it when it is published.
 func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
-	venue, source, err := describe(e)
+	args, err := eventArgs(&e)
 	if err != nil {
 		return err
 	}
 	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, insertEvent, e.ID.String(), e.Organizer.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt,
-			e.TimeZone, e.Currency, string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement), e.SourceKey())
+		tag, err := tx.Exec(ctx, insertEvent, args...)
 		if err != nil {
 			return fmt.Errorf("insert event: %w", sqldb.Classify(err))
 		}
@@ -70,28 +69,12 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 			}
 			return booking.ErrEventExists.With("the organizer has this event of %s already", e.Source.Name).Field("event_id", there)
 		}
-		b := &pgx.Batch{}
-		for i, q := range e.Quotas {
-			b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
-		}
-		for i, t := range e.Types {
-			terms, err := termsText(t.Terms)
-			if err != nil {
-				return err
-			}
-			b.Queue(insertTicketType, t.ID.String(), e.ID.String(), int64(i), t.Name, t.Price.Amount, t.Fees.Amount,
-				t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, texts(t.Quotas), terms)
-			queueTiers(b, e.ID, t)
-		}
 		var now time.Time
 		if err := tx.QueryRow(ctx, selectClock).Scan(&now); err != nil {
 			return err
 		}
-		opening := &booking.Stock{Event: e, Now: now, Log: e.Openings()}
-		if err := queueSeating(b, &e); err != nil {
-			return err
-		}
-		if err := queueLedger(b, opening, &booking.LedgerHead{}); err != nil {
+		b := &pgx.Batch{}
+		if err := queueEventParts(b, &e, now); err != nil {
 			return err
 		}
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
@@ -99,6 +82,36 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 		}
 		return s.announce(ctx, e)
 	})
+}
+
+// eventArgs are what insertEvent takes.
+func eventArgs(e *booking.Event) ([]any, error) {
+	venue, source, err := describe(*e)
+	return []any{
+		e.ID.String(), e.Organizer.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, e.Currency,
+		string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement), e.SourceKey(), e.Series.String(), e.Slot,
+	}, err
+}
+
+// queueEventParts queues the rows of a new event besides its own.
+func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
+	for i, q := range e.Quotas {
+		b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
+	}
+	for i, t := range e.Types {
+		terms, err := termsText(t.Terms)
+		if err != nil {
+			return err
+		}
+		b.Queue(insertTicketType, t.ID.String(), e.ID.String(), int64(i), t.Name, t.Price.Amount, t.Fees.Amount,
+			t.MinPerOrder, t.MaxPerOrder, t.SalesStart, t.SalesEnd, texts(t.Quotas), terms)
+		queueTiers(b, e.ID, t)
+	}
+	if err := queueSeating(b, e); err != nil {
+		return err
+	}
+	opening := &booking.Stock{Event: *e, Now: now, Log: e.Openings()}
+	return queueLedger(b, opening, &booking.LedgerHead{})
 }
 
 // announce writes the outbox row that carries a published event into every
@@ -127,7 +140,7 @@ func describe(e booking.Event) (venue, source []byte, err error) {
 }
 
 const selectEvent = `SELECT organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
-	source, version, epoch, placement, seated, allow_gaps FROM booking.event WHERE event_id = $1`
+	source, version, epoch, placement, seated, allow_gaps, series_id, slot FROM booking.event WHERE event_id = $1`
 
 const selectEventForUpdate = selectEvent + ` FOR UPDATE`
 
@@ -195,8 +208,9 @@ func scanEvent(row pgx.Row, e *booking.Event) error {
 	var org, state, placement string
 	var venue, source []byte
 	var epoch int64
+	var series, slot *string
 	err := row.Scan(&org, &e.Name, &e.Summary, &e.Category, &venue, &e.StartsAt, &e.EndsAt, &e.TimeZone, &e.Currency, &state,
-		&source, &e.Version, &epoch, &placement, &e.Seated, &e.AllowGaps)
+		&source, &e.Version, &epoch, &placement, &e.Seated, &e.AllowGaps, &series, &slot)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.ErrEventNotFound
 	}
@@ -206,6 +220,14 @@ func scanEvent(row pgx.Row, e *booking.Event) error {
 	e.State, e.Placement, e.Epoch = booking.State(state), topology.PlacementState(placement), topology.Epoch(epoch)
 	if e.Organizer, err = id.ParseOrganizer(org); err != nil {
 		return corrupt(err)
+	}
+	if series != nil {
+		if e.Series, err = id.ParseSeries(*series); err != nil {
+			return corrupt(err)
+		}
+	}
+	if slot != nil {
+		e.Slot = *slot
 	}
 	if err := json.Unmarshal(venue, &e.Venue); err != nil {
 		return corrupt(err)

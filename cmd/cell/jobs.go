@@ -16,6 +16,7 @@ const (
 	sweepPeriod  = time.Second
 	adoptPeriod  = time.Minute
 	forgetPeriod = time.Minute
+	seriesPeriod = 2 * time.Second
 	postPeriod   = time.Second
 	passLimit    = 30 * time.Second
 	sayAgain     = 10 * time.Second
@@ -99,6 +100,11 @@ func (h *house) sweep(ctx context.Context) { every(ctx, sweepPeriod, "sweep", h.
 // adopt gives payments that no saga looks after one.
 func (h *house) adopt(ctx context.Context) {
 	every(ctx, adoptPeriod, "adopt", h.server.Checkout.Adopt)
+}
+
+// series goes on with series that nobody waits for any more.
+func (h *house) series(ctx context.Context) {
+	every(ctx, seriesPeriod, "series", h.server.Booking.ContinueSeries)
 }
 
 // forget drops what is past its time: first answers, sagas, and the bus's own rows.

@@ -147,6 +147,7 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.server.Checkout.Runs.Work(ctx, reporter(ctx, "saga")) })
 	running.Go(func() { h.adopt(ctx) })
 	running.Go(func() { h.forget(ctx) })
+	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })
 	if h.cfg.ControlPlane != "" {
 		client := &http.Client{}

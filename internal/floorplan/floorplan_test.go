@@ -77,6 +77,7 @@ var vendors = []struct {
 	{"github.com/wneessen/go-mail", "cell/smtp", "mails leave through notify.Courier"},
 	{"github.com/nats-io", "cell/leaf control-plane/hub internal/natsd", "messages leave through the outbox"},
 	{"github.com/blevesearch", "cell/search/bleve", "search goes through search.Index"},
+	{"github.com/teambition/rrule-go", "cell/booking", "recurrence is the box office's business"},
 	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
 	{"github.com/go-pdf/fpdf github.com/hajimehoshi/bitmapfont golang.org/x/image", "cell/ticket/render", "paper is one room's business"},
 	{"github.com/skip2/go-qrcode", "cell/ticket/render cmd/guichet", "paper is one room's business"},

@@ -32,6 +32,7 @@ type Target struct {
 // use the same names without /v1.
 var kinds = map[string]string{
 	"events": "evt", "holds": "hld", "orders": "ord", "tickets": "tkt", "payments": "pay", "refunds": "ref", "organizers": "org",
+	"series": "ser",
 }
 
 // Aim reads a request line: method, decoded path and query. holdID is what a new
@@ -64,7 +65,7 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 	switch {
 	case collection == "events" && rest == "" && isRead(method):
 		target.Want = WantEvent
-	case collection == "organizers" && rest == "events" && method == http.MethodPost && query.Get("home_region") != "":
+	case collection == "organizers" && (rest == "events" || rest == "series") && method == http.MethodPost && query.Get("home_region") != "":
 		target.Want, target.Region = WantRegion, query.Get("home_region")
 	}
 	return target
@@ -89,7 +90,7 @@ func stem(text string) string {
 
 func aimAtID(text, kind string, want Want) Target {
 	ref, ok := topology.ParseRef(text)
-	root := kind == "evt" || kind == "org"
+	root := kind == "evt" || kind == "org" || kind == "ser"
 	if !ok || ref.Kind != kind || (ref.Own == "") != root {
 		return Target{}
 	}

@@ -119,7 +119,7 @@ func (d decider) reachable(c topology.Cell) bool {
 func (d decider) home() Decision {
 	key := d.Target.Ref.Key
 	home, epoch := key.Birth, topology.Epoch(0)
-	if d.Target.Ref.Kind != "org" { // an organizer's account does not move
+	if d.Target.Ref.Kind != "org" && d.Target.Ref.Kind != "ser" { // an organizer's account does not move, nor a series' list
 		home, epoch = d.m.Home(key)
 	}
 	if d.Told != nil && d.Told.Epoch > epoch {

@@ -169,6 +169,11 @@ func TestDecide_everyCallOfTheContract(t *testing.T) {
 		{line: "POST /v1/organizers/" + orgUSE + "/events?home_region=ap-northeast-1", down: "use1", want: "apn1 home"},
 		{line: "POST /v1/organizers/" + orgUSE + "/events?home_region=mars", want: "400 unknown_region"},
 		{line: "GET /v1/organizers/" + orgUSE + "/events", want: "use1 home"},
+		{line: "POST /v1/organizers/" + orgUSE + "/series", want: "use1 home"},
+		{line: "POST /v1/organizers/" + orgUSE + "/series?home_region=ap-northeast-1", want: "apn1 home"},
+		{line: "GET /v1/series/ser_apn1_k3v9x2m4q7rt/occurrences", want: "apn1 home"},
+		{line: "POST /v1/series/ser_apn1_k3v9x2m4q7rt/publish", down: "apn1", want: "503 home_unavailable"},
+		{line: "GET /v1/series/ser_apn1_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", want: "euw3 nearest"},
 		{line: "POST /v1/organizers/nobody/events", want: "euw3 nearest"},
 		{line: "POST /v1/organizers/nobody/events?home_region=us-east-1", want: "euw3 nearest"},
 
