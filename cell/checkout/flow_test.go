@@ -200,7 +200,7 @@ func TestDiagram_isDrawnFromTheFlows(t *testing.T) {
 	if !*update {
 		t.Fatalf("%s is not current; draw it again: go test ./cell/checkout -run Diagram -update", drawn)
 	}
-	if err := os.WriteFile(drawn, []byte(after), 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile(drawn, []byte(after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
