@@ -247,7 +247,7 @@ func fill(v reflect.Value, depth int) {
 			return
 		}
 		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
+			if v.Field(i).CanSet() && v.Type().Field(i).Name != "Seating" { // which a series refuses
 				fill(v.Field(i), depth+1)
 			}
 		}
