@@ -65,7 +65,7 @@ func BenchmarkHolds(b *testing.B) {
 	r.line("The cell process, its PostgreSQL (fsync on) and the clients share the machine. %d rounds of %s for each line, interleaved with what they are compared with.", rounds, span)
 	r.line("The desk is as shipped: strict JSON, idempotency keys, ledger, outbox. The others (see `cell/api/deskbench/variant_test.go`) store a hold and no more. Made by `make bench-desk`.")
 	r.line("After each table the rows stored were counted: as many as holds acknowledged, and no event above its size.\n")
-	for _, part := range []func(b *testing.B, r *report){oneEvent, slowCommits, twoProcesses, manyEvents, fullEvent, onSale} {
+	for _, part := range []func(b *testing.B, r *report){oneEvent, withTerms, slowCommits, twoProcesses, manyEvents, fullEvent, onSale} {
 		if part(b, r); b.Failed() {
 			return
 		}
