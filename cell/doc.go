@@ -27,7 +27,7 @@
 //	notify      mails: a durable queue, their words in five languages, when to try again
 //	checkout    orders: the only room that joins booking, payment and notify
 //	saga        runs Amazon States Language durably; knows no domain
-//	ticket      barcodes and API keys that prove themselves; render draws them, ical dates them
+//	ticket      barcodes and API keys that prove themselves; render draws them, ical dates them, wallet packs them for telephones
 //	letter      gathers what a mail tells; smtp carries it, smtp/sink stands for a mail server
 //	search      query, document, indexer; bleve is its index on disk
 //	catalog     foreign event formats, and the catalogue the project brings along

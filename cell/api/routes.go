@@ -175,6 +175,8 @@ var attendeeRoutes = []route{
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.ics", status: 200, media: "text/calendar", doc: "The ticket's date for a calendar.", problems: "invalid_id ticket_not_found event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pkpass", status: 200, media: "application/vnd.apple.pkpass", doc: "The ticket for Apple's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state wallet_not_configured moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}/google_wallet", handle: (*Server).googleWallet, out: client.WalletLink{}, status: 200, doc: "Where to save the ticket in Google's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state wallet_not_configured moved"},
 	{
 		method: http.MethodGet, path: "/v1/events/{event_id}/revocations", handle: (*Server).revocations, out: client.Revocations{}, status: 200, params: page[:1],
 		doc: "Barcodes that must not be let in any more, by their marks, signed, up to 1,000 a page; a gate keeps them and asks behind the last.", problems: "invalid_id event_not_found invalid_cursor moved",

@@ -68,6 +68,7 @@ type Server struct {
 	Copies    Copies
 	Topology  func() *topology.Snapshot // the newest known; nil when none was ever seen
 	Signer    *ticket.Signer
+	Wallets   Wallets
 	Operator  string // operator token
 	Health    *httpd.Health
 	Metrics   *prometheus.Registry

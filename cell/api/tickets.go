@@ -48,7 +48,7 @@ func (s *Server) getTicket(c *gin.Context) error {
 		c.JSON(200, ticketView(t))
 		return nil
 	}
-	if t.State == checkout.TicketCanceled && (ending == "png" || ending == "pdf") {
+	if t.State == checkout.TicketCanceled && (ending == "png" || ending == "pdf" || ending == "pkpass") {
 		return checkout.ErrState.With("the ticket is canceled; nobody should carry it to the door").Field("state", string(t.State))
 	}
 	switch ending {
@@ -62,8 +62,10 @@ func (s *Server) getTicket(c *gin.Context) error {
 		return s.ticketPDF(c, t, o)
 	case "ics":
 		return s.ticketDate(c, t, o)
+	case "pkpass":
+		return s.applePass(c, t, o)
 	}
-	return checkout.ErrTicketNotFound.With("a ticket can be had as .pdf, .png and .ics")
+	return checkout.ErrTicketNotFound.With("a ticket can be had as .pdf, .png, .ics and .pkpass")
 }
 
 func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) error {

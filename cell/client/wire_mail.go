@@ -19,3 +19,8 @@ type Found struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	Items     []Order   `json:"items"`
 }
+
+// WalletLink is where a visitor saves a ticket in his wallet.
+type WalletLink struct {
+	URL string `json:"url"`
+}

@@ -40,6 +40,7 @@ type settings struct {
 	SMTP         string          // GUICHET_SMTP_URL; empty keeps mails unsent
 	MailFrom     string          // GUICHET_MAIL_FROM
 	Site         string          // GUICHET_SITE_URL, where buyers reach the town
+	Wallets      walletSettings  // GUICHET_WALLET_NAME, GUICHET_APPLE_…, GUICHET_GOOGLE_…
 	HoldTTL      time.Duration   // GUICHET_HOLD_TTL
 	Window       time.Duration   // GUICHET_PAYMENT_WINDOW
 	Manual       bool            // GUICHET_CAPTURE_LATER: cards are authorized, and charged once the stock is confirmed
@@ -65,6 +66,7 @@ func configure(getenv func(string) string) (settings, error) {
 		KeyNumber:    r.Int("GUICHET_SIGNING_KEY_NUMBER", 1, 1, 99999),
 		SMTP:         r.Text("GUICHET_SMTP_URL", ""),
 		MailFrom:     r.Text("GUICHET_MAIL_FROM", "Guichet <tickets@localhost>"),
+		Wallets:      configureWallets(r),
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),

@@ -86,6 +86,10 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	desks := &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)}
+	passes, err := wallets(cfg.Wallets)
+	if err != nil {
+		return nil, err
+	}
 	h.server = &api.Server{
 		Cell: cfg.Cell, Region: cfg.Region,
 		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now, Desks: desks},
@@ -96,7 +100,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		},
 		Mails:   mails,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
-		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Operator: cfg.Operator,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Wallets: passes, Operator: cfg.Operator,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
 	}
 	countWaiting(reg, h.server.Booking.Desks)

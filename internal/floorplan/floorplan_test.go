@@ -74,6 +74,7 @@ var vendors = []struct {
 	{"github.com/cockroachdb/cockroach-go", "internal/sqldb", "ExecuteTx loses failed commits on PostgreSQL; one file may use it"},
 	{"github.com/gin-gonic/gin", "cell/api control-plane/api router internal/httpd", "gin stays where HTTP is spoken"},
 	{"github.com/stripe/stripe-go", "cell/stripe", "money moves through payment.Processor"},
+	{"github.com/smallstep/pkcs7", "cell/ticket/wallet", "Apple's passes are one room's business"},
 	{"github.com/wneessen/go-mail", "cell/smtp", "mails leave through notify.Courier"},
 	{"github.com/nats-io", "cell/leaf control-plane/hub internal/natsd", "messages leave through the outbox"},
 	{"github.com/blevesearch", "cell/search/bleve", "search goes through search.Index"},
