@@ -15,11 +15,11 @@ import (
 const insertRevocations = `INSERT INTO checkout.revocation (event_id, seq, mark, at)
 	SELECT $1, h.head + row_number() OVER (ORDER BY m.mark), m.mark, clock_timestamp()
 	FROM (SELECT coalesce(max(seq), 0) AS head FROM checkout.revocation WHERE event_id = $1) AS h
-	CROSS JOIN unnest($2::text[]) AS m (mark)`
+	CROSS JOIN (SELECT DISTINCT x.mark FROM unnest($2::text[]) AS x (mark)
+		WHERE NOT EXISTS (SELECT 1 FROM checkout.revocation AS r WHERE r.event_id = $1 AND r.mark = x.mark)) AS m`
 
-// Revoke puts barcodes on the event's list, once each; the caller holds the event's
-// lock, which is what keeps the numbers without gaps. A barcode that is there
-// already is an error of the caller.
+// Revoke puts barcodes on the event's list, once each, however often they die; the
+// caller holds the event's lock, which is what keeps the numbers without gaps.
 func (s *Store) Revoke(ctx context.Context, event id.Event, barcodes []string) error {
 	if len(barcodes) == 0 {
 		return nil

@@ -11,7 +11,6 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/cell/store"
-	"guichet/internal/kind"
 )
 
 var paperTests = map[string]func(t *testing.T, s *store.Store){
@@ -90,13 +89,11 @@ func revocationsWithoutGaps(t *testing.T, s *store.Store) {
 	}); !errors.Is(err, failed) {
 		t.Fatal(err)
 	}
-	for _, barcodes := range [][]string{{"a", "b", "c"}, nil, {"d"}} {
+	// A ticket that was revoked by itself is canceled with its order later on.
+	for _, barcodes := range [][]string{{"a", "b", "c"}, nil, {"a"}, {"d", "b", "d"}} {
 		if err := s.Revoke(t.Context(), event, barcodes); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := s.Revoke(t.Context(), event, []string{"a"}); err == nil || kind.Of(err) != kind.Internal {
-		t.Errorf("a barcode that died died again: %v", err)
 	}
 	list, head, now, err := s.Revocations(t.Context(), event, 1, 2)
 	if err != nil || head != 4 || len(list) != 2 || list[0].Seq != 2 || list[1].Seq != 3 || now.IsZero() {
