@@ -257,13 +257,13 @@ func (s *Service) issued(ctx context.Context, stock *booking.Stock, h *booking.H
 	return s.captured(ctx, stock, h, o)
 }
 
-// unsell gives confirmed stock back for which there are no tickets yet.
+// unsell gives confirmed stock, and its seats, back for which there are no tickets yet.
 func (s *Service) unsell(stock *booking.Stock, h *booking.Hold, o *Order) {
 	sold := map[id.TicketType]int64{}
 	for _, item := range o.Items {
 		sold[item.Type] += item.Quantity
 	}
-	stock.Return(o.ID, sold)
+	stock.Return(o.ID, sold, h.SeatIDs()...)
 	h.State = booking.HoldReleased
 }
 
