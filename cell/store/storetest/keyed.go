@@ -39,16 +39,19 @@ func keyedHoldRemembers(t *testing.T, s *store.Store) {
 	if err != nil || first.Replayed || first.Status != 201 {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	for name, then := range map[string]func() error{
-		"extended": func() error { _, err := b.Extend(t.Context(), h.ID); return err },
-		"released": func() error { _, err := b.Release(t.Context(), h.ID); return err },
+	for _, then := range []struct {
+		name string
+		act  func() error
+	}{
+		{"extended", func() error { _, err := b.Extend(t.Context(), h.ID); return err }},
+		{"released", func() error { _, err := b.Release(t.Context(), h.ID); return err }},
 	} {
-		if err := then(); err != nil {
+		if err := then.act(); err != nil {
 			t.Fatal(err)
 		}
 		again, _, err := other.keyed(t, "k", "two")
 		if err != nil || !again.Replayed || string(again.Body) != string(first.Body) {
-			t.Errorf("%s: %v, replayed %t\n%s\nwant\n%s", name, err, again.Replayed, again.Body, first.Body)
+			t.Errorf("%s: %v, replayed %t\n%s\nwant\n%s", then.name, err, again.Replayed, again.Body, first.Body)
 		}
 	}
 	b.wantCounters(t, [4]int64{0, 0, 0, 0})
