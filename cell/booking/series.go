@@ -281,8 +281,8 @@ func (s *Series) Occurrence(cell topology.CellID, o Occurrence, now time.Time) (
 	if e.Series = s.ID; o.Slot != nil {
 		e.Slot = o.Slot.Name
 	}
-	if s.Publish && e.Publish(now) != nil {
-		e.State = Drafted
+	if s.Publish {
+		_ = e.Publish(now) // refused for one that is over: it stays a draft
 	}
 	return e, nil
 }

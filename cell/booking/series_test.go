@@ -91,6 +91,10 @@ func TestRule_thatIsNotUnderstoodOrNeverEndsIsRefused(t *testing.T) {
 		}
 	}
 	d := visits(t)
+	d.Rule = "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=1"
+	if _, err := d.Plan(noon); err == nil || !strings.Contains(err.Error(), "none of its months") {
+		t.Errorf("a day that never comes is looked for until the year 9999: %v", err)
+	}
 	d.Rule = "FREQ=DAILY;UNTIL=20451026T180000Z"
 	_, err := d.Plan(noon)
 	wantErr(t, err, booking.ErrSeriesTooLong)

@@ -245,6 +245,11 @@ func seriesPublished(t *testing.T, s *store.Store) {
 	if n := announced(t, s); n != 230 || series.State != booking.SeriesPublished {
 		t.Errorf("announced %d of 230, the series is %s", n, series.State)
 	}
+	// A maker who comes late changes nothing.
+	late, err := s.MakeOccurrences(t.Context(), series.ID, func(*booking.Series) ([]booking.Event, error) { return nil, nil })
+	if err != nil || late.State != booking.SeriesPublished {
+		t.Errorf("after a late maker the series is %s, %v", late.State, err)
+	}
 	for _, e := range occurrences(t, s, series.ID) {
 		if e.State != booking.Published || e.Version != 2 {
 			t.Fatalf("%s is %s at version %d", e.ID, e.State, e.Version)
