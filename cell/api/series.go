@@ -57,12 +57,9 @@ func seriesOf(in client.NewSeries) (booking.DraftSeries, error) {
 	if in.Template.Publish {
 		return booking.DraftSeries{}, booking.ErrInvalidSeries.At("/template/publish", "is said of the series")
 	}
-	if in.Template.Seating != nil {
-		return booking.DraftSeries{}, booking.ErrInvalidSeries.At("/template/seating", "is not offered for a series; draft seated events one by one")
-	}
 	template, err := draftOf(in.Template)
 	if err != nil {
-		return booking.DraftSeries{}, err
+		return booking.DraftSeries{}, booking.InTemplate(err)
 	}
 	d := booking.DraftSeries{Name: in.Name, Template: template, Dates: in.Occurrences, Rule: in.Rule, Publish: in.Publish}
 	for _, slot := range in.TimeSlots {

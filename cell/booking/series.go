@@ -17,7 +17,7 @@ const (
 	MaxOccurrences = 5000    // events of a series
 	MaxSlots       = 50      // time slots of a day
 	maxSlotMinutes = 24 * 60 // of one time slot
-	// MaxSeriesParts is how many quotas and ticket types all occurrences may have together.
+	// MaxSeriesParts is how many quotas, ticket types and seats all occurrences may have together.
 	MaxSeriesParts = 100_000
 	// seriesRows is about how many rows one batch of a series writes.
 	seriesRows = 1000
@@ -93,18 +93,17 @@ func (d DraftSeries) Series(cell topology.CellID, org id.Organizer, now time.Tim
 		return Series{}, nil, err
 	}
 	s := Series{ID: id.NewSeries(cell), Organizer: org, Name: d.Name, State: SeriesMaking, Publish: d.Publish, Total: int64(len(plan)), Draft: d}
-	first, err := s.Occurrence(cell, plan[0], now)
-	if err != nil {
-		return Series{}, nil, inTemplate(err)
+	if parts := len(plan) * d.parts(); parts > MaxSeriesParts {
+		return Series{}, nil, ErrSeriesTooLong.With("%d quotas, ticket types and seats in all; at most %d", parts, MaxSeriesParts).Field("limit", int64(MaxSeriesParts))
 	}
-	if parts := len(plan) * (len(first.Quotas) + len(first.Types)); parts > MaxSeriesParts {
-		return Series{}, nil, ErrSeriesTooLong.With("%d quotas and ticket types in all; at most %d", parts, MaxSeriesParts).Field("limit", int64(MaxSeriesParts))
+	if _, err := s.Occurrence(cell, plan[0], now); err != nil {
+		return Series{}, nil, InTemplate(err)
 	}
 	return s, plan, nil
 }
 
-// inTemplate lets an error about an event point into the body of a series.
-func inTemplate(err error) error {
+// InTemplate lets an error about an event point into the body of a series.
+func InTemplate(err error) error {
 	e := kind.As(err)
 	if e == nil {
 		return err
@@ -289,6 +288,19 @@ func (s *Series) Occurrence(cell topology.CellID, o Occurrence, now time.Time) (
 
 // BatchSize is how many occurrences one transaction makes or publishes.
 func (s *Series) BatchSize() int {
-	rows := 3 + len(s.Draft.Template.Quotas) + len(s.Draft.Template.Types)
-	return min(max(seriesRows/rows, 1), 100)
+	return min(max(seriesRows/(3+s.Draft.parts()), 1), 100)
+}
+
+// parts is how many quotas, ticket types and seats each occurrence has.
+func (d *DraftSeries) parts() int {
+	n := len(d.Template.Quotas) + len(d.Template.Types)
+	if d.Template.Seating == nil {
+		return n
+	}
+	for _, zone := range d.Template.Seating.Plan.Zones {
+		for _, row := range zone.Rows {
+			n += len(row.Seats)
+		}
+	}
+	return n
 }
