@@ -23,7 +23,7 @@
 //
 //	id, money   identities that carry the route; integer money
 //	booking     events, ticket types, quotas, seats, holds: pure decisions about stock
-//	payment     charges, refunds, the ledger; ports.go is the door to a provider
+//	payment     charges, refunds, disputes, the ledger; ports.go is the door to a provider
 //	notify      mails: a durable queue, their words in five languages, when to try again
 //	checkout    orders: the only room that joins booking, payment and notify
 //	saga        runs Amazon States Language durably; knows no domain

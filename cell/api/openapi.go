@@ -129,6 +129,9 @@ func (g *generator) responses(r route) object {
 	}
 	codes := strings.Fields(r.problems)
 	codes = append(codes, "unknown_parameter", "invalid_parameter", "busy", "database_unavailable", "outcome_unknown", "internal")
+	if r.guard != unguarded {
+		codes = append(codes, "too_many_requests")
+	}
 	if r.foreign {
 		codes = append(codes, "body_too_large", "invalid_json")
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -28,6 +30,9 @@ func (s *Server) createOrder(c *gin.Context) error {
 		return id.ErrMalformed.At("/hold_id", "is not the id of a hold")
 	}
 	c.Set(holdParam, hold.String())
+	if err := s.admitBuyer(in.Buyer.Email); err != nil {
+		return err
+	}
 	req := checkout.Request{Hold: hold, Buyer: checkout.Buyer{Email: in.Buyer.Email, Name: in.Buyer.Name, Locale: in.Buyer.Locale}, Shown: in.ShownTotal}
 	for _, a := range in.Attendees {
 		req.Attendees = append(req.Attendees, checkout.Attendee{Name: a.Name, Email: a.Email})
@@ -136,8 +141,18 @@ func (s *Server) refundOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	tickets, err := refundTickets(in, by)
+	if err != nil {
+		return err
+	}
 	answer, err := s.once(c, order.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
-		o, err := s.Checkout.Refund(ctx, order, amount, by, in.Reason)
+		var o checkout.Order
+		var err error
+		if len(tickets) > 0 {
+			o, err = s.Checkout.RefundTickets(ctx, order, tickets, by, in.Reason)
+		} else {
+			o, err = s.Checkout.Refund(ctx, order, amount, by, in.Reason)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -167,6 +182,27 @@ func (s *Server) refundAmount(c *gin.Context, order id.Order, in client.NewRefun
 		return 0, checkout.ErrNotAllowed.With("only the organizer may refund a part; without an amount the whole order is canceled and refunded")
 	}
 	return in.Amount.Amount, nil
+}
+
+// refundTickets are the single tickets to be given back, nil when none are named.
+func refundTickets(in client.NewRefund, by payment.Source) ([]id.Ticket, error) {
+	if in.Items == nil {
+		return nil, nil
+	}
+	if by == payment.ByBuyer {
+		return nil, checkout.ErrNotAllowed.With("only the organizer may give single tickets back; without items the whole order is canceled and refunded")
+	}
+	if n := len(in.Items); n < 1 || n > booking.MaxTicketsPerOrder || in.Amount != nil {
+		return nil, checkout.ErrInvalidOrder.At("/items", "must be 1 to %d tickets, without an amount", booking.MaxTicketsPerOrder)
+	}
+	tickets := make([]id.Ticket, len(in.Items))
+	for i, item := range in.Items {
+		var err error
+		if tickets[i], err = id.ParseTicket(item.TicketID); err != nil {
+			return nil, id.ErrMalformed.At("/items/"+strconv.Itoa(i)+"/ticket_id", "is not the id of a ticket")
+		}
+	}
+	return tickets, nil
 }
 
 func (s *Server) webhook(c *gin.Context) error {

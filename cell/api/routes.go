@@ -60,6 +60,7 @@ type route struct {
 	foreign      bool // the body is a third party's, told by its signature
 	on503        any  // what 503 answers where it is no problem document
 	media        string
+	guard        guard
 	cached       bool   // takes If-None-Match
 	problems     string // codes, space-separated, besides the ones every call has
 }
@@ -118,7 +119,7 @@ var attendeeRoutes = []route{
 		problems: "invalid_id event_not_found unknown_access_code code_not_valid code_used_up moved",
 	},
 	{
-		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
+		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, guard: guardHolds, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
 		doc: "Keep tickets aside for a short while. Their prices are fixed: what is held is what is charged. Who says who he is (buyer_key) is told of his own_holds when they are why there is nothing left.",
 		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
 			"seat_taken unknown_seat wrong_category single_seat_gap companion_alone invalid_seat " +
@@ -140,19 +141,19 @@ var attendeeRoutes = []route{
 		doc: "Give the stock back. Doing it again changes nothing.", problems: "invalid_id event_not_found hold_not_found hold_in_checkout invalid_state moved",
 	},
 	{
-		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
+		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, guard: guardOrders, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
 		doc:      "Make an order from a hold. It answers what a browser needs to pay; a free order comes back paid.",
-		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed invalid_answer consent_required form_changed payment_provider_unavailable moved",
+		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed amount_not_chargeable invalid_answer consent_required form_changed payment_provider_unavailable moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/cancel", handle: (*Server).cancelOrder, key: keyOptional, out: client.Order{}, status: 200,
-		doc: "Cancel an order: unpaid, its stock goes back; paid, the whole is refunded too.", problems: "invalid_id order_not_found invalid_state moved",
+		doc: "Cancel an order: unpaid, its stock goes back; paid, the whole is refunded too.", problems: "invalid_id order_not_found invalid_state payment_disputed moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, mayAuth: true, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
-		doc:      "Give money back. The organizer of the event may give back any part; anyone else who has the order's id only the whole, which cancels the order.",
-		problems: "invalid_id event_not_found order_not_found invalid_order invalid_state refund_too_large not_allowed forbidden moved",
+		doc:      "Give money back. The organizer of the event may give back any amount, or single tickets at their price; anyone else who has the order's id only the whole, which cancels the order.",
+		problems: "invalid_id event_not_found order_not_found ticket_not_found invalid_order invalid_state refund_too_large payment_disputed not_allowed forbidden moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/resend", handle: (*Server).resendOrder, out: client.Accepted{}, status: 202,
@@ -246,6 +247,25 @@ var organizerRoutes = []route{
 	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/ledger", handle: (*Server).ledger, auth: organizer, status: 200, media: "application/jsonl", doc: "All that was ever done to the event's stock, one row a transaction, chained by hash and sealed.", problems: "invalid_id event_not_found moved"},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/payment_policy", handle: (*Server).putPaymentPolicy, auth: organizer, in: client.PaymentPolicy{}, out: client.PaymentPolicy{}, status: 200,
+		doc: "What becomes of tickets while a bank has their payment in question: block, keep, or null for the cell's own policy.", problems: "invalid_id event_not_found invalid_payment_settings moved",
+	},
+	{
+		method: http.MethodGet, path: "/v1/organizers/{organizer_id}/payouts", handle: (*Server).getPayouts, auth: organizer, out: client.Payouts{}, status: 200,
+		doc: "What this cell owes the organizer, by currency. Each home of his events has books of its own.", params: []param{{"home_region", "string", "default: the organizer's"}},
+		problems: "invalid_id unknown_region moved",
+	},
+	{
+		method: http.MethodPut, path: "/v1/organizers/{organizer_id}/payment_account", handle: (*Server).putPaymentAccount, auth: organizer, in: client.NewPaymentAccount{}, out: client.PaymentAccount{}, status: 200,
+		doc: "The organizer's own account at the payment provider, connected to this cell's: his share of new orders goes there at once. null takes it away.", params: []param{{"home_region", "string", "default: the organizer's"}},
+		problems: "invalid_id unknown_region invalid_payment_settings payment_account_unknown payment_account_unusable payment_provider_unavailable moved",
+	},
+	{
+		method: http.MethodPost, path: "/v1/payments/notices/replay", handle: (*Server).replayNotices, auth: operator, in: client.NewReplay{}, out: Page[client.Replayed]{}, status: 200,
+		doc: "Let stored notices of the payment provider have their effect again, at most 200 a call. What they did already they do not do twice.", params: []param{{"cell", "string", "whose notices, for the router"}},
+		problems: "invalid_replay invalid_cursor notice_not_found",
+	},
 	{method: http.MethodGet, path: "/v1/regions", handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
 }
 

@@ -42,6 +42,7 @@ type Reports interface {
 	Revocations(ctx context.Context, event id.Event, after int64, limit int) (list []checkout.Revocation, head int64, now time.Time, err error)
 	// Held counts tickets in live holds by ticket type.
 	Held(ctx context.Context, event id.Event) (map[string]int64, error)
+	Books
 }
 
 // Copies are the documents of all cells' events, for when a home is away.
@@ -74,6 +75,8 @@ type Server struct {
 	Metrics   *prometheus.Registry
 	Now       func() time.Time
 	searches  *meter
+	Limits    Limits
+	guards    guards
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	scrape    http.Handler
@@ -85,6 +88,7 @@ func (s *Server) Handler() http.Handler {
 	e := httpd.NewEngine("cell " + s.Cell.String())
 	s.measure(e)
 	e.Use(crowd(MaxInFlight, s.Metrics))
+	s.guards = newGuards(s.Limits)
 	s.scrape = telemetry.Handler(s.Metrics)
 	s.searches = &meter{}
 	s.maps = &seatMaps{}
@@ -128,6 +132,9 @@ func statusClass(status int) string {
 func (s *Server) checked(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		err := r.checkQuery(c.Request.URL.RawQuery)
+		if err == nil {
+			err = s.admit(c, r.guard)
+		}
 		if err == nil {
 			err = r.handle(s, c)
 		}

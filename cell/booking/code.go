@@ -253,6 +253,7 @@ func (c *Code) lower(t *TicketType, p Price) Price {
 	default:
 		face -= halfUp(face*c.Terms.Percent, wholeBP)
 	}
+	face -= face % money.CardStep(t.Price.Currency) // what is paid is in steps that cards know
 	fees := p.Fees
 	if face == 0 && p.Face > 0 {
 		fees = 0

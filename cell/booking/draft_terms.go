@@ -23,6 +23,9 @@ func (e *Event) checkPrice(at string, m money.Money) error {
 	if m.Currency != e.Currency {
 		return ErrInvalidEvent.At(at+"/currency", "must be the event's currency, %s", e.Currency)
 	}
+	if step := money.CardStep(e.Currency); m.Amount%step != 0 {
+		return ErrInvalidEvent.At(at+"/amount", "must be a multiple of %d minor units: cards are charged in %s in such steps", step, e.Currency)
+	}
 	if m.Amount < 0 || m.Amount > money.Max/MaxTicketsPerOrder/2 {
 		return ErrInvalidEvent.At(at+"/amount", "must be 0 to %d minor units", money.Max/MaxTicketsPerOrder/2)
 	}

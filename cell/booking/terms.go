@@ -71,7 +71,9 @@ func (t *TicketType) priced(face, fees int64) Price {
 	p := Price{Face: face, Fees: fees, AllIn: face + fees}
 	if t.Terms != nil && t.Terms.Tax.BasisPoints > 0 {
 		p.Tax, p.OnTop = t.Terms.Tax.of(p.AllIn), t.Terms.Tax.OnTop
-		if p.OnTop {
+		if p.OnTop { // what is paid is in steps that cards know
+			step := money.CardStep(t.Price.Currency)
+			p.Tax = halfUp((face+fees)*t.Terms.Tax.BasisPoints, wholeBP*step) * step
 			p.AllIn += p.Tax
 		}
 	}

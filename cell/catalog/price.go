@@ -62,8 +62,16 @@ func prices(text, cur string) ([]money.Money, error) {
 }
 
 // roundedPrice reads a decimal that may have more digits than the currency
-// (foreign feeds have "57.850000001"): half a minor unit rounds up.
+// (foreign feeds have "57.850000001"): half a minor unit rounds up, and so does
+// half a step in currencies that cards are charged in by larger steps.
 func roundedPrice(decimal, cur string) (money.Money, error) {
+	m, err := toMinorUnit(decimal, cur)
+	step := money.CardStep(cur)
+	m.Amount = (m.Amount + step/2) / step * step
+	return m, err
+}
+
+func toMinorUnit(decimal, cur string) (money.Money, error) {
 	exp, err := money.Exponent(cur)
 	if err != nil {
 		return money.Money{}, err

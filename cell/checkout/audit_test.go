@@ -26,7 +26,9 @@ const (
 	allOrders   = `SELECT order_id FROM checkout.orders`
 	stockOfAll  = `SELECT coalesce(sum(held), 0)::bigint, coalesce(sum(sold), 0)::bigint FROM booking.quota`
 	heldByAll   = `SELECT coalesce(sum((i.item->>'quantity')::bigint), 0)::bigint FROM booking.hold AS h CROSS JOIN LATERAL jsonb_array_elements(h.items) AS i (item) WHERE h.state = 'active'`
-	validOfAll  = `SELECT count(*) FROM checkout.ticket WHERE state IN ('valid', 'checked_in')`
+	validOfAll  = `SELECT count(*) FROM checkout.ticket WHERE state IN ('valid', 'checked_in', 'revoked')`
+	handedOn    = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting WHERE kind = 'onward' AND account <> 'provider'`
+	takenBack   = `SELECT coalesce(sum(reverse), 0)::bigint FROM payment.refund WHERE state IN ('in_transit', 'done')`
 	openRefunds = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.refund WHERE state = 'created'`
 )
 
@@ -75,8 +77,8 @@ func (tw *town) audit(t *testing.T) {
 	if owed := -account[string(payment.OwedToBuyer)]; owed != number(openRefunds) {
 		t.Errorf("the ledger owes %d to buyers, %d are on their way", owed, number(openRefunds))
 	}
-	organizer := account[string(payment.OwedTo(tw.shop.Organizer))]
-	if ours := -organizer - account[string(payment.Fees)]; ours != worth {
+	organizer := account[string(payment.OwedTo(tw.shop.Organizer))] - number(handedOn)
+	if ours := -organizer - account[string(payment.Fees)] - account[string(payment.TaxOf(tw.shop.Organizer))]; ours != worth {
 		t.Errorf("organizer and fees have %d, the valid orders are worth %d", ours, worth)
 	}
 	var held, sold int64
@@ -130,10 +132,14 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var valid, given int64
+		var valid, canceled, given int64
 		for _, k := range o.Tickets {
-			if k.State == checkout.TicketValid {
+			blocked := k.State == checkout.TicketRevoked && o.Payment.State == payment.Disputed
+			if k.State == checkout.TicketValid || blocked {
 				valid++
+			}
+			if k.State == checkout.TicketCanceled {
+				canceled++
 			}
 			if c, err := ticket.Verify(k.Barcode, ticket.KeysOf([]topology.Key{tw.signer.Public()})); err != nil || c.Ticket != k.ID || c.Type != k.Type {
 				t.Errorf("the barcode of %s: %v", k.ID, err)
@@ -147,6 +153,9 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 			for _, item := range o.Items {
 				want += item.Quantity
 			}
+			if slices.ContainsFunc(o.Timeline, func(m checkout.Moment) bool { return m.What == "tickets_refunded" }) {
+				want -= canceled
+			}
 			worth += o.Total.Amount - given
 		} else if captured := o.Payment != nil && o.Payment.State == payment.Captured; captured && given != o.Payment.Received {
 			t.Errorf("%s is %s, %d were taken and %d given back", o.ID, o.State, o.Payment.Received, given)
@@ -156,7 +165,7 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 		}
 		tw.auditMails(ctx, t, o, backs)
 		tw.auditPapers(ctx, t, o, backs)
-		if o.Payment != nil && o.State == checkout.Paid && o.Payment.State != payment.Captured {
+		if o.Payment != nil && o.State == checkout.Paid && o.Payment.State != payment.Captured && o.Payment.State != payment.Disputed {
 			t.Errorf("%s is paid, its payment is %s", o.ID, o.Payment.State)
 		}
 	}
@@ -215,18 +224,22 @@ func (tw *town) auditMails(ctx context.Context, t *testing.T, o checkout.Order, 
 	want := map[string]int64{}
 	for _, m := range o.Timeline {
 		if kind, told := map[string]notify.Kind{
-			"paid": notify.OrderPaid, "expired": notify.OrderExpired, "canceled": notify.OrderCanceled, "late_payment_refunded": notify.LatePaymentRefund,
+			"paid": notify.OrderPaid, "expired": notify.OrderExpired, "canceled": notify.OrderCanceled, "too_many_declines": notify.OrderCanceled, "late_payment_refunded": notify.LatePaymentRefund,
 		}[m.What]; told {
 			want[string(kind)] = 1
 		}
 	}
+	if slices.ContainsFunc(o.Timeline, func(m checkout.Moment) bool { return m.What == "tickets_reissued" }) { // with new barcodes
+		want[string(notify.OrderPaid)]++
+	}
 	parts := int64(0)
 	for _, b := range backs {
-		if b.Source != payment.ByLatePayment {
+		if b.Source != payment.ByLatePayment && b.Source != payment.External {
 			parts++
 		}
 	}
-	if parts > 0 && want[string(notify.OrderCanceled)] == 1 { // the last one is told with the cancellation
+	voided := slices.ContainsFunc(backs, func(b payment.Back) bool { return b.Source == payment.External }) // by a bank
+	if parts > 0 && want[string(notify.OrderCanceled)] == 1 && !voided {                                    // the last one is told with the cancellation
 		parts--
 	}
 	if parts > 0 {
@@ -267,6 +280,9 @@ func (tw *town) providerHas(ctx context.Context) (has, unheard int64, err error)
 	}
 	for _, in := range intents {
 		has += in.AmountReceived
+		if in.TransferData != nil && in.AmountReceived > 0 {
+			has -= in.AmountReceived - in.Fee
+		}
 		order, err := id.ParseOrder(in.Metadata["order_id"])
 		if err != nil {
 			return 0, 0, err
@@ -286,5 +302,18 @@ func (tw *town) providerHas(ctx context.Context) (has, unheard int64, err error)
 	for _, r := range refunds {
 		has -= r.Amount
 	}
-	return has, unheard, nil
+	disputes, err := list[disputeAtProvider](ctx, tw, "disputes")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, d := range disputes {
+		for _, m := range d.Movements {
+			has += m.Net
+		}
+	}
+	var back int64
+	if err := tw.stores[0].DB.Pool.QueryRow(ctx, takenBack).Scan(&back); err != nil {
+		return 0, 0, err
+	}
+	return has + back, unheard, nil
 }

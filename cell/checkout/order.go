@@ -99,6 +99,7 @@ const (
 	TicketValid     TicketState = "valid"
 	TicketCheckedIn TicketState = "checked_in"
 	TicketCanceled  TicketState = "canceled"
+	TicketRevoked   TicketState = "revoked" // does not open the door, but is still sold
 )
 
 // Ticket is a right of admission.

@@ -173,7 +173,7 @@ func taxOf(stock *booking.Stock, i booking.HoldItem) (basisPoints, tax int64) {
 // portions are an invoice's taxes for the part of it from given to given+amount.
 // The last rate takes what rounding leaves, so that the gross sums to the amount.
 func portions(all []PaperTaxes, given, amount, whole int64) []PaperTaxes {
-	part := func(n int64) int64 { return share(n, given+amount, whole) - share(n, given, whole) }
+	part := func(n int64) int64 { return payment.InStep(n, given, amount, whole) }
 	out := make([]PaperTaxes, 0, len(all))
 	left := amount
 	for i, t := range all {

@@ -36,6 +36,8 @@ type Store interface {
 	Note(ctx context.Context, order id.Order, at time.Time, what string) error
 	InsertTickets(ctx context.Context, tickets []Ticket, at time.Time) error
 	CancelTickets(ctx context.Context, order id.Order) error
+	// CancelSome voids single tickets of an order.
+	CancelSome(ctx context.Context, order id.Order, tickets []id.Ticket) error
 	Ticket(ctx context.Context, ticket id.Ticket) (Ticket, error)
 
 	InsertPayment(ctx context.Context, p payment.Payment) error
@@ -46,8 +48,9 @@ type Store interface {
 	// the database's clock, so that peers do not work on the same one.
 	ClaimPayments(ctx context.Context, limit int, lease time.Duration) ([]id.Order, error)
 
-	// InsertNotice stores a webhook once; false means it was there.
-	InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (first bool, err error)
+	Notices
+	DisputeStore
+	FeeStore
 	Post(ctx context.Context, e payment.Entry) error
 
 	InsertRefund(ctx context.Context, r payment.Back) error

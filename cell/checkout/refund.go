@@ -3,10 +3,10 @@ package checkout
 import (
 	"context"
 	"fmt"
-	"math/big"
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 )
 
@@ -26,14 +26,10 @@ func (s *Service) Refund(ctx context.Context, order id.Order, amount int64, by p
 			back, err = s.refund(ctx, stock, found, amount, by, reason)
 			return err
 		})
-		if err != nil || back.IsZero() {
+		if err != nil {
 			return err
 		}
-		told := tellRefund
-		if o.State == Canceled {
-			told = tellCanceled
-		}
-		return s.sendLater(ctx, back, order, told)
+		return s.followRefund(ctx, back, &o)
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("refund %s: %w", order, err)
@@ -41,11 +37,28 @@ func (s *Service) Refund(ctx context.Context, order id.Order, amount int64, by p
 	return o, nil
 }
 
+// followRefund has a decided refund sent and the buyer told, in the transaction at
+// hand; an order may end without any money to give back.
+func (s *Service) followRefund(ctx context.Context, back id.Refund, o *Order) error {
+	switch {
+	case back.IsZero() && o.State == Canceled:
+		return s.tell(ctx, o, notify.OrderCanceled, "")
+	case back.IsZero():
+		return nil
+	case o.State == Canceled:
+		return s.sendLater(ctx, back, o.ID, tellCanceled)
+	}
+	return s.sendLater(ctx, back, o.ID, tellRefund)
+}
+
 // refund decides on a refund and books it as owed; the id is zero when there is
 // nothing to be sent.
 func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, amount int64, by payment.Source, reason string) (sent id.Refund, err error) {
 	if o.State != Paid {
 		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
+	}
+	if err := s.undisputed(ctx, o); err != nil {
+		return sent, err
 	}
 	given, err := s.given(ctx, o.ID)
 	if err != nil {
@@ -61,21 +74,13 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 	if amount > left {
 		return sent, ErrRefundTooLarge.With("%d minor units can still be refunded", left).Field("limit", left)
 	}
+	if err := refundable(amount, o); err != nil {
+		return sent, err
+	}
 	if amount > 0 {
-		back := payment.Back{ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: by, Reason: reason}
-		back.Amount.Amount = amount
-		if err := s.Store.InsertRefund(ctx, back); err != nil {
+		if sent, err = s.promise(ctx, stock, o, given, amount, by, reason); err != nil {
 			return sent, err
 		}
-		// Our share of the fees goes back in step with the total; sums stay exact.
-		fees := share(o.Fees, given+amount, o.Total.Amount) - share(o.Fees, given, o.Total.Amount)
-		if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees)); err != nil {
-			return sent, err
-		}
-		if err := s.creditNote(ctx, stock, o, back, given); err != nil {
-			return sent, err
-		}
-		o.Refund, sent = PartialRefund, back.ID
 	}
 	if amount < left {
 		return sent, s.Store.SetOrder(ctx, *o, stock.Now, "refunded_in_part")
@@ -122,10 +127,4 @@ func (s *Service) given(ctx context.Context, order id.Order) (int64, error) {
 		sum += b.Amount.Amount
 	}
 	return sum, nil
-}
-
-// share is amount·part/whole, rounded down; the product may need 80 bits.
-func share(amount, part, whole int64) int64 {
-	product := new(big.Int).Mul(big.NewInt(amount), big.NewInt(part))
-	return product.Quo(product, big.NewInt(whole)).Int64()
 }

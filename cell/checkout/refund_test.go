@@ -2,8 +2,6 @@ package checkout_test
 
 import (
 	"errors"
-	"math"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -196,38 +194,6 @@ func TestRefund_refusedByTheProviderStaysOwed(t *testing.T) {
 		t.Errorf("%v: %v", err, account)
 	}
 	tw.unaudited = true // money left the provider behind our back
-}
-
-func TestShare_isExactAndNeverOverflows(t *testing.T) {
-	t.Parallel()
-	for _, c := range [][4]int64{
-		{303, 0, 10302, 0},
-		{303, 10302, 10302, 303},
-		{303, 5151, 10302, 151},
-		{0, 7, 9, 0},
-		{1_000_000_000_000, 999_999_999_999, 1_000_000_000_000, 999_999_999_999},
-		{math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64},
-	} {
-		if got := checkout.Share(c[0], c[1], c[2]); got != c[3] {
-			t.Errorf("%d·%d/%d = %d, want %d", c[0], c[1], c[2], got, c[3])
-		}
-	}
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 2000 { // parts in any order sum to the whole
-		total := 1 + r.Int64N(1_000_000_000_000)
-		fees, sum := r.Int64N(total+1), int64(0)
-		for given := int64(0); given < total; {
-			part := 1 + r.Int64N(total-given)
-			share := checkout.Share(fees, given+part, total) - checkout.Share(fees, given, total)
-			if share < 0 || share > part {
-				t.Fatalf("a part of %d has fees of %d", part, share)
-			}
-			given, sum = given+part, sum+share
-		}
-		if sum != fees {
-			t.Fatalf("the parts' fees are %d of %d", sum, fees)
-		}
-	}
 }
 
 // No such payment at the provider: there is nothing to cancel, and no money can come.

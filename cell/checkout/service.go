@@ -35,6 +35,12 @@ type Service struct {
 	// Manual authorizes cards first and captures when the stock is confirmed; methods
 	// that cannot do that take the money at once, and the rules for late money hold.
 	Manual bool
+	// BasisPoints of an order that the platform keeps, see payment.PlatformShare.
+	BasisPoints int64
+	// OnDispute is the cell's policy where an organizer has none; "" blocks.
+	OnDispute payment.Policy
+	// OnNotice counts what became of each notice, after its transaction; nil counts nothing.
+	OnNotice func(noticeType string, became payment.Outcome)
 
 	newCode func() string // nil: random
 }
@@ -70,6 +76,10 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		for _, item := range h.Items {
 			o.Fees += item.Fees * item.Quantity
 		}
+		o.Fees = payment.PlatformShare(o.Total, o.Fees, s.BasisPoints)
+		if err := payment.Chargeable(o.Total); err != nil {
+			return err
+		}
 		if err := s.insert(ctx, &o); err != nil {
 			return err
 		}
@@ -81,6 +91,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		}
 		return s.Store.InsertPayment(ctx, payment.Payment{
 			ID: id.NewPayment(stock.ID), Order: o.ID, Provider: s.Processor.Name(), State: payment.Created, Amount: o.Total,
+			Organizer: stock.Organizer, Fee: o.Fees,
 		})
 	}
 	err = s.Store.InTx(ctx, func(ctx context.Context) (err error) {
@@ -219,7 +230,7 @@ func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 					return ErrState.With("the payment is being taken; try again in a moment").Field("state", string(found.State)).After(time.Second)
 				}
 				what["unpaid"] = true
-				return s.release(ctx, stock, h, found)
+				return s.release(ctx, stock, h, found, "canceled")
 			case Paid:
 				back, err := s.refund(ctx, stock, found, 0, payment.ByBuyer, "canceled by the buyer")
 				if !back.IsZero() {
@@ -233,10 +244,7 @@ func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 		if err != nil || already {
 			return err
 		}
-		_, err = s.Runs.Start(ctx, saga.New{
-			ID: CancelFlow + ":" + order.String(), Name: CancelFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: what,
-		})
-		return err
+		return s.followCancel(ctx, order, what)
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("cancel order %s: %w", order, err)
@@ -244,11 +252,19 @@ func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 	return o, nil
 }
 
-// release ends an unpaid order and gives its stock back.
-func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+// followCancel starts what follows when an order was canceled, in the transaction at hand.
+func (s *Service) followCancel(ctx context.Context, order id.Order, what map[string]any) error {
+	_, err := s.Runs.Start(ctx, saga.New{
+		ID: CancelFlow + ":" + order.String(), Name: CancelFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: what,
+	})
+	return err
+}
+
+// release ends an unpaid order and gives its stock back; why is for its timeline.
+func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, why string) error {
 	stock.End(h, booking.HoldReleased)
 	o.State = Canceled
-	if err := s.Store.SetOrder(ctx, *o, stock.Now, "canceled"); err != nil {
+	if err := s.Store.SetOrder(ctx, *o, stock.Now, why); err != nil {
 		return err
 	}
 	return s.Store.Tell(ctx, o.ID, "canceled")

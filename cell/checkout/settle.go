@@ -3,47 +3,12 @@ package checkout
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"time"
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/payment"
 )
-
-// Hear takes in a provider's webhook: stored once by the provider's event id, in
-// the transaction of its effect, in any order and as often as it comes (P5).
-func (s *Service) Hear(ctx context.Context, body []byte, signature string, now time.Time) error {
-	n, err := s.Processor.ParseNotice(body, signature, now)
-	if err != nil {
-		return fmt.Errorf("read webhook: %w", err)
-	}
-	var orderText string
-	var order id.Order
-	if n.Intent != nil {
-		if order, err = id.ParseOrder(n.Intent.OrderID); err == nil {
-			orderText = order.String()
-		}
-	}
-	hear := func(ctx context.Context) error {
-		return s.Store.InTx(ctx, func(ctx context.Context) error {
-			first, err := s.Store.InsertNotice(ctx, n, orderText, body)
-			if err != nil || !first || orderText == "" || !news(*n.Intent) {
-				return err
-			}
-			err = s.heard(ctx, order, *n.Intent, n.ID)
-			if errors.Is(err, ErrOrderNotFound) { // another system shares the account
-				return nil
-			}
-			return err
-		})
-	}
-	if orderText == "" || !news(*n.Intent) {
-		return hear(ctx)
-	}
-	return s.atDesk(ctx, order.Event(), hear)
-}
 
 // news is what a purchase waits for; that an intent was born it knows by itself.
 func news(i payment.Intent) bool { return i.State != payment.Created || i.Decline != "" }
@@ -67,7 +32,8 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	if (o.State == Pending || o.State == Expired) && o.Payment.Received == o.Total.Amount {
 		err := s.complete(ctx, stock, h, o)
 		if err == nil {
-			return settled{Outcome: outcomeSold}, s.Store.Post(ctx, payment.Sale(o.ID, stock.Organizer, o.Total, o.Fees))
+			sale := payment.Sale(o.ID, stock.Organizer, o.Total, o.Fees).Taxed(stock.Organizer, o.tax())
+			return settled{Outcome: outcomeSold}, s.postWithOnward(ctx, sale, stock.Organizer, o.Payment.Onward())
 		}
 		if !gone(err) {
 			return settled{}, err
@@ -83,12 +49,14 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	got := o.Total
 	got.Amount = o.Payment.Received
 	o.Refund = FullRefund
-	if err := s.Store.Post(ctx, payment.Late(o.ID, got)); err != nil {
+	onward := o.Payment.Onward()
+	if err := s.postWithOnward(ctx, payment.Late(o.ID, got), stock.Organizer, onward); err != nil {
 		return settled{}, err
 	}
 	back := id.NewRefund(stock.ID)
 	if err := s.Store.InsertRefund(ctx, payment.Back{
 		ID: back, Order: o.ID, Amount: got, State: payment.RefundCreated, Source: payment.ByLatePayment,
+		Organizer: stock.Organizer, Reverse: onward,
 		Reason: "the payment came when there was nothing to sell any more",
 	}); err != nil {
 		return settled{}, err

@@ -75,6 +75,7 @@ func (s *Service) createIntent(ctx context.Context, c saga.Call) (any, error) {
 	i, err := s.Processor.CreateIntent(ctx, payment.NewIntent{
 		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: o.Buyer.Email,
 		Description: "Order " + o.Code, Key: c.Key, Manual: s.Manual,
+		Destination: o.Payment.Destination, Fee: o.Payment.Fee,
 	})
 	return made{i.ID, i.ClientSecret}, err
 }
@@ -248,6 +249,8 @@ func (s *Service) issued(ctx context.Context, stock *booking.Stock, h *booking.H
 		return settled{}, err
 	}
 	switch {
+	case o.Payment.State == payment.Disputed: // it was captured before, and is settled
+		return settled{Outcome: outcomeOver}, nil
 	case o.Payment.State != payment.Captured:
 		return settled{Outcome: outcomeNotCaptured}, nil
 	case stock.State != booking.Published && h.State == booking.HoldConverted:

@@ -110,7 +110,7 @@ func (s *Service) bookRefund(ctx context.Context, c saga.Call) (any, error) {
 	if err := s.Store.SetRefund(ctx, back); err != nil {
 		return nil, err
 	}
-	if err := s.Store.Post(ctx, payment.Payback(back.ID, back.Order, back.Amount)); err != nil {
+	if err := s.postWithOnward(ctx, payment.Payback(back.ID, back.Order, back.Amount), back.Organizer, -back.Reverse); err != nil {
 		return nil, err
 	}
 	return nil, s.Store.Note(ctx, back.Order, c.Now, "refund_sent")
@@ -136,8 +136,12 @@ func (s *Service) CancelEvent(ctx context.Context, event id.Event) error {
 	return err
 }
 
+// canceledEvent is why an event's cancellation gives money back.
+const canceledEvent = "the event was canceled"
+
 // endOrders ends a page of a canceled event's orders. One whose money is being
-// captured ends itself: it finds the event canceled.
+// captured ends itself: it finds the event canceled. One whose money a bank has in
+// question ends when the bank has decided (endDisputed).
 func (s *Service) endOrders(ctx context.Context, c saga.Call) (any, error) {
 	var in struct {
 		Event string `json:"event"`
@@ -182,10 +186,13 @@ func (s *Service) endForCancellation(ctx context.Context, order id.Order) (ended
 		switch {
 		case o.State == Pending && h.State != booking.HoldConverted:
 			unpaid, ended = true, true
-			return s.release(ctx, stock, h, o)
+			return s.release(ctx, stock, h, o, "canceled")
 		case o.State == Paid:
-			ended = true
-			back, err = s.refund(ctx, stock, o, 0, payment.ByEventCancellation, "the event was canceled")
+			back, err = s.refund(ctx, stock, o, 0, payment.ByEventCancellation, canceledEvent)
+			if errors.Is(err, payment.ErrDisputed) { // the bank decides first; then the order ends
+				return nil
+			}
+			ended = err == nil
 		}
 		return err
 	})

@@ -392,6 +392,12 @@ type intent struct {
 	Status         string
 	AmountReceived int64 `json:"amount_received"`
 	Metadata       map[string]string
+	Fee            int64             `json:"application_fee_amount"`
+	TransferData   map[string]string `json:"transfer_data"`
+}
+
+type disputeAtProvider struct {
+	Movements []struct{ Net int64 } `json:"balance_transactions"`
 }
 
 type refunded struct {

@@ -12,6 +12,7 @@ import (
 // NewRefund asks for money back; without an amount all of it.
 type NewRefund struct {
 	Amount *money.Money `json:"amount,omitempty"`
+	Items  []RefundItem `json:"items,omitempty"` // single tickets at their price, instead of an amount; organizers only
 	Reason string       `json:"reason,omitempty"`
 }
 

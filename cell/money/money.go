@@ -54,6 +54,16 @@ func Exponent(currency string) (int, error) {
 	return e, nil
 }
 
+// CardStep is the number of minor units in which cards are charged: 10 in
+// three-decimal currencies, whose last digit card networks do not carry
+// (docs.stripe.com/currencies, three-decimal currencies), else 1.
+func CardStep(currency string) int64 {
+	if exponents[currency] == 3 {
+		return 10
+	}
+	return 1
+}
+
 // New checks the currency and that 0 <= amount <= Max.
 func New(amount int64, currency string) (Money, error) {
 	if _, err := Exponent(currency); err != nil {

@@ -17,6 +17,17 @@ type Payment struct {
 	Received     int64
 	Settled      bool // nothing more is expected from the provider
 	Attempts     int64
+	Organizer    id.Organizer // who sells
+	Destination  string       // his account at the provider, "" when he is paid out by us
+	Fee          int64        // our share of the amount
+}
+
+// Onward is what the provider hands on to the organizer's own account.
+func (p *Payment) Onward() int64 {
+	if p.Destination == "" {
+		return 0
+	}
+	return p.Amount.Amount - p.Fee
 }
 
 // See takes in what the provider says of the intent. News may arrive late and
@@ -62,6 +73,7 @@ const (
 	ByOrganizer         Source = "organizer"
 	ByEventCancellation Source = "event_cancellation"
 	ByLatePayment       Source = "late_payment"
+	External            Source = "external" // decided and done outside of this house, as by a bank
 )
 
 // Back is a refund of an order.
@@ -74,4 +86,6 @@ type Back struct {
 	Reason     string
 	ProviderID string
 	Attempts   int64
+	Organizer  id.Organizer
+	Reverse    int64 // minor units that come back from the organizer's own account
 }

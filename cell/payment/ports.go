@@ -19,6 +19,10 @@ var (
 	ErrRefusedByProvider = kind.Unprocessable.New("payment_refused")
 	// ErrUnknownIntent means the provider has no such payment.
 	ErrUnknownIntent = kind.NotFound.New("payment_unknown")
+	// ErrUnknownPayee means the provider knows no such account that is connected to ours.
+	ErrUnknownPayee = kind.Unprocessable.New("payment_account_unknown")
+	// ErrUnusablePayee means an account that cannot take payments yet.
+	ErrUnusablePayee = kind.Unprocessable.New("payment_account_unusable")
 	// ErrBadSignature means a webhook was not signed by the provider, or too long ago.
 	ErrBadSignature = kind.Invalid.New("bad_signature")
 )
@@ -57,6 +61,8 @@ type NewIntent struct {
 	Description string
 	Key         string // idempotency key, ours, stable over retries
 	Manual      bool   // authorize only; CaptureIntent takes the money
+	Destination string // the organizer's own account at the provider, "acct_…"; "" if none
+	Fee         int64  // minor units that stay with the platform when there is a Destination
 }
 
 // Refund is money on its way back.
@@ -71,7 +77,35 @@ type Notice struct {
 	ID      string // the provider's event id, "evt_…": the key for once-only
 	Type    string // the provider's type, "payment_intent.succeeded"
 	Created time.Time
-	Intent  *Intent // set for payment_intent.*
+	Intent  *Intent  // set for payment_intent.*
+	Dispute *Dispute // set for charge.dispute.*: without Order, Organizer and Blocked
+}
+
+// Payee is an organizer's own account at the provider.
+type Payee struct {
+	Account  string // "acct_…"
+	Country  string // ISO 3166-1 alpha-2
+	Currency string // of its payouts
+	Charges  bool   // may take payments
+	Payouts  bool   // may be paid out
+}
+
+// Payees knows the organizers' own accounts at the provider.
+type Payees interface {
+	// Payee reads an account; ErrUnknownPayee when it is not connected to ours.
+	Payee(ctx context.Context, account string) (Payee, error)
+}
+
+// FeeTeller tells what the provider keeps of payments.
+type FeeTeller interface {
+	// ChargeFee is what the provider kept of a captured payment, in the currency in
+	// which it settles; ErrProviderAway while that is not known yet.
+	ChargeFee(ctx context.Context, intentID string) (money.Money, error)
+}
+
+// Reader reads a notice whose signature was checked when it came.
+type Reader interface {
+	ReadNotice(body []byte) (Notice, error)
 }
 
 // Processor is a payment provider. Every call is safe to repeat with its key

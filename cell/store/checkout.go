@@ -211,21 +211,19 @@ func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at
 	})
 }
 
-const cancelTickets = `UPDATE checkout.ticket SET state = 'canceled' WHERE order_id = $1 AND state <> 'canceled' RETURNING barcode`
+const (
+	cancelTickets = `UPDATE checkout.ticket SET state = 'canceled' WHERE order_id = $1 AND state IN ('valid', 'checked_in') RETURNING barcode`
+	cancelBlocked = `UPDATE checkout.ticket SET state = 'canceled' WHERE order_id = $1 AND state = 'revoked'`
+)
 
 // CancelTickets voids the tickets of an order and puts them on the event's list of
-// revocations; the caller holds the event's lock.
+// revocations, unless they are there; the caller holds the event's lock.
 func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
 	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, cancelTickets, order.String())
-		if err != nil {
+		if _, err := tx.Exec(ctx, cancelBlocked, order.String()); err != nil {
 			return sqldb.Classify(err)
 		}
-		barcodes, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return sqldb.Classify(err)
-		}
-		return s.Revoke(ctx, order.Event(), barcodes)
+		return s.revoking(ctx, tx, order, cancelTickets, order.String())
 	})
 }
 

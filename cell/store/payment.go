@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,28 +13,45 @@ import (
 	"guichet/internal/sqldb"
 )
 
-// firstCheck is when the reconciler first looks at a payment, in seconds.
+// firstCheck is when it is first seen whether a payment has a saga, in seconds.
 const firstCheck = 5
 
-const insertPayment = `INSERT INTO payment.payment (payment_id, order_id, event_id, provider, state, amount, currency, next_check_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8::float8 * INTERVAL '1 second')`
+const insertPayment = `INSERT INTO payment.payment (payment_id, order_id, event_id, provider, state, amount, currency, next_check_at,
+	organizer_id, fee, destination) VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8::float8 * INTERVAL '1 second',
+	$9, $10, coalesce((SELECT p.account FROM payment.payee AS p WHERE p.organizer_id = $9), ''))`
 
-// InsertPayment stores a payment that is about to be made.
+// InsertPayment stores a payment that is about to be made. Its destination is the
+// account that the organizer has at this moment; p's own is not read.
 func (s *Store) InsertPayment(ctx context.Context, p payment.Payment) error {
 	_, err := s.DB.On(ctx).Exec(ctx, insertPayment, p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
-		string(p.State), p.Amount.Amount, p.Amount.Currency, float64(firstCheck))
+		string(p.State), p.Amount.Amount, p.Amount.Currency, float64(firstCheck), organizerText(p.Organizer), p.Fee)
 	return sqldb.Classify(err)
 }
 
-const selectPayment = `SELECT payment_id, provider, intent_id, client_secret, state, amount, received, currency, settled, attempts
-	FROM payment.payment WHERE order_id = $1`
+// organizerText is "" for rows from before organizers were kept with them.
+func organizerText(org id.Organizer) string {
+	if org.IsZero() {
+		return ""
+	}
+	return org.String()
+}
+
+func parseOrganizer(text string) (id.Organizer, error) {
+	if text == "" {
+		return id.Organizer{}, nil
+	}
+	return id.ParseOrganizer(text)
+}
+
+const selectPayment = `SELECT payment_id, provider, intent_id, client_secret, state, amount, received, currency, settled, attempts,
+	organizer_id, destination, fee FROM payment.payment WHERE order_id = $1`
 
 // paymentOf reads the payment of an order, nil when it needs none.
 func (s *Store) paymentOf(ctx context.Context, order id.Order) (*payment.Payment, error) {
 	p := payment.Payment{Order: order}
-	var pid, state string
+	var pid, state, org string
 	err := s.DB.On(ctx).QueryRow(ctx, selectPayment, order.String()).Scan(&pid, &p.Provider, &p.IntentID, &p.ClientSecret, &state,
-		&p.Amount.Amount, &p.Received, &p.Amount.Currency, &p.Settled, &p.Attempts)
+		&p.Amount.Amount, &p.Received, &p.Amount.Currency, &p.Settled, &p.Attempts, &org, &p.Destination, &p.Fee)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil //nolint:nilnil // a free order has no payment, which is no error
 	}
@@ -44,6 +60,9 @@ func (s *Store) paymentOf(ctx context.Context, order id.Order) (*payment.Payment
 	}
 	p.State = payment.State(state)
 	if p.ID, err = id.ParsePayment(pid); err != nil {
+		return nil, corrupt(err)
+	}
+	if p.Organizer, err = parseOrganizer(org); err != nil {
 		return nil, corrupt(err)
 	}
 	return &p, nil
@@ -92,62 +111,23 @@ func (s *Store) ClaimPayments(ctx context.Context, limit int, lease time.Duratio
 const checkLater = `UPDATE payment.payment SET next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
 	WHERE order_id = $1 AND NOT settled`
 
-// CheckLater says when the reconciler should look again.
+// CheckLater says when that is looked at again.
 func (s *Store) CheckLater(ctx context.Context, order id.Order, in time.Duration) error {
 	_, err := s.DB.On(ctx).Exec(ctx, checkLater, order.String(), in.Seconds())
 	return sqldb.Classify(err)
 }
 
-const insertNotice = `INSERT INTO payment.notice (notice_id, type, order_id, body, created_at) VALUES ($1, $2, $3, $4, $5)
-	ON CONFLICT (notice_id) DO NOTHING`
+const insertRefund = `INSERT INTO payment.refund (refund_id, order_id, event_id, amount, currency, state, source, reason, organizer_id, reverse)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
-// InsertNotice stores a webhook once, by the provider's event id.
-func (s *Store) InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (bool, error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, insertNotice, n.ID, n.Type, order, body, n.Created)
-	return tag.RowsAffected() == 1, sqldb.Classify(err)
-}
-
-const insertPosting = `INSERT INTO payment.posting (entry_id, line, order_id, event_id, account, amount, currency)
-	VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (entry_id, line) DO NOTHING`
-
-// Post appends a balanced entry, once by its id (P4).
-func (s *Store) Post(ctx context.Context, e payment.Entry) error {
-	if err := e.Check(); err != nil {
-		return err
-	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		for i, p := range e.Postings {
-			b.Queue(insertPosting, e.ID, int64(i), e.Order.String(), e.Order.Event().String(), string(p.Account), p.Amount, e.Currency)
-		}
-		if err := tx.SendBatch(ctx, b).Close(); err != nil {
-			return fmt.Errorf("post %s: %w", e.ID, sqldb.Classify(err))
-		}
-		return nil
-	})
-}
-
-const sumRevenue = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting
-	WHERE event_id = $1 AND account <> 'provider' AND account <> 'owed_to_buyer'`
-
-// Revenue is what was sold and not given back, with fees, in minor units.
-func (s *Store) Revenue(ctx context.Context, event id.Event) (int64, error) {
-	var owed int64
-	err := s.DB.On(ctx).QueryRow(ctx, sumRevenue, event.String()).Scan(&owed)
-	return -owed, sqldb.Classify(err)
-}
-
-const insertRefund = `INSERT INTO payment.refund (refund_id, order_id, event_id, amount, currency, state, source, reason)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-
-// InsertRefund stores a refund that was decided; Reconcile sends it.
+// InsertRefund stores a refund that was decided; its saga sends it.
 func (s *Store) InsertRefund(ctx context.Context, r payment.Back) error {
 	_, err := s.DB.On(ctx).Exec(ctx, insertRefund, r.ID.String(), r.Order.String(), r.Order.Event().String(), r.Amount.Amount,
-		r.Amount.Currency, string(r.State), string(r.Source), r.Reason)
+		r.Amount.Currency, string(r.State), string(r.Source), r.Reason, organizerText(r.Organizer), r.Reverse)
 	return sqldb.Classify(err)
 }
 
-const selectRefunds = `SELECT refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts
+const selectRefunds = `SELECT refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse
 	FROM payment.refund WHERE order_id = $1 ORDER BY created_at, refund_id`
 
 // Refunds lists the refunds of an order, oldest first.
@@ -162,9 +142,10 @@ func (s *Store) Refunds(ctx context.Context, order id.Order) ([]payment.Back, er
 
 func scanRefund(row pgx.CollectableRow) (payment.Back, error) {
 	var r payment.Back
-	var rid, oid, state, source string
+	var rid, oid, state, source, org string
 	r.Amount = money.Money{}
-	if err := row.Scan(&rid, &oid, &r.Amount.Amount, &r.Amount.Currency, &state, &source, &r.Reason, &r.ProviderID, &r.Attempts); err != nil {
+	if err := row.Scan(&rid, &oid, &r.Amount.Amount, &r.Amount.Currency, &state, &source, &r.Reason, &r.ProviderID, &r.Attempts,
+		&org, &r.Reverse); err != nil {
 		return r, err
 	}
 	r.State, r.Source = payment.RefundState(state), payment.Source(source)
@@ -175,13 +156,16 @@ func scanRefund(row pgx.CollectableRow) (payment.Back, error) {
 	if r.Order, err = id.ParseOrder(oid); err != nil {
 		return r, corrupt(err)
 	}
+	if r.Organizer, err = parseOrganizer(org); err != nil {
+		return r, corrupt(err)
+	}
 	return r, nil
 }
 
 const claimRefunds = `UPDATE payment.refund SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
 	WHERE refund_id IN (SELECT r.refund_id FROM payment.refund AS r WHERE r.state = 'created' AND r.next_check_at <= (SELECT clock_timestamp())
 		ORDER BY r.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-	RETURNING refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts`
+	RETURNING refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse`
 
 // ClaimRefunds leases refunds that were not sent yet.
 func (s *Store) ClaimRefunds(ctx context.Context, limit int, lease time.Duration) ([]payment.Back, error) {

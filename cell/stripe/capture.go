@@ -9,6 +9,14 @@ import (
 	"guichet/cell/payment"
 )
 
+// byHand lets cards be authorized first. It is said of cards alone: an intent that
+// takes other methods too would be refused, as they know no capture.
+func byHand() *api.PaymentIntentPaymentMethodOptionsParams {
+	return &api.PaymentIntentPaymentMethodOptionsParams{
+		Card: &api.PaymentIntentPaymentMethodOptionsCardParams{CaptureMethod: new(string(api.PaymentIntentCaptureMethodManual))},
+	}
+}
+
 // CaptureIntent takes all the money that was authorized. Captured before, by a call
 // whose answer was lost, it is answered as it is.
 func (p *Processor) CaptureIntent(ctx context.Context, intentID, key string) (payment.Intent, error) {

@@ -2,11 +2,13 @@ package stripe_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/cell/stripe"
 )
@@ -56,6 +58,173 @@ func TestContract_sandboxAnswersInTheShapeOfStripesMock(t *testing.T) {
 		_, err := p.Refund(t.Context(), id, 0, "order-2:refund")
 		return err
 	}, second.ID)
+}
+
+// A destination charge, its refund and the account it goes to: the same calls
+// against both give the same shapes.
+func TestContract_connectAnswersInTheShapeOfStripesMock(t *testing.T) {
+	theirs, ours := &recorder{}, &recorder{}
+	mock, tw := startMock(t), startSandbox(t)
+	m, s := processor(mock, theirs), processor(tw.url, ours)
+	_, body := post(t, tw.url, "sk_test_sandbox_euw3", "/v1/accounts", url.Values{"type": {"express"}, "country": {"FR"}})
+	conforms(t, "account", body)
+	var made struct{ ID string }
+	if err := json.Unmarshal(body, &made); err != nil {
+		t.Fatal(err)
+	}
+	same := func(schema string) {
+		t.Helper()
+		conforms(t, schema, ours.answer())
+		isSubset(t, schema, theirs.answer(), ours.answer())
+	}
+
+	if _, err := m.Payee(t.Context(), "acct_any"); err != nil {
+		t.Fatalf("stripe-mock refuses our request: %v", err)
+	}
+	payee, err := s.Payee(t.Context(), made.ID)
+	if err != nil || payee != (payment.Payee{Account: made.ID, Country: "FR", Currency: "EUR", Charges: true, Payouts: true}) {
+		t.Fatalf("%+v, %v", payee, err)
+	}
+	same("account")
+
+	n := forTicket
+	n.Destination, n.Fee = made.ID, 350
+	if _, err := m.CreateIntent(t.Context(), n); err != nil {
+		t.Fatalf("stripe-mock refuses our request: %v", err)
+	}
+	in, err := s.CreateIntent(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same("payment_intent")
+	var shape struct {
+		Data struct{ Destination string } `json:"transfer_data"`
+		Fee  int64                        `json:"application_fee_amount"`
+		For  string                       `json:"on_behalf_of"`
+	}
+	if err := json.Unmarshal(ours.answer(), &shape); err != nil || shape.Data.Destination != made.ID || shape.Fee != 350 || shape.For != made.ID {
+		t.Errorf("it is no destination charge: %+v, %v", shape, err)
+	}
+
+	serverConfirm(t, ours, in.ID, "pm_card_visa")
+	if fee, err := s.ChargeFee(t.Context(), in.ID); err != nil || fee != (money.Money{Amount: 88, Currency: "EUR"}) {
+		t.Errorf("the fee of it: %+v, %v", fee, err)
+	}
+	conforms(t, "payment_intent", ours.answer())
+	if _, err := m.ChargeFee(t.Context(), "pi_any"); err != nil && !errors.Is(err, payment.ErrProviderAway) { // its intent has no charge
+		t.Errorf("stripe-mock refuses our request: %v", err)
+	}
+	if _, err := m.Refund(t.Context(), "pi_any", 1000, "re"); err != nil {
+		t.Fatalf("stripe-mock refuses our request: %v", err)
+	}
+	if _, err := s.Refund(t.Context(), in.ID, 1000, "re"); err != nil {
+		t.Fatal(err)
+	}
+	same("refund")
+	var back struct {
+		Reversal string `json:"transfer_reversal"`
+	}
+	if err := json.Unmarshal(ours.answer(), &back); err != nil || back.Reversal == "" {
+		t.Errorf("the refund took nothing back from the organizer: %s", ours.answer())
+	}
+}
+
+func TestConnect_saysWhichAccountsCannotBePaid(t *testing.T) {
+	tw := startSandbox(t)
+	s := processor(tw.url, tw.recorder)
+	for _, id := range []string{"acct_none", "acct_x/../../y", "", "pi_1"} {
+		if _, err := s.Payee(t.Context(), id); !errors.Is(err, payment.ErrUnknownPayee) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	n := forTicket
+	n.Destination = "acct_none"
+	if _, err := s.CreateIntent(t.Context(), n); !errors.Is(err, payment.ErrRefusedByProvider) {
+		t.Errorf("a charge for nobody: %v", err)
+	}
+	n.Key, n.Fee = "other", n.Amount.Amount+1
+	if _, err := s.CreateIntent(t.Context(), n); !errors.Is(err, payment.ErrRefusedByProvider) {
+		t.Errorf("a fee above the amount: %v", err)
+	}
+}
+
+func TestContract_disputesConformAndAreRead(t *testing.T) {
+	tw := startSandbox(t)
+	s := processor(tw.url, tw.recorder)
+	for card, want := range map[string]payment.DisputeState{"pm_card_createDispute": payment.DisputeOpen, "pm_card_createDisputeInquiry": payment.DisputeWarning} {
+		n := forTicket
+		n.Key = card
+		in, err := s.CreateIntent(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, body := confirmWith(t, tw.url, in.ID, card); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+		var disputes struct{ Data []json.RawMessage }
+		_, body := get(t, tw.url, "/v1/disputes?payment_intent="+in.ID)
+		if err := json.Unmarshal(body, &disputes); err != nil || len(disputes.Data) != 1 {
+			t.Fatalf("%v: %s", err, body)
+		}
+		conforms(t, "dispute", disputes.Data[0])
+		event := `{"id":"evt_d","object":"event","created":1790000000,"type":"charge.dispute.created","data":{"object":` + string(disputes.Data[0]) + `}}`
+		read, err := s.ReadNotice([]byte(event))
+		if err != nil || read.Dispute == nil {
+			t.Fatalf("%+v, %v", read, err)
+		}
+		d := read.Dispute
+		if d.State != want || d.IntentID != in.ID || d.Amount != forTicket.Amount || d.Reason != "fraudulent" || d.Due.IsZero() {
+			t.Errorf("%+v", d)
+		}
+		if moved := len(d.Movements) == 1; moved != (want == payment.DisputeOpen) || moved && (d.Movements[0].Amount.Amount != -4250 || d.Movements[0].Fee != 1500) {
+			t.Errorf("moved %+v", d.Movements)
+		}
+	}
+}
+
+// Other methods than cards are asked for by configuration, where they take the currency.
+func TestContract_otherMethodsHaveStripesShape(t *testing.T) {
+	tw := startSandbox(t)
+	all := stripe.Config{SecretKey: "sk_test_sandbox_euw3", BaseURL: tw.url, Timeout: patience, Methods: []string{"card", "bancontact", "ideal", "sepa_debit"}}
+	s, m := stripe.New(all), all
+	m.BaseURL = startMock(t)
+	if _, err := stripe.New(m).CreateIntent(t.Context(), forTicket); err != nil {
+		t.Fatalf("stripe-mock refuses our request: %v", err)
+	}
+	yen := forTicket
+	yen.Amount, yen.Key = money.Money{Amount: 5000, Currency: "JPY"}, "yen"
+	if _, err := s.CreateIntent(t.Context(), yen); err != nil {
+		t.Errorf("yen: %v", err)
+	}
+	for method, more := range map[string]url.Values{
+		"pm_sandbox_ideal":            {"return_url": {"https://shop.example/"}},
+		"pm_sandbox_bancontact":       {"return_url": {"https://shop.example/"}},
+		"pm_sandbox_sepa_debit":       {},
+		"pm_sandbox_sepa_debit_fails": {},
+	} {
+		n := forTicket
+		n.Key = method
+		in, err := s.CreateIntent(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		more.Set("payment_method", method)
+		status, body := post(t, tw.url, "sk_test_sandbox_euw3", "/v1/payment_intents/"+in.ID+"/confirm", more)
+		if status != http.StatusOK {
+			t.Fatalf("%s: %d %s", method, status, body)
+		}
+		conforms(t, "payment_intent", body)
+		if in, err = s.GetIntent(t.Context(), in.ID); err != nil || in.State != payment.Pending {
+			t.Errorf("%s: %+v, %v", method, in, err)
+		}
+		for _, press := range []string{"settle", "fail"} {
+			if strings.Contains(method, "sepa") {
+				_, _ = post(t, tw.url, "", "/sandbox/payments/"+in.ID+"/"+press, nil)
+			}
+		}
+		_, body = get(t, tw.url, "/v1/payment_intents/"+in.ID+"?expand[]=latest_charge")
+		conforms(t, "payment_intent", body)
+	}
 }
 
 // confirmWith posts a confirmation as a server does.

@@ -34,9 +34,13 @@ func (p *Processor) ParseNotice(body []byte, signature string, now time.Time) (p
 	if err := webhook.ValidatePayloadIgnoringTolerance(body, signature, p.config.WebhookSecret); err != nil {
 		return payment.Notice{}, fmt.Errorf("%w: %w", payment.ErrBadSignature, err)
 	}
-	event, err := webhook.ConstructEventWithOptions(body, signature, p.config.WebhookSecret,
-		webhook.ConstructEventOptions{IgnoreTolerance: true, IgnoreAPIVersionMismatch: true})
-	if err != nil {
+	return p.ReadNotice(body)
+}
+
+// ReadNotice reads a notice of any API version whose signature was checked when it came.
+func (p *Processor) ReadNotice(body []byte) (payment.Notice, error) {
+	var event api.Event
+	if err := json.Unmarshal(body, &event); err != nil {
 		return payment.Notice{}, fmt.Errorf("%w: %w", ErrNotice, err)
 	}
 	return noticeOf(event)
@@ -70,11 +74,20 @@ func noticeOf(event api.Event) (payment.Notice, error) {
 	if !isID(n.ID, "evt_") || n.Type == "" {
 		return payment.Notice{}, ErrNotice.With("the event has no id or no type")
 	}
-	if !strings.HasPrefix(n.Type, "payment_intent.") {
+	dispute := strings.HasPrefix(n.Type, "charge.dispute.")
+	if !dispute && !strings.HasPrefix(n.Type, "payment_intent.") {
 		return n, nil
 	}
 	if event.Data == nil {
 		return payment.Notice{}, ErrNotice.With("the event %s has no object", n.ID)
+	}
+	if dispute {
+		d, err := disputeOf(event.Data.Raw)
+		if err != nil {
+			return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
+		}
+		n.Dispute = d
+		return n, nil
 	}
 	var pi api.PaymentIntent
 	if err := json.Unmarshal(event.Data.Raw, &pi); err != nil {

@@ -20,6 +20,10 @@ const noticeBody = `{"id":"evt_1","object":"event","api_version":"2099-01-01","c
 "data":{"object":{"id":"pi_1","object":"payment_intent","status":"succeeded","amount":500,"amount_received":500,"currency":"jpy",
 "metadata":{"order_id":"ord_1"}}}}`
 
+const disputeBody = `{"id":"evt_2","object":"event","created":1790000000,"type":"charge.dispute.funds_withdrawn",
+"data":{"object":{"id":"dp_1","object":"dispute","status":"needs_response","amount":4250,"currency":"eur","payment_intent":"pi_1","reason":"fraudulent",
+"evidence_details":{"due_by":1790600000},"balance_transactions":[{"id":"txn_1","amount":-4250,"fee":1500,"net":-5750,"currency":"eur"}]}}}`
+
 func signed(body, secret string, at time.Time) string {
 	return webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: secret, Timestamp: at}).Header
 }
@@ -109,6 +113,38 @@ func TestParseNotice_saysWhenASignedBodyIsNoEvent(t *testing.T) {
 	}
 }
 
+func TestReadNotice_refusesDisputesThatMakeNoSense(t *testing.T) {
+	p := processor("http://127.0.0.1:0", nil)
+	good, err := p.ReadNotice([]byte(disputeBody))
+	if err != nil || good.Dispute == nil || good.Dispute.State != payment.DisputeOpen || good.Dispute.Movements[0].Amount.Amount != -4250 {
+		t.Fatalf("%+v, %v", good, err)
+	}
+	for name, swap := range map[string][2]string{
+		"no intent":            {`"payment_intent":"pi_1",`, ""},
+		"a path for an intent": {`pi_1`, `pi_/../x`},
+		"another id":           {`dp_1`, `ch_1`},
+		"a negative amount":    {`"amount":4250`, `"amount":-1`},
+		"an impossible amount": {`"amount":4250`, `"amount":9223372036854775807`},
+		"no status":            {`"status":"needs_response",`, ""},
+		"a movement of nobody": {`txn_1`, ``},
+		"a huge fee":           {`"fee":1500`, `"fee":-9223372036854775808`},
+		"no object":            {`"data"`, `"nodata"`},
+	} {
+		body := strings.Replace(disputeBody, swap[0], swap[1], 1)
+		if body == disputeBody {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		if _, err := p.ReadNotice([]byte(body)); !errors.Is(err, stripe.ErrNotice) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A state of tomorrow is kept, and says nothing yet.
+	tomorrow := strings.Replace(disputeBody, "needs_response", "prevented", 1)
+	if n, err := p.ReadNotice([]byte(tomorrow)); err != nil || n.Dispute != nil || n.ID != "evt_2" {
+		t.Errorf("%+v, %v", n, err)
+	}
+}
+
 func FuzzParseNotice(f *testing.F) {
 	good := signed(noticeBody, webhookSecret, noticeTime)
 	f.Add([]byte(noticeBody), good, false)
@@ -117,6 +153,9 @@ func FuzzParseNotice(f *testing.F) {
 	for _, header := range forgeries() {
 		f.Add([]byte(noticeBody), header, false)
 	}
+	dispute := strings.Replace(disputeBody, "needs_response", "won", 1)
+	f.Add([]byte(disputeBody), signed(disputeBody, webhookSecret, noticeTime), false)
+	f.Add([]byte(dispute), "", true)
 	p := processor("http://127.0.0.1:0", nil)
 	f.Fuzz(func(t *testing.T, body []byte, header string, honest bool) {
 		if honest {
@@ -128,6 +167,9 @@ func FuzzParseNotice(f *testing.F) {
 				t.Fatalf("not a caller's mistake: %v", err)
 			}
 			return
+		}
+		if d := n.Dispute; d != nil && (d.IntentID == "" || d.Amount.Amount < 0 || d.State == "" || len(d.Movements) > 20) {
+			t.Fatalf("accepted %+v", d)
 		}
 		if n.ID == "" || n.Type == "" {
 			t.Fatalf("accepted %+v", n)

@@ -6,13 +6,16 @@ package stripe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	api "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/account"
 	"github.com/stripe/stripe-go/v76/paymentintent"
 	"github.com/stripe/stripe-go/v76/refund"
 
@@ -40,6 +43,7 @@ type Config struct {
 	BaseURL        string        // "" is Stripe itself
 	Timeout        time.Duration // of one call, default 10 s; the context may end it earlier
 	HTTPClient     *http.Client  // default: one of its own with pooled connections
+	Methods        []string      // Stripe's types of payment methods that are offered, default card
 }
 
 // Processor is Stripe as a payment.Processor. It is safe for concurrent use.
@@ -47,9 +51,15 @@ type Processor struct {
 	config  Config
 	intents paymentintent.Client
 	refunds refund.Client
+	payees  account.Client
 }
 
-var _ payment.Processor = (*Processor)(nil)
+var (
+	_ payment.Processor = (*Processor)(nil)
+	_ payment.Payees    = (*Processor)(nil)
+	_ payment.Reader    = (*Processor)(nil)
+	_ payment.FeeTeller = (*Processor)(nil)
+)
 
 // New makes a Processor. stripe-go would repeat failed calls by itself and
 // sleep in between without looking at the context; here nothing is repeated,
@@ -69,6 +79,7 @@ func New(config Config) *Processor {
 		config:  config,
 		intents: paymentintent.Client{B: backend, Key: config.SecretKey},
 		refunds: refund.Client{B: backend, Key: config.SecretKey},
+		payees:  account.Client{B: backend, Key: config.SecretKey},
 	}
 }
 
@@ -109,15 +120,15 @@ func (p *Processor) Name() string { return "stripe" }
 func (p *Processor) PublishableKey() string { return p.config.PublishableKey }
 
 // CreateIntent prepares a card payment that is captured as soon as the buyer's
-// bank agrees, or, made Manual, by CaptureIntent. The answer to a repeated key is the first one, however old.
+// bank agrees, or, made Manual and paid by card, by CaptureIntent. The answer to a repeated key is the first one, however old.
 func (p *Processor) CreateIntent(ctx context.Context, n payment.NewIntent) (payment.Intent, error) {
 	params := &api.PaymentIntentParams{
 		Currency:           new(strings.ToLower(n.Amount.Currency)),
 		CaptureMethod:      new(string(api.PaymentIntentCaptureMethodAutomatic)),
-		PaymentMethodTypes: api.StringSlice([]string{"card"}),
+		PaymentMethodTypes: api.StringSlice(p.methods(n.Amount.Currency)),
 	}
 	if n.Manual {
-		params.CaptureMethod = new(string(api.PaymentIntentCaptureMethodManual))
+		params.PaymentMethodOptions = byHand()
 	}
 	amount, err := toStripe(n.Amount)
 	if err != nil {
@@ -126,6 +137,9 @@ func (p *Processor) CreateIntent(ctx context.Context, n payment.NewIntent) (paym
 	params.Amount = new(amount)
 	params.AddMetadata("order_id", n.OrderID)
 	params.AddMetadata("event_id", n.EventID)
+	if err := payTo(params, n); err != nil {
+		return payment.Intent{}, fmt.Errorf("stripe: create the intent of %s: %w", n.OrderID, err)
+	}
 	if n.Email != "" {
 		params.ReceiptEmail = new(n.Email)
 	}
@@ -139,9 +153,29 @@ func (p *Processor) CreateIntent(ctx context.Context, n payment.NewIntent) (paym
 	defer done()
 	pi, err := p.intents.New(params)
 	if err != nil {
-		return payment.Intent{}, fmt.Errorf("stripe: create the intent of %s: %w", n.OrderID, failure(err))
+		if err = failure(err); errors.Is(err, payment.ErrUnknownIntent) { // the destination: nothing else is named
+			err = fmt.Errorf("%w (%w)", payment.ErrRefusedByProvider.With("the organizer's account does not take payments"), err)
+		}
+		return payment.Intent{}, fmt.Errorf("stripe: create the intent of %s: %w", n.OrderID, err)
 	}
 	return checked(pi)
+}
+
+// inEuro are methods that take euros only.
+var inEuro = []string{"bancontact", "ideal", "sepa_debit"}
+
+// methods are the offered ones that take the currency; a card takes every one.
+func (p *Processor) methods(currency string) []string {
+	var fit []string
+	for _, m := range p.config.Methods {
+		if currency == "EUR" || !slices.Contains(inEuro, m) {
+			fit = append(fit, m)
+		}
+	}
+	if len(fit) == 0 {
+		return []string{"card"}
+	}
+	return fit
 }
 
 // GetIntent reads an intent as it is now.
@@ -233,11 +267,12 @@ func (p *Processor) refund(ctx context.Context, intentID string, amount int64, k
 		return payment.Refund{}, payment.ErrRefusedByProvider.With("a refund cannot be negative")
 	}
 	params := &api.RefundParams{PaymentIntent: new(intentID)}
+	pi, err := p.get(ctx, intentID)
+	if err != nil {
+		return payment.Refund{}, err
+	}
+	takeBack(params, pi)
 	if amount > 0 { // what a minor unit is for Stripe depends on the currency
-		pi, err := p.get(ctx, intentID)
-		if err != nil {
-			return payment.Refund{}, err
-		}
 		units, err := toStripe(moneyOf(amount, pi.Currency))
 		if err != nil {
 			return payment.Refund{}, err

@@ -5,8 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/payment"
 	"guichet/cell/smtp"
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
@@ -44,6 +46,10 @@ type settings struct {
 	HoldTTL      time.Duration   // GUICHET_HOLD_TTL
 	Window       time.Duration   // GUICHET_PAYMENT_WINDOW
 	Manual       bool            // GUICHET_CAPTURE_LATER: cards are authorized, and charged once the stock is confirmed
+	Methods      []string        // GUICHET_STRIPE_METHODS: card, bancontact, ideal, sepa_debit
+	BasisPoints  int64           // GUICHET_PLATFORM_FEE_BASIS_POINTS of the organizer's share
+	OnDispute    payment.Policy  // GUICHET_ON_DISPUTE: block or keep
+	Limits       api.Limits      // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
 }
 
 func configure(getenv func(string) string) (settings, error) {
@@ -71,6 +77,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),
 	}
+	s.configureMoney(r)
 	cell, err := topology.ParseCell(r.Required("GUICHET_CELL", "the name of this cell, like euw3"))
 	if err != nil {
 		r.Fault("GUICHET_CELL", "is not a cell name like euw3")

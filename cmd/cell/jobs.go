@@ -15,6 +15,8 @@ const (
 	migrateRetry = time.Second
 	sweepPeriod  = time.Second
 	adoptPeriod  = time.Minute
+	lookPeriod   = time.Second // for notices that wait
+	feesPeriod   = time.Second
 	forgetPeriod = time.Minute
 	seriesPeriod = 2 * time.Second
 	postPeriod   = time.Second
@@ -107,7 +109,17 @@ func (h *house) series(ctx context.Context) {
 	every(ctx, seriesPeriod, "series", h.server.Booking.ContinueSeries)
 }
 
-// forget drops what is past its time: first answers, sagas, and the bus's own rows.
+// relook lets notices that came too early have their effect.
+func (h *house) relook(ctx context.Context) {
+	every(ctx, lookPeriod, "notices", h.server.Checkout.Relook)
+}
+
+// bookFees asks for at most one pass's fees in each period, however many are due.
+func (h *house) bookFees(ctx context.Context) {
+	every(ctx, feesPeriod, "fees", func(ctx context.Context) (int, error) { return 0, h.server.Checkout.BookFees(ctx) })
+}
+
+// forget drops what is past its time: first answers, mails, sagas, notices, and the bus's own rows.
 func (h *house) forget(ctx context.Context) {
 	every(ctx, forgetPeriod, "forget", func(ctx context.Context) (int, error) {
 		answers, err := h.store.ForgetAnswers(ctx, time.Now())
@@ -122,8 +134,12 @@ func (h *house) forget(ctx context.Context) {
 		if err != nil {
 			return 0, err
 		}
+		notices, err := h.store.ForgetNotices(ctx)
+		if err != nil {
+			return 0, err
+		}
 		rows, err := h.store.SweepBus(ctx)
-		return int(answers + mails + sagas + rows), err
+		return int(answers + mails + sagas + notices + rows), err
 	})
 }
 

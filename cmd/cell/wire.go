@@ -95,13 +95,14 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now, Desks: desks},
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL, Desks: desks, Manual: cfg.Manual,
-			Runs:      &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg)},
-			Processor: stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second}),
+			Runs:        &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg)},
+			Processor:   stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second, Methods: cfg.Methods}),
+			BasisPoints: cfg.BasisPoints, OnDispute: cfg.OnDispute, OnNotice: api.CountNotices(reg),
 		},
 		Mails:   mails,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
 		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Wallets: passes, Operator: cfg.Operator,
-		Health: &httpd.Health{}, Metrics: reg, Now: time.Now,
+		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits,
 	}
 	countWaiting(reg, h.server.Booking.Desks)
 	if err := h.server.Checkout.Register(); err != nil {
@@ -150,6 +151,8 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.sweep(ctx) })
 	running.Go(func() { h.server.Checkout.Runs.Work(ctx, reporter(ctx, "saga")) })
 	running.Go(func() { h.adopt(ctx) })
+	running.Go(func() { h.relook(ctx) })
+	running.Go(func() { h.bookFees(ctx) })
 	running.Go(func() { h.forget(ctx) })
 	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })

@@ -35,6 +35,7 @@ const help = `guichet – the ticket window's tool for people
   guichet demo [--from City]      play an attendee: search, hold, pay, ticket
   guichet verify TICKET           check a ticket's barcode offline
   guichet ledger verify FILE      add an event's inventory ledger up again
+  guichet webhook replay          let stored notices of the payment provider have their effect again
   guichet bench                   measure the open town: cells directly and through the router
   guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
   guichet sandbox                 run the payment sandbox alone
@@ -56,6 +57,7 @@ var commands = map[string]command{
 	"saga":    sagaCommand,
 	"sandbox": sandboxCommand,
 	"mailbox": mailboxCommand,
+	"webhook": webhookCommand,
 	"version": versionCommand,
 }
 

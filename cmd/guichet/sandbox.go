@@ -31,6 +31,14 @@ func sandboxCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	state := flags.String("state", ".town/sandbox", "directory of the journal")
 	deliveries := flags.Int("deliveries", 2, "how often each webhook is delivered")
 	public := flags.String("public-url", "", "where browsers reach the sandbox (default: the host they ask for)")
+	settle := flags.Duration("settle-after", 0, "how long a bank debit is processing (default 3s)")
+	var trouble sandbox.Faults
+	flags.IntVar(&trouble.LatencyMS, "latency-ms", 0, "wait so long before every API call")
+	flags.IntVar(&trouble.Error500Percent, "error-500-percent", 0, "let so many of 100 API calls fail and do nothing")
+	flags.IntVar(&trouble.TimeoutAfterEffectPercent, "timeout-after-effect-percent", 0, "let so many of 100 calls do their work and never answer")
+	flags.BoolVar(&trouble.WebhookBlackout, "webhook-blackout", false, "deliver nothing until it is switched off over POST /sandbox/faults")
+	flags.IntVar(&trouble.Duplicates, "duplicates", 0, "copies of each webhook, instead of --deliveries")
+	flags.BoolVar(&trouble.Reorder, "reorder", false, "deliver in random order, up to a second late")
 	var accounts []sandbox.Account
 	flags.Func("account", "`cell=url` of a cell and its webhook endpoint (repeated); a url without a path gets "+webhookPath, func(s string) error {
 		a, err := parseAccount(s)
@@ -48,10 +56,13 @@ func sandboxCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil)).With(slog.String("program", "sandbox"))
 	s, err := sandbox.Open(sandbox.Config{
-		StateDir: *state, Accounts: accounts, Deliveries: *deliveries, PublicURL: *public, Now: time.Now, Logger: log,
+		StateDir: *state, Accounts: accounts, Deliveries: *deliveries, PublicURL: *public, SettleAfter: *settle, Now: time.Now, Logger: log,
 	})
 	if err != nil {
 		return err
+	}
+	if err := s.SetFaults("", trouble); err != nil {
+		return errors.Join(fmt.Errorf("guichet sandbox: %w", err), s.Close(ctx))
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", *listen)

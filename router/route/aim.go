@@ -48,6 +48,8 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 	switch {
 	case collection == "payments" && text == "stripe" && at(segments, 2) == "webhook":
 		return aimAtCell(query.Get("cell"))
+	case collection == "payments" && text == "notices":
+		return aimAtCell(query.Get("cell"))
 	case collection == "organizers" && text == "" && method == http.MethodPost:
 		return Target{Want: WantRegion, Region: query.Get("home_region")}
 	case collection == "orders" && text == "" && method == http.MethodPost:
@@ -65,10 +67,16 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 	switch {
 	case collection == "events" && rest == "" && isRead(method):
 		target.Want = WantEvent
-	case collection == "organizers" && (rest == "events" || rest == "series") && method == http.MethodPost && query.Get("home_region") != "":
+	case collection == "organizers" && ofRegion(rest, method) && query.Get("home_region") != "":
 		target.Want, target.Region = WantRegion, query.Get("home_region")
 	}
 	return target
+}
+
+// ofRegion says whether an organizer's call may name another region than his own:
+// his events have their homes where he likes, and each home has its own books.
+func ofRegion(rest, method string) bool {
+	return (rest == "events" || rest == "series") && method == http.MethodPost || rest == "payouts" || rest == "payment_account"
 }
 
 func at(segments []string, i int) string {

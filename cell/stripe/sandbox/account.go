@@ -8,6 +8,8 @@ type change struct {
 	Intent    *intent  `json:"intent,omitempty"`
 	Charge    *charge  `json:"charge,omitempty"`
 	Refund    *refund  `json:"refund,omitempty"`
+	Dispute   *dispute `json:"dispute,omitempty"`
+	Payee     *payee   `json:"payee,omitempty"`
 	Events    []event  `json:"events,omitempty"`
 	Reply     *reply   `json:"reply,omitempty"`
 	Delivered string   `json:"delivered,omitempty"`
@@ -30,6 +32,10 @@ type account struct {
 	intents table[intent]
 	charges table[charge]
 	refunds table[refund]
+
+	disputes table[dispute]
+	payees   table[payee]
+
 	events  table[event]
 	replies table[reply]
 }
@@ -37,7 +43,7 @@ type account struct {
 func newAccount(name string) *account {
 	return &account{
 		name: name, intents: newTable[intent](maxIntents), charges: newTable[charge](maxCharges),
-		refunds: newTable[refund](maxRefunds), events: newTable[event](maxEvents), replies: newTable[reply](maxReplies),
+		refunds: newTable[refund](maxRefunds), disputes: newTable[dispute](maxDisputes), payees: newTable[payee](maxPayees), events: newTable[event](maxEvents), replies: newTable[reply](maxReplies),
 	}
 }
 
@@ -51,6 +57,12 @@ func (a *account) apply(c change) {
 	}
 	if c.Refund != nil {
 		a.refunds.put(c.Refund.ID, *c.Refund)
+	}
+	if c.Dispute != nil {
+		a.disputes.put(c.Dispute.ID, *c.Dispute)
+	}
+	if c.Payee != nil {
+		a.payees.put(c.Payee.ID, *c.Payee)
 	}
 	for _, e := range c.Events {
 		a.events.put(e.ID, e)
@@ -75,9 +87,16 @@ func (a *account) each(put func(change) error) error {
 	a.intents.oldest(func(v intent) bool { return keep(change{Intent: &v}) })
 	a.charges.oldest(func(v charge) bool { return err == nil && keep(change{Charge: &v}) })
 	a.refunds.oldest(func(v refund) bool { return err == nil && keep(change{Refund: &v}) })
+	a.disputes.oldest(func(v dispute) bool { return err == nil && keep(change{Dispute: &v}) })
+	a.payees.oldest(func(v payee) bool { return err == nil && keep(change{Payee: &v}) })
 	a.events.oldest(func(v event) bool { return err == nil && keep(change{Events: []event{v}}) })
 	a.replies.oldest(func(v reply) bool { return err == nil && keep(change{Reply: &v}) })
 	return err
+}
+
+// empty says that a request changed nothing.
+func (c *change) empty() bool {
+	return c.Intent == nil && c.Charge == nil && c.Refund == nil && c.Dispute == nil && c.Payee == nil && len(c.Events) == 0 && c.Reply == nil
 }
 
 // owed are the ids of the events that the endpoint has not had often enough, oldest first.

@@ -25,6 +25,12 @@ func (s *Sandbox) routes() http.Handler {
 		"GET /v1/refunds":                       listRefunds,
 		"GET /v1/refunds/{id}":                  getRefund,
 		"GET /v1/charges/{id}":                  getCharge,
+		"GET /v1/disputes":                      listDisputes,
+		"GET /v1/disputes/{id}":                 getDispute,
+		"POST /v1/disputes/{id}":                answerDispute,
+		"POST /v1/disputes/{id}/close":          closeDispute,
+		"POST /v1/accounts":                     createPayee,
+		"GET /v1/accounts/{id}":                 getPayee,
 		"GET /v1/events":                        listEvents,
 		"GET /v1/events/{id}":                   getEvent,
 	} {
@@ -47,6 +53,7 @@ func (s *Sandbox) routes() http.Handler {
 	})
 	mux.HandleFunc("GET /sandbox/faults", s.getFaults)
 	mux.HandleFunc("POST /sandbox/faults", s.setFaults)
+	mux.HandleFunc("POST /sandbox/payments/{id}/{what}", s.pressed)
 	mux.HandleFunc("GET /sandbox/authenticate/{id}/{ticket}", s.askBuyer)
 	mux.HandleFunc("POST /sandbox/authenticate/{id}/{ticket}", s.hearBuyer)
 	mux.HandleFunc("GET /{$}", s.overview)
@@ -160,10 +167,8 @@ func (s *Sandbox) once(r *http.Request, who caller, key string, p params, d deci
 	if chance(faults.Error500Percent) {
 		return answer{}, apiError(http.StatusInternalServerError, "An unknown error occurred (injected by the sandbox; nothing was done).")
 	}
-	c := call{
-		now: s.config.Now().Unix(), request: request, key: key, base: s.base(r), id: r.PathValue("id"),
-		path: r.URL.Path, publishable: who.publishable,
-	}
+	c := s.ownCall(r.PathValue("id"), r.URL.Path)
+	c.request, c.key, c.base, c.publishable = request, key, s.base(r), who.publishable
 	return s.carryOut(who.cell, c, r.Method, p, d)
 }
 
@@ -174,7 +179,7 @@ func (s *Sandbox) carryOut(cell string, c call, method string, p params, d decid
 	a := s.accounts[cell]
 	ans, change, f := s.decideLocked(a, c, method, p, d)
 	pos := s.journal.position()
-	if f == nil && (len(change.Events) > 0 || change.Intent != nil || change.Reply != nil) {
+	if f == nil && !change.empty() {
 		var err error
 		if pos, err = s.commit(a, change); err != nil {
 			f = s.broken(err)
@@ -186,6 +191,7 @@ func (s *Sandbox) carryOut(cell string, c call, method string, p params, d decid
 	}
 	if f == nil {
 		s.dispatch(cell, change.Events)
+		s.await(cell, change.Intent)
 	}
 	return ans, f
 }
@@ -207,6 +213,8 @@ func (s *Sandbox) decideLocked(a *account, c call, method string, p params, d de
 		return answer{status: old.Status, body: []byte(old.Body), original: old.Request}, change{}, nil
 	}
 	out := d(a, c, p)
+	a.handOver(&out.change)
+	keepFee(out.change.Charge)
 	if out.fail != nil && !out.fail.kept {
 		return answer{}, change{}, out.fail
 	}

@@ -2,12 +2,16 @@ package sandbox
 
 import "strings"
 
-// card is one of Stripe's test cards and how it behaves.
+// card is one of Stripe's test cards and how it behaves, or another method of payment.
 type card struct {
+	kind                            string // "" is a card, else Stripe's type of the method
 	brand, number, country, funding string
 
 	code, decline, message string // how a charge is refused, "" if it is not
 	authenticate           bool   // the buyer must approve first
+	delayed                bool   // the bank takes its time, and then says code
+	disputed               string // the reason of the dispute that follows the payment, "" for none
+	inquiry                bool   // the dispute is an inquiry only
 }
 
 const year = 2040 // the test cards' expiry, but for the card that tests expiry at the bank
@@ -38,11 +42,20 @@ var cards = map[string]card{
 	"pm_card_chargeDeclinedIncorrectCvc":           declined(visa, "4000000000000127", "incorrect_cvc", "incorrect_cvc"),
 	"pm_card_chargeDeclinedProcessingError":        declined(visa, "4000000000000119", "processing_error", "processing_error"),
 	"pm_card_chargeDeclinedVelocityLimitExceeded":  declined(visa, "4000000000006975", "card_declined", "card_velocity_exceeded"),
+	"pm_card_createDispute":                        disputed(visa, "4000000000000259", "fraudulent", false),
+	"pm_card_createDisputeProductNotReceived":      disputed(visa, "4000000000002685", "product_not_received", false),
+	"pm_card_createDisputeInquiry":                 disputed(visa, "4000000000001976", "fraudulent", true),
 	"pm_card_authenticationRequired":               authenticated(visa, "4000002760003184"),
 	"pm_card_threeDSecure2Required":                authenticated(visa, "4000000000003220"),
 	"pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": authenticated(
 		declined(visa, "", "card_declined", "insufficient_funds"), "4000008260003178",
 	),
+
+	// Stripe knows these by payment_method_data only; the names are the sandbox's own.
+	"pm_sandbox_ideal":            {kind: "ideal", authenticate: true},
+	"pm_sandbox_bancontact":       {kind: "bancontact", authenticate: true},
+	"pm_sandbox_sepa_debit":       {kind: "sepa_debit", delayed: true, number: "AT321904300235473204", country: "AT"},
+	"pm_sandbox_sepa_debit_fails": {kind: "sepa_debit", delayed: true, number: "AT861904300235473202", country: "AT", code: "payment_intent_payment_attempt_failed", message: "The payment failed."},
 }
 
 // aliases are further names that Stripe gives the same cards.
@@ -68,6 +81,11 @@ func declined(c card, number, code, decline string) card {
 	if c.message == "" {
 		c.message = "Your card was declined."
 	}
+	return c
+}
+
+func disputed(c card, number, reason string, inquiry bool) card {
+	c.number, c.disputed, c.inquiry = number, reason, inquiry
 	return c
 }
 
@@ -98,15 +116,15 @@ func cardByToken(token string) (string, card, bool) {
 	}
 	number := strings.NewReplacer(" ", "", "-", "").Replace(token)
 	for name, c := range cards {
-		if c.number == number {
+		if c.number == number && number != "" {
 			return name, c, true
 		}
 	}
 	return "", card{}, false
 }
 
-func (c card) details() cardDetails {
-	d := cardDetails{Brand: c.brand, Country: c.country, Funding: c.funding, Last4: c.number[len(c.number)-4:], ExpMonth: 12, ExpYear: year}
+func (c card) details() *cardDetails {
+	d := &cardDetails{Brand: c.brand, Country: c.country, Funding: c.funding, Last4: c.number[len(c.number)-4:], ExpMonth: 12, ExpYear: year}
 	if d.Country == "" {
 		d.Country = "US"
 	}
@@ -122,7 +140,7 @@ func (c card) method(in intent) *paymentMethod {
 		return nil
 	}
 	return &paymentMethod{
-		ID: *in.PaymentMethod, Object: "payment_method", Type: "card", Created: in.Created,
-		Billing: billing{Email: in.ReceiptEmail}, Card: c.details(), Metadata: map[string]string{},
+		ID: *in.PaymentMethod, Object: "payment_method", Type: c.typeName(), Created: in.Created,
+		Billing: billing{Email: in.ReceiptEmail}, byType: c.byType(), Metadata: map[string]string{},
 	}
 }

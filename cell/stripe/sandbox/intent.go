@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"guichet/cell/money"
 )
@@ -13,10 +14,12 @@ import (
 // call is what a decision knows of the request beside its parameters.
 type call struct {
 	now         int64
-	request     string // id of the request
-	key         string // idempotency key
-	base        string // where a browser reaches the sandbox
-	id          string // from the path
+	nowMS       int64
+	settleAfter time.Duration // how long a bank debit takes
+	request     string        // id of the request
+	key         string        // idempotency key
+	base        string        // where a browser reaches the sandbox
+	id          string        // from the path
 	path        string
 	publishable bool // the key is one that a browser has
 }
@@ -36,12 +39,15 @@ type decide func(a *account, c call, p params) outcome
 
 // createIntent is POST /v1/payment_intents.
 func createIntent(a *account, c call, p params) outcome {
-	if f := p.known("amount", "currency", "automatic_payment_methods", "capture_method", "confirm", "confirmation_method",
-		"customer", "description", "error_on_requires_action", "metadata", "off_session", "payment_method", "payment_method_data",
-		"payment_method_types", "receipt_email", "return_url"); f != nil {
+	if f := p.known("amount", "application_fee_amount", "currency", "automatic_payment_methods", "capture_method", "confirm", "confirmation_method",
+		"customer", "description", "error_on_requires_action", "metadata", "off_session", "on_behalf_of", "payment_method", "payment_method_data",
+		"payment_method_options", "payment_method_types", "receipt_email", "return_url", "transfer_data"); f != nil {
 		return refused(f)
 	}
 	in, f := newIntent(c, p)
+	if f == nil {
+		f = a.handOn(&in, p)
+	}
 	if f == nil {
 		f = withMethod(&in, p)
 	}
@@ -73,8 +79,7 @@ func newIntent(c call, p params) (intent, *failure) {
 		ID: newID("pi"), Object: "payment_intent", Created: c.now, ConfirmationMethod: "automatic", Status: needsMethod,
 	}}
 	in.ClientSecret = in.ID + "_secret_" + random(25)
-	in.MethodOptions.Card.RequestThreeDSecure = "automatic"
-	var f [6]*failure
+	var f [7]*failure
 	in.Amount, in.Currency, f[0] = amountOf(p)
 	in.Metadata, f[1] = p.metadata()
 	in.CaptureMethod, f[2] = p.oneOf("capture_method", "automatic", "automatic_async", "manual")
@@ -82,7 +87,8 @@ func newIntent(c call, p params) (intent, *failure) {
 	description, f[3] = p.short("description", maxText)
 	email, f[4] = p.short("receipt_email", 512)
 	in.Description, in.ReceiptEmail = textOrNull(description), textOrNull(email)
-	in.MethodTypes, in.AutomaticMethods, f[5] = methodTypes(p)
+	in.MethodTypes, in.AutomaticMethods, f[5] = methodTypes(p, in.Currency)
+	f[6] = in.options(p)
 	if p.has("customer") {
 		return in, missing("customer", p.text("customer"))
 	}
@@ -133,47 +139,6 @@ func checkAmount(param string, amount int64, currency string) *failure {
 	case slices.Contains([]string{"bhd", "jod", "kwd", "omr", "tnd"}, currency) && amount%10 != 0:
 		return invalid(param, "Invalid amount: the last digit of amounts in %s must be 0.", strings.ToUpper(currency))
 	}
-	return nil
-}
-
-func methodTypes(p params) ([]string, *automaticMethods, *failure) {
-	types := p.texts("payment_method_types")
-	for _, t := range types {
-		if t != "card" {
-			return nil, nil, invalid("payment_method_types", "The payment method type %.30q is not activated in this sandbox; it has card.", t)
-		}
-	}
-	on := p.text("automatic_payment_methods[enabled]") == "true"
-	if on && len(types) > 0 {
-		return nil, nil, refuse(http.StatusBadRequest, "parameters_exclusive", "payment_method_types",
-			"You may only specify one of these parameters: automatic_payment_methods, payment_method_types.")
-	}
-	if on {
-		return []string{"card"}, &automaticMethods{Enabled: true, AllowRedirects: "always"}, nil
-	}
-	return []string{"card"}, nil, nil
-}
-
-// withMethod puts the card of the parameters into the intent, if they have one.
-func withMethod(in *intent, p params) *failure {
-	token := p.text("payment_method")
-	if t := p.text("payment_method_data[card][token]"); token == "" && t != "" {
-		token = t
-	}
-	if n := p.text("payment_method_data[card][number]"); token == "" && n != "" {
-		token = n
-	}
-	if token == "" || in.PaymentMethod != nil && token == *in.PaymentMethod {
-		return nil
-	}
-	name, _, ok := cardByToken(token)
-	if !ok {
-		f := missing("PaymentMethod", token)
-		f.body.Param = "payment_method"
-		return f
-	}
-	id := newID("pm")
-	in.Card, in.PaymentMethod = name, &id
 	return nil
 }
 
@@ -234,6 +199,9 @@ func confirmIntent(a *account, c call, p params) outcome {
 
 // attempt charges the intent's card, or asks the buyer to approve first.
 func attempt(in intent, c call, p params) outcome {
+	if m := cards[in.Card]; m.kind != "" && !p.has("return_url") && m.authenticate {
+		return refused(required("return_url"))
+	}
 	if u, err := url.Parse(p.text("return_url")); p.has("return_url") && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		return refused(refuse(http.StatusBadRequest, "url_invalid", "return_url", "Not a valid URL"))
 	}
@@ -259,21 +227,38 @@ func attempt(in intent, c call, p params) outcome {
 func settle(in intent, card card, c call) outcome {
 	ch := newCharge(in, card, c)
 	in.LatestCharge, in.NextAction, in.Ticket = &ch.ID, nil, ""
-	if card.code != "" {
+	if card.code != "" && !card.delayed {
 		return decline(in, ch, card, c)
 	}
 	in.LastPaymentError = nil
+	if card.delayed && in.Due == 0 {
+		return process(in, ch, c)
+	}
+	if card.code != "" {
+		return decline(in, ch, card, c)
+	}
+	return succeed(in, ch, card, c)
+}
+
+// succeed is money that came, or that is set aside to be captured.
+func succeed(in intent, ch charge, card card, c call) outcome {
+	in.Due = 0
 	told := "payment_intent.succeeded"
-	if in.CaptureMethod == "manual" {
+	if in.manual() {
 		in.Status, in.AmountCapturable = needsCapture, in.Amount
 		told = "payment_intent.amount_capturable_updated"
 	} else {
 		in.Status, in.AmountReceived = succeeded, in.Amount
 		ch.Captured, ch.AmountCaptured = true, in.Amount
 	}
-	return outcome{body: in.paymentIntent, change: change{Intent: &in, Charge: &ch, Events: []event{
+	handedOn(in, &ch)
+	out := outcome{body: in.paymentIntent, change: change{Intent: &in, Charge: &ch, Events: []event{
 		eventOf("charge.succeeded", ch, nil, c), eventOf(told, in.paymentIntent, nil, c),
 	}}}
+	if card.disputed != "" && in.Status == succeeded {
+		raise(&out.change, in, card.disputed, card.inquiry, c)
+	}
+	return out
 }
 
 func decline(in intent, ch charge, card card, c call) outcome {
@@ -284,7 +269,7 @@ func decline(in intent, ch charge, card card, c call) outcome {
 		Charge: ch.ID, Code: card.code, DeclineCode: card.decline, DocURL: docs + dashed(card.code), Message: card.message,
 		PaymentMethod: card.method(in), Type: "card_error",
 	}
-	in.Status, in.PaymentMethod, in.Card = needsMethod, nil, ""
+	in.Status, in.PaymentMethod, in.Card, in.Due = needsMethod, nil, "", 0
 	return outcome{fail: cardRefused(in), change: change{Intent: &in, Charge: &ch, Events: []event{
 		eventOf("charge.failed", ch, nil, c), eventOf("payment_intent.payment_failed", in.paymentIntent, nil, c),
 	}}}

@@ -9,6 +9,8 @@ const (
 	maxIntents       = 50_000 // per account
 	maxCharges       = 50_000
 	maxRefunds       = 50_000
+	maxDisputes      = 10_000
+	maxPayees        = 1_000
 	maxEvents        = 20_000
 	maxReplies       = 20_000
 	maxBody          = 64 << 10 // bytes of a request's form
@@ -38,6 +40,10 @@ const (
 	reorderWindow    = time.Second            // with reorder, a delivery waits up to this
 	defaultCopies    = 2
 	maxCopies        = 20
+
+	defaultSettleAfter = 3 * time.Second // how long a bank debit is processing
+	disputeDue         = 7 * 24 * time.Hour
+	disputeFee         = 1500 // minor units that Stripe keeps for a dispute, won or lost
 
 	maxLatency = 60 * time.Second
 	maxHang    = 60 * time.Second // how long timeout_after_effect keeps a caller waiting

@@ -17,19 +17,16 @@ func (*null) UnmarshalJSON(_ []byte) error { return nil }
 
 // neverInIntent are members of a payment intent for features that are not here.
 type neverInIntent struct {
-	Application          null `json:"application"`
-	ApplicationFeeAmount null `json:"application_fee_amount"`
-	Customer             null `json:"customer"`
-	OnBehalfOf           null `json:"on_behalf_of"`
-	MethodConfiguration  null `json:"payment_method_configuration_details"`
-	Processing           null `json:"processing"`
-	Review               null `json:"review"`
-	SetupFutureUsage     null `json:"setup_future_usage"`
-	Shipping             null `json:"shipping"`
-	StatementDescriptor  null `json:"statement_descriptor"`
-	StatementSuffix      null `json:"statement_descriptor_suffix"`
-	TransferData         null `json:"transfer_data"`
-	TransferGroup        null `json:"transfer_group"`
+	Application         null `json:"application"`
+	Customer            null `json:"customer"`
+	MethodConfiguration null `json:"payment_method_configuration_details"`
+	Processing          null `json:"processing"`
+	Review              null `json:"review"`
+	SetupFutureUsage    null `json:"setup_future_usage"`
+	Shipping            null `json:"shipping"`
+	StatementDescriptor null `json:"statement_descriptor"`
+	StatementSuffix     null `json:"statement_descriptor_suffix"`
+	TransferGroup       null `json:"transfer_group"`
 }
 
 // paymentIntent has Stripe's shape.
@@ -40,6 +37,7 @@ type paymentIntent struct {
 	AmountCapturable   int64             `json:"amount_capturable"`
 	AmountDetails      amountDetails     `json:"amount_details"`
 	AmountReceived     int64             `json:"amount_received"`
+	ApplicationFee     *int64            `json:"application_fee_amount"`
 	AutomaticMethods   *automaticMethods `json:"automatic_payment_methods"`
 	CanceledAt         *int64            `json:"canceled_at"`
 	CancellationReason *string           `json:"cancellation_reason"`
@@ -54,11 +52,13 @@ type paymentIntent struct {
 	Livemode           bool              `json:"livemode"`
 	Metadata           map[string]string `json:"metadata"`
 	NextAction         *nextAction       `json:"next_action"`
+	OnBehalfOf         *string           `json:"on_behalf_of"`
 	PaymentMethod      *string           `json:"payment_method"`
 	MethodOptions      methodOptions     `json:"payment_method_options"`
 	MethodTypes        []string          `json:"payment_method_types"`
 	ReceiptEmail       *string           `json:"receipt_email"`
 	Status             string            `json:"status"`
+	TransferData       *transferData     `json:"transfer_data"`
 	neverInIntent
 }
 
@@ -68,6 +68,7 @@ const (
 	needsConfirmation = "requires_confirmation"
 	needsAction       = "requires_action"
 	needsCapture      = "requires_capture"
+	processing        = "processing"
 	succeeded         = "succeeded"
 	canceled          = "canceled"
 )
@@ -77,6 +78,7 @@ type intent struct {
 	paymentIntent
 	Card   string `json:"sandbox_card,omitempty"`   // token of the test card to be charged
 	Ticket string `json:"sandbox_ticket,omitempty"` // opens the authentication page
+	Due    int64  `json:"sandbox_due,omitempty"`    // when the bank decides, in Unix milliseconds
 }
 
 type amountDetails struct {
@@ -89,12 +91,27 @@ type automaticMethods struct {
 }
 
 type methodOptions struct {
-	Card struct {
-		Installments        null   `json:"installments"`
-		MandateOptions      null   `json:"mandate_options"`
-		Network             null   `json:"network"`
-		RequestThreeDSecure string `json:"request_three_d_secure"`
-	} `json:"card"`
+	Card       *cardOptions       `json:"card,omitempty"`
+	Bancontact *bancontactOptions `json:"bancontact,omitempty"`
+	IDEAL      *struct{}          `json:"ideal,omitempty"`
+	SEPADebit  *struct{}          `json:"sepa_debit,omitempty"`
+}
+
+type cardOptions struct {
+	CaptureMethod       string `json:"capture_method,omitempty"`
+	Installments        null   `json:"installments"`
+	MandateOptions      null   `json:"mandate_options"`
+	Network             null   `json:"network"`
+	RequestThreeDSecure string `json:"request_three_d_secure"`
+}
+
+type bancontactOptions struct {
+	PreferredLanguage string `json:"preferred_language"`
+}
+
+// transferData says whose account the payment is handed on to.
+type transferData struct {
+	Destination string `json:"destination"`
 }
 
 type nextAction struct {
@@ -140,12 +157,28 @@ type paymentMethod struct {
 	ID       string            `json:"id"`
 	Object   string            `json:"object"`
 	Billing  billing           `json:"billing_details"`
-	Card     cardDetails       `json:"card"`
 	Created  int64             `json:"created"`
 	Customer null              `json:"customer"`
 	Livemode bool              `json:"livemode"`
 	Metadata map[string]string `json:"metadata"`
 	Type     string            `json:"type"`
+	byType
+}
+
+// byType has one member, named after the type of the method.
+type byType struct {
+	Card       *cardDetails `json:"card,omitempty"`
+	Bancontact *struct{}    `json:"bancontact,omitempty"`
+	IDEAL      *struct{}    `json:"ideal,omitempty"`
+	SEPADebit  *sepaDetails `json:"sepa_debit,omitempty"`
+}
+
+type sepaDetails struct {
+	BankCode    null   `json:"bank_code"`
+	BranchCode  null   `json:"branch_code"`
+	Country     string `json:"country"`
+	Fingerprint null   `json:"fingerprint"`
+	Last4       string `json:"last4"`
 }
 
 type cardDetails struct {
@@ -165,6 +198,8 @@ type charge struct {
 	Amount          int64             `json:"amount"`
 	AmountCaptured  int64             `json:"amount_captured"`
 	AmountRefunded  int64             `json:"amount_refunded"`
+	FeeID           *string           `json:"application_fee"`
+	FeeAmount       *int64            `json:"application_fee_amount"`
 	Billing         billing           `json:"billing_details"`
 	Captured        bool              `json:"captured"`
 	Created         int64             `json:"created"`
@@ -177,7 +212,8 @@ type charge struct {
 	FraudDetails    struct{}          `json:"fraud_details"`
 	Livemode        bool              `json:"livemode"`
 	Metadata        map[string]string `json:"metadata"`
-	Outcome         outcomeBody       `json:"outcome"`
+	OnBehalfOf      *string           `json:"on_behalf_of"`
+	Outcome         *outcomeBody      `json:"outcome"`
 	Paid            bool              `json:"paid"`
 	PaymentIntent   string            `json:"payment_intent"`
 	PaymentMethod   string            `json:"payment_method"`
@@ -187,8 +223,10 @@ type charge struct {
 	ReceiptURL      null              `json:"receipt_url"`
 	Refunded        bool              `json:"refunded"`
 	Status          string            `json:"status"`
+	Transfer        string            `json:"transfer,omitempty"`
+	TransferData    *transferData     `json:"transfer_data"`
 	TransferGroup   null              `json:"transfer_group"`
-	BalanceTransfer null              `json:"balance_transaction"`
+	BalanceTransfer *string           `json:"balance_transaction"`
 }
 
 type outcomeBody struct {
@@ -200,8 +238,8 @@ type outcomeBody struct {
 }
 
 type methodDetails struct {
-	Card cardDetails `json:"card"`
-	Type string      `json:"type"`
+	Type string `json:"type"`
+	byType
 }
 
 // refund has Stripe's shape.
@@ -220,14 +258,17 @@ type refund struct {
 	ReceiptNumber   null              `json:"receipt_number"`
 	SourceReversal  null              `json:"source_transfer_reversal"`
 	Status          string            `json:"status"`
-	Reversal        null              `json:"transfer_reversal"`
+	Reversal        *string           `json:"transfer_reversal"`
 }
 
 type destination struct {
-	Card struct {
+	Card *struct {
 		Type string `json:"type"`
-	} `json:"card"`
-	Type string `json:"type"`
+	} `json:"card,omitempty"`
+	Bancontact *struct{} `json:"bancontact,omitempty"`
+	IDEAL      *struct{} `json:"ideal,omitempty"`
+	SEPADebit  *struct{} `json:"sepa_debit,omitempty"`
+	Type       string    `json:"type"`
 }
 
 // event has Stripe's shape.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/subtle"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,15 +14,19 @@ import (
 
 var pages = template.Must(template.New("").Parse(`
 {{define "head"}}<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.}}</title><style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ccc}td.n{text-align:right}
-button{font:inherit;padding:.6rem 1.2rem;margin-right:1rem}.t{background:#fff3cd;padding:.5rem 1rem}</style>{{end}}
+<title>{{.}}</title><style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}
+table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #ccc}.n{text-align:right;white-space:nowrap}
+form{display:inline}button{font:inherit;padding:.6rem 1.2rem;margin-right:1rem}td button{padding:.1rem .6rem;margin:.1rem .3rem .1rem 0}
+.w{overflow-x:auto}.t{background:#fff3cd;padding:.5rem 1rem}code{font-size:.85em;overflow-wrap:anywhere}small{color:#555}</style>{{end}}
 {{define "overview"}}{{template "head" "Payment sandbox"}}<h1>Payment sandbox</h1>
 <p class="t">Speaks Stripe's API with Stripe's test cards. No money moves.</p>
 {{range .}}<h2>{{.Cell}}</h2><p>{{.Intents}} payments, {{.Refunds}} refunds, {{.Events}} events, {{.Owed}} still to be delivered{{if .URL}} to {{.URL}}{{end}}.{{if .Trouble}} Faults are switched on.{{end}}</p>
-<table><thead><tr><th>Payment</th><th>State</th><th>Amount</th><th>Order</th><th>Last error</th></tr></thead><tbody>
-{{range .Rows}}<tr><td>{{.ID}}</td><td>{{.Status}}</td><td class="n">{{.Amount}}</td><td>{{.Order}}</td><td>{{.Error}}</td></tr>
-{{else}}<tr><td colspan="5">none yet</td></tr>{{end}}</tbody></table>{{end}}</html>{{end}}
+<div class="w"><table><thead><tr><th scope="col">Payment and order</th><th scope="col">State</th><th scope="col" class="n">Amount</th><th scope="col">What happens next</th></tr></thead><tbody>
+{{range .Rows}}{{$id := .ID}}<tr><td><code>{{.ID}}</code><br><code>{{.Order}}</code></td><td>{{.Status}}<br><small>{{.Method}} {{.Error}}</small></td><td class="n">{{.Amount}}</td>
+<td>{{if .Page}}<a href="{{.Page}}">the buyer's bank asks</a> {{end}}{{range .Buttons}}<form method="post" action="/sandbox/payments/{{$id}}/{{.Do}}"><button>{{.Label}}</button></form>{{end}}</td></tr>
+{{else}}<tr><td colspan="4">none yet</td></tr>{{end}}</tbody></table></div>
+{{if .Payees}}<h3>Connected accounts</h3><table><thead><tr><th scope="col">Account</th><th scope="col">Country</th><th scope="col">May take payments</th><th scope="col">Has</th></tr></thead><tbody>
+{{range .Payees}}<tr><td><code>{{.ID}}</code></td><td>{{.Country}}</td><td>{{if .Charges}}yes{{else}}no{{end}}</td><td>{{.Has}}</td></tr>{{end}}</tbody></table>{{end}}{{end}}</html>{{end}}
 {{define "ask"}}{{template "head" "Approve the payment"}}<h1>Approve the payment of {{.Amount}}?</h1>
 <p class="t">This page stands for your bank. No money moves.</p>{{if .What}}<p>{{.What}}</p>{{end}}
 <form method="post"><button name="answer" value="approve">Approve</button><button name="answer" value="refuse">Refuse</button></form></html>{{end}}
@@ -38,13 +43,25 @@ func render(w http.ResponseWriter, status int, name string, data any) {
 	_ = pages.ExecuteTemplate(w, name, data) // the reader may be gone
 }
 
-type row struct{ ID, Status, Amount, Order, Error string }
+type row struct {
+	ID, Method, Status, Amount, Order, Error, Page string
+
+	Buttons []button
+}
+
+type button struct{ Do, Label string }
+
+type payeeRow struct {
+	ID, Country, Has string
+	Charges          bool
+}
 
 type section struct {
 	Cell, URL                      string
 	Intents, Refunds, Events, Owed int
 	Trouble                        bool
 	Rows                           []row
+	Payees                         []payeeRow
 }
 
 // overview is GET /: the youngest payments of every account.
@@ -58,8 +75,12 @@ func (s *Sandbox) overview(w http.ResponseWriter, _ *http.Request) {
 			Owed: len(st.owed()), Trouble: s.faults.of(a.Cell) != Faults{},
 		}
 		st.intents.youngest(func(in intent) bool {
-			sec.Rows = append(sec.Rows, rowOf(in))
+			sec.Rows = append(sec.Rows, st.row(in))
 			return len(sec.Rows) < pageRows
+		})
+		st.payees.youngest(func(p payee) bool {
+			sec.Payees = append(sec.Payees, p.row())
+			return len(sec.Payees) < pageRows
 		})
 		sections = append(sections, sec)
 	}
@@ -73,8 +94,21 @@ func (s *Sandbox) overview(w http.ResponseWriter, _ *http.Request) {
 	render(w, http.StatusOK, "overview", sections)
 }
 
-func rowOf(in intent) row {
-	r := row{ID: in.ID, Status: in.Status, Amount: amountText(in.paymentIntent), Order: in.Metadata["order_id"]}
+// row is a payment with what may be done about it.
+func (a *account) row(in intent) row {
+	r := row{ID: in.ID, Status: in.Status, Amount: amountText(in.paymentIntent), Order: in.Metadata["order_id"], Method: strings.TrimPrefix(in.Card, "pm_")}
+	ch, charged := charge{}, false
+	if in.LatestCharge != nil {
+		ch, charged = a.charges.get(*in.LatestCharge)
+	}
+	switch {
+	case in.Status == needsAction && in.NextAction != nil:
+		r.Page = "/sandbox/authenticate/" + in.ID + "/" + in.Ticket
+	case in.Status == processing:
+		r.Buttons = []button{{"settle", "The bank pays"}, {"fail", "The bank refuses"}}
+	case in.Status == succeeded && charged:
+		r.Status, r.Buttons = a.afterwards(in, ch)
+	}
 	if e := in.LastPaymentError; e != nil {
 		r.Error = e.Code
 		if e.DeclineCode != "" {
@@ -84,9 +118,47 @@ func rowOf(in intent) row {
 	return r
 }
 
-// amountText shows Stripe's amount; ISK and UGX have two digits there that are always zero.
-func amountText(in paymentIntent) string {
-	currency, amount := strings.ToUpper(in.Currency), in.Amount
+// afterwards is what became of money that came, and what still may.
+func (a *account) afterwards(in intent, ch charge) (status string, next []button) {
+	status = in.Status
+	if ch.AmountRefunded > 0 {
+		status = "refunded in part"
+	}
+	if ch.Refunded {
+		status = "refunded"
+	}
+	if ch.Disputed {
+		a.disputes.youngest(func(d dispute) bool {
+			if d.Intent != in.ID {
+				return true
+			}
+			status = "dispute: " + d.Status
+			if d.open() {
+				next = []button{{"win", "Dispute won"}, {"lose", "Dispute lost"}}
+			}
+			return false
+		})
+		return status, next
+	}
+	if !ch.Refunded {
+		next = append(next, button{"refund", "Refund"})
+	}
+	return status, append(next, button{"dispute", "Dispute"}, button{"inquire", "Inquire"})
+}
+
+func (a payee) row() payeeRow {
+	var has []string
+	for _, currency := range slices.Sorted(maps.Keys(a.Has)) {
+		has = append(has, moneyText(a.Has[currency], currency))
+	}
+	return payeeRow{ID: a.ID, Country: a.Country, Charges: a.Charges, Has: strings.Join(has, ", ")}
+}
+
+func amountText(in paymentIntent) string { return moneyText(in.Amount, in.Currency) }
+
+// moneyText shows Stripe's amount; ISK and UGX have two digits there that are always zero.
+func moneyText(amount int64, currency string) string {
+	currency = strings.ToUpper(currency)
 	if currency == "ISK" || currency == "UGX" {
 		amount /= 100
 	}
@@ -135,7 +207,7 @@ func (s *Sandbox) hearBuyer(w http.ResponseWriter, r *http.Request) {
 		render(w, http.StatusNotFound, "told", gone)
 		return
 	}
-	c := call{now: s.config.Now().Unix(), request: "req_" + random(14), id: before.ID, path: r.URL.Path}
+	c := s.ownCall(before.ID, r.URL.Path)
 	heard := false
 	ans, f := s.carryOut(cell, c, r.Method, nil, func(a *account, c call, _ params) outcome {
 		in, ok := a.intents.get(c.id)

@@ -5,7 +5,7 @@ import "net/http"
 // createRefund is POST /v1/refunds: money of a captured charge goes back, all
 // that is left or a part of it.
 func createRefund(a *account, c call, p params) outcome {
-	if f := p.known("amount", "charge", "metadata", "payment_intent", "reason"); f != nil {
+	if f := p.known("amount", "charge", "metadata", "payment_intent", "reason", "refund_application_fee", "reverse_transfer"); f != nil {
 		return refused(f)
 	}
 	ch, f := a.refundable(p)
@@ -39,6 +39,10 @@ func createRefund(a *account, c call, p params) outcome {
 			return refused(f)
 		}
 	}
+	back, f := a.takeBack(ch, amount, p)
+	if f != nil {
+		return refused(f)
+	}
 	before := map[string]any{"amount_refunded": ch.AmountRefunded}
 	ch.AmountRefunded += amount
 	if ch.Refunded = ch.AmountRefunded == ch.Amount; ch.Refunded {
@@ -48,8 +52,11 @@ func createRefund(a *account, c call, p params) outcome {
 		ID: newID("re"), Object: "refund", Amount: amount, Charge: ch.ID, Created: c.now, Currency: ch.Currency,
 		Metadata: metadata, PaymentIntent: ch.PaymentIntent, Reason: textOrNull(why), Status: "succeeded",
 	}
-	re.Destination.Type, re.Destination.Card.Type = "card", "refund"
-	return outcome{body: re, change: change{Charge: &ch, Refund: &re, Events: []event{
+	re.Destination = destinationOf(ch.Details.Type)
+	if p.text("reverse_transfer") == "true" {
+		re.Reversal = new(newID("trr"))
+	}
+	return outcome{body: re, change: change{Charge: &ch, Refund: &re, Payee: back, Events: []event{
 		eventOf("refund.created", re, nil, c), eventOf("charge.refunded", ch, before, c),
 	}}}
 }
@@ -76,6 +83,11 @@ func (a *account) refundable(p params) (charge, *failure) {
 	if !ok || p.has("charge") && p.has("payment_intent") && ch.PaymentIntent != p.text("payment_intent") {
 		f := missing("charge", id)
 		f.body.Param = "charge"
+		return ch, f
+	}
+	if ch.Disputed && a.disputeOpen(ch.ID) {
+		f := refuse(http.StatusBadRequest, "charge_disputed", "", "Charge %s has been charged back; cannot issue a refund.", ch.ID)
+		f.kept = true
 		return ch, f
 	}
 	if !ch.Captured {

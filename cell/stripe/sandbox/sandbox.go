@@ -33,13 +33,14 @@ func AccountOf(cell, webhookURL string) Account {
 
 // Config says where the sandbox keeps its journal and whom it serves.
 type Config struct {
-	StateDir   string
-	Accounts   []Account
-	Deliveries int              // copies of each event that an endpoint must accept; default 2
-	PublicURL  string           // where browsers reach the sandbox; default: the host of the request
-	RetryBase  time.Duration    // first wait after a failed delivery; default 200 ms
-	Now        func() time.Time // required
-	Logger     *slog.Logger
+	StateDir    string
+	Accounts    []Account
+	Deliveries  int              // copies of each event that an endpoint must accept; default 2
+	PublicURL   string           // where browsers reach the sandbox; default: the host of the request
+	SettleAfter time.Duration    // how long a bank debit is processing; default 3 s
+	RetryBase   time.Duration    // first wait after a failed delivery; default 200 ms
+	Now         func() time.Time // required
+	Logger      *slog.Logger
 }
 
 // Sandbox is the running stand-in.
@@ -96,6 +97,7 @@ func Open(config Config) (*Sandbox, error) {
 		c.enqueue(s.accounts[a.Cell].owed()...)
 		c.start()
 	}
+	s.awaitAll()
 	return s, nil
 }
 
@@ -128,6 +130,9 @@ func (c *Config) check() error {
 	}
 	if c.RetryBase <= 0 {
 		c.RetryBase = defaultRetryBase
+	}
+	if c.SettleAfter <= 0 {
+		c.SettleAfter = defaultSettleAfter
 	}
 	if c.Now == nil {
 		faults = append(faults, errors.New("no clock"))

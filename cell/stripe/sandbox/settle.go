@@ -69,10 +69,15 @@ func captureIntent(a *account, c call, p params) outcome {
 		return refused(missing("charge", *in.LatestCharge))
 	}
 	ch.Captured, ch.AmountCaptured, ch.AmountRefunded = true, amount, ch.Amount-amount
+	card := cards[in.Card]
 	in.Status, in.AmountReceived, in.AmountCapturable = succeeded, amount, 0
-	return outcome{body: in.paymentIntent, change: change{Intent: &in, Charge: &ch, Events: []event{
+	out := outcome{body: in.paymentIntent, change: change{Intent: &in, Charge: &ch, Events: []event{
 		eventOf("charge.captured", ch, nil, c), eventOf("payment_intent.succeeded", in.paymentIntent, nil, c),
 	}}}
+	if card.disputed != "" {
+		raise(&out.change, in, card.disputed, card.inquiry, c)
+	}
+	return out
 }
 
 // authenticate is the buyer's answer on the authentication page.
@@ -96,13 +101,13 @@ func newCharge(in intent, card card, c call) charge {
 	return charge{
 		ID: newID("ch"), Object: "charge", Amount: in.Amount, Billing: billing{Email: in.ReceiptEmail}, Created: c.now,
 		Currency: in.Currency, Description: in.Description, Metadata: in.Metadata, Paid: true, PaymentIntent: in.ID,
-		PaymentMethod: *in.PaymentMethod, Details: methodDetails{Card: card.details(), Type: "card"}, ReceiptEmail: in.ReceiptEmail,
+		PaymentMethod: *in.PaymentMethod, Details: methodDetails{Type: card.typeName(), byType: card.byType()}, ReceiptEmail: in.ReceiptEmail,
 		Status: "succeeded", Outcome: outcomeOf("approved_by_network", nil, "Payment complete.", "authorized"),
 	}
 }
 
-func outcomeOf(network string, reason *string, message, kind string) outcomeBody {
-	return outcomeBody{NetworkStatus: network, Reason: reason, RiskLevel: "normal", SellerMessage: message, Type: kind}
+func outcomeOf(network string, reason *string, message, kind string) *outcomeBody {
+	return &outcomeBody{NetworkStatus: network, Reason: reason, RiskLevel: "normal", SellerMessage: message, Type: kind}
 }
 
 // getCharge is GET /v1/charges/{id}.

@@ -31,8 +31,10 @@ func visible(in paymentIntent, c call) any {
 // it; it also takes away what a browser may not see.
 func expand(a *account, c change, body any, who call, p params) (any, *failure) {
 	in, isIntent := body.(paymentIntent)
+	deep := false
 	for _, what := range p.texts("expand") {
-		if what != "latest_charge" || !isIntent || who.publishable {
+		deep = deep || what == chargeAndFee
+		if what != "latest_charge" && what != chargeAndFee || !isIntent || who.publishable {
 			return nil, refuse(http.StatusBadRequest, "", "expand", "This property cannot be expanded (%.60s).", what)
 		}
 	}
@@ -43,10 +45,17 @@ func expand(a *account, c change, body any, who call, p params) (any, *failure) 
 		return visible(in, who), nil
 	}
 	all := members(in)
+	ch, ok := a.charges.get(*in.LatestCharge)
 	if c.Charge != nil && c.Charge.ID == *in.LatestCharge {
-		all["latest_charge"] = *c.Charge
-	} else if ch, ok := a.charges.get(*in.LatestCharge); ok {
+		ch, ok = *c.Charge, true
+	}
+	if ok {
 		all["latest_charge"] = ch
+	}
+	if ok && deep && ch.BalanceTransfer != nil {
+		inner := members(ch)
+		inner["balance_transaction"] = movementOf(ch)
+		all["latest_charge"] = inner
 	}
 	return all, nil
 }

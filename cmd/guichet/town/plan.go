@@ -144,6 +144,9 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_MAIL_FROM":              "Guichet <tickets@" + string(c.ID) + ".town.example>",
 			"GUICHET_SITE_URL":               httpURL(t.ports.router()),
 		}
+		if !t.opts.Limits {
+			env["GUICHET_LIMITS"] = "off" // everybody in a town has the same address
+		}
 		if instance == 0 {
 			env["GUICHET_LEAF"] = "on"
 		}

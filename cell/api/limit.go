@@ -1,0 +1,114 @@
+package api
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"guichet/internal/kind"
+	"guichet/internal/limit"
+)
+
+var errTooMany = kind.Busy.New("too_many_requests")
+
+// limitedKeys is how many addresses, and how many buyers, each limit remembers:
+// some 10 MB at the most, all limits together.
+const limitedKeys = 20_000
+
+// Limits keep one address or buyer from asking too often. They are counted by each
+// process for itself; the zero value does not limit.
+type Limits struct {
+	Holds  limit.Rate // per address: POST …/holds
+	Orders limit.Rate // per address: POST /v1/orders, each of which can lead to an attempt to pay
+	Buyer  limit.Rate // per e-mail address: POST /v1/orders
+	// Trusted are the routers. Theirs and nobody else's X-Forwarded-For is believed.
+	Trusted []netip.Prefix
+}
+
+// guard says which limit a call has.
+type guard int
+
+const (
+	unguarded guard = iota
+	guardHolds
+	guardOrders
+)
+
+// guards are the buckets of the limits.
+type guards struct {
+	byAddress map[guard]*limit.Buckets
+	byBuyer   *limit.Buckets
+	trusted   []netip.Prefix
+}
+
+func newGuards(l Limits) guards {
+	return guards{
+		byAddress: map[guard]*limit.Buckets{guardHolds: limit.New(l.Holds, limitedKeys), guardOrders: limit.New(l.Orders, limitedKeys)},
+		byBuyer:   limit.New(l.Buyer, limitedKeys), trusted: l.Trusted,
+	}
+}
+
+// admit refuses a call from an address that asks too often, before its body is read.
+func (s *Server) admit(c *gin.Context, g guard) error {
+	buckets := s.guards.byAddress[g]
+	if buckets == nil {
+		return nil
+	}
+	wait, ok := buckets.Take(s.guards.network(c), s.Now())
+	return refusal(wait, ok, "address")
+}
+
+// admitBuyer refuses a buyer who orders too often, from whatever address.
+func (s *Server) admitBuyer(email string) error {
+	wait, ok := s.guards.byBuyer.Take(strings.ToLower(strings.TrimSpace(email)), s.Now())
+	return refusal(wait, ok, "buyer")
+}
+
+func refusal(wait time.Duration, ok bool, what string) error {
+	if ok {
+		return nil
+	}
+	return errTooMany.With("too many requests of one %s", what).Field("limit_of", what).After(max(wait, time.Second))
+}
+
+// network is who asks, as far as a limit can tell people apart: an IPv4 address, or
+// the /64 that a household or a machine has in IPv6.
+func (g *guards) network(c *gin.Context) string {
+	addr := g.address(c)
+	if !addr.IsValid() {
+		return "unknown"
+	}
+	if addr.Is6() {
+		p, err := addr.WithZone("").Prefix(64)
+		if err == nil {
+			return p.String()
+		}
+	}
+	return addr.String()
+}
+
+// address is the client's: the peer's own, or what a trusted router says of it. A
+// router sends one address; of several the last one was written by the nearest.
+func (g *guards) address(c *gin.Context) netip.Addr {
+	peer, err := netip.ParseAddrPort(c.Request.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap()
+	if !slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return addr
+	}
+	said := c.Request.Header.Values("X-Forwarded-For")
+	if len(said) == 0 {
+		return addr
+	}
+	chain := strings.Split(said[len(said)-1], ",")
+	client, err := netip.ParseAddr(strings.TrimSpace(chain[len(chain)-1]))
+	if err != nil {
+		return addr
+	}
+	return client.Unmap()
+}

@@ -1,0 +1,61 @@
+package checkout
+
+import (
+	"context"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/cell/payment"
+)
+
+// postWithOnward books an entry, and what the provider hands on to the organizer's
+// own account, or takes back from there, at the same time.
+func (s *Service) postWithOnward(ctx context.Context, e payment.Entry, org id.Organizer, onward int64) error {
+	if err := s.Store.Post(ctx, e); err != nil {
+		return err
+	}
+	return s.Store.Post(ctx, e.Onward(org, onward))
+}
+
+// tax is what is in the total, or came on top.
+func (o *Order) tax() (sum int64) {
+	for _, item := range o.Items {
+		sum += item.Tax * item.Quantity
+	}
+	return sum
+}
+
+// refundable refuses an amount that no card is given back.
+func refundable(amount int64, o *Order) error {
+	if step := money.CardStep(o.Total.Currency); amount%step != 0 {
+		return ErrInvalidOrder.At("/amount", "must be a multiple of %d minor units of %s", step, o.Total.Currency)
+	}
+	return nil
+}
+
+// promise decides on a refund of amount after given was given back: it is stored,
+// booked as owed, and a credit note is written. Our share and what the organizer's own account had goes
+// back in step with the total; sums stay exact.
+func (s *Service) promise(ctx context.Context, stock *booking.Stock, o *Order, given, amount int64, by payment.Source, reason string) (refund id.Refund, err error) {
+	back := payment.Back{
+		ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: by, Reason: reason, Organizer: stock.Organizer,
+	}
+	back.Amount.Amount = amount
+	fees := payment.InStep(o.Fees, given, amount, o.Total.Amount)
+	if o.Payment != nil && o.Payment.Destination != "" {
+		back.Reverse = amount - fees
+	}
+	if err := s.Store.InsertRefund(ctx, back); err != nil {
+		return refund, err
+	}
+	tax := payment.InStep(o.tax(), given, amount, o.Total.Amount)
+	if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees).Taxed(stock.Organizer, -tax)); err != nil {
+		return refund, err
+	}
+	if err := s.creditNote(ctx, stock, o, back, given); err != nil {
+		return refund, err
+	}
+	o.Refund = PartialRefund
+	return back.ID, nil
+}

@@ -1,0 +1,131 @@
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/payment"
+)
+
+// RefundTickets takes single tickets of a paid order back: their prices are given
+// back as far as the order has not been refunded already, they are void, and their
+// stock returns, exactly once. With its last ticket the order is canceled and all
+// that is left goes back.
+func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []id.Ticket, by payment.Source, reason string) (Order, error) {
+	if err := plain("/reason", reason, 0); err != nil {
+		return Order{}, err
+	}
+	var o Order
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		var back id.Refund
+		err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, found *Order) (err error) {
+			defer func() { o = *found }()
+			back, err = s.refundTickets(ctx, stock, found, tickets, by, reason)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return s.followRefund(ctx, back, &o)
+	})
+	if err != nil {
+		return Order{}, fmt.Errorf("refund tickets of %s: %w", order, err)
+	}
+	return o, nil
+}
+
+func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Order, tickets []id.Ticket, by payment.Source, reason string) (sent id.Refund, err error) {
+	if o.State != Paid {
+		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
+	}
+	prices := o.prices()
+	back := map[id.TicketType]int64{}
+	var seats []booking.SeatID
+	var worth int64
+	left := 0 // tickets that stay
+	for i, t := range o.Tickets {
+		if t.State != TicketCanceled {
+			left++
+		}
+		for n, want := range tickets {
+			if want != t.ID {
+				continue
+			}
+			if t.State == TicketCanceled || back[t.Type] > 0 && firstOf(tickets, want) != n {
+				return sent, ErrState.At("/items/"+strconv.Itoa(n)+"/ticket_id", "has been given back already")
+			}
+			back[t.Type]++
+			if t.Seat.ID != "" {
+				seats = append(seats, t.Seat.ID)
+			}
+			worth += prices[i]
+			left--
+		}
+	}
+	if len(tickets) == 0 || count(back) != int64(len(tickets)) {
+		return sent, ErrTicketNotFound.With("the tickets must be of this order")
+	}
+	if left == 0 {
+		return s.refund(ctx, stock, o, 0, by, reason)
+	}
+	if err := s.undisputed(ctx, o); err != nil {
+		return sent, err
+	}
+	given, err := s.given(ctx, o.ID)
+	if err != nil {
+		return sent, err
+	}
+	if amount := min(worth, o.Total.Amount-given); amount > 0 {
+		if sent, err = s.promise(ctx, stock, o, given, amount, by, reason); err != nil {
+			return sent, err
+		}
+	}
+	stock.Return(o.ID, back, seats...)
+	if err := s.Store.CancelSome(ctx, o.ID, tickets); err != nil {
+		return sent, err
+	}
+	o.cancel(tickets)
+	if err := s.Store.SetOrder(ctx, *o, stock.Now, "tickets_refunded"); err != nil {
+		return sent, err
+	}
+	return sent, s.Store.Tell(ctx, o.ID, "tickets_canceled")
+}
+
+// prices are what each ticket cost all in, in the order of Tickets: complete issues
+// them item by item.
+func (o *Order) prices() []int64 {
+	out := make([]int64, 0, len(o.Tickets))
+	for _, item := range o.Items {
+		for range item.Quantity {
+			out = append(out, item.AllIn.Amount)
+		}
+	}
+	return out
+}
+
+func (o *Order) cancel(tickets []id.Ticket) {
+	for i := range o.Tickets {
+		if firstOf(tickets, o.Tickets[i].ID) >= 0 {
+			o.Tickets[i].State = TicketCanceled
+		}
+	}
+}
+
+func firstOf(tickets []id.Ticket, want id.Ticket) int {
+	for i, t := range tickets {
+		if t == want {
+			return i
+		}
+	}
+	return -1
+}
+
+func count(sold map[id.TicketType]int64) (n int64) {
+	for _, k := range sold {
+		n += k
+	}
+	return n
+}
