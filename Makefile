@@ -1,4 +1,4 @@
-.PHONY: run demo build test race bench bench-desk lint fmt clean
+.PHONY: run demo build test race bench bench-desk bench-checkout lint fmt clean
 run: build ; @./bin/guichet town $(if $(FRESH),--fresh) $(ARGS)
 demo: build ; @./bin/guichet demo $(ARGS)
 build: ; @mkdir -p bin && go build -o bin/ ./cmd/...
@@ -6,6 +6,7 @@ test: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcou
 race: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcount go test -race -json $(or $(PKG),./...)
 bench: build ; @./bin/guichet bench --open --out docs/bench/town.md && go run ./internal/testdb/cmd/with-postgres -- go test -run '^$$$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(TIMES),100x) -timeout 30m $(or $(PKG),./cell/search/... ./router/...)
 bench-desk: ; @GUICHET_BENCH_FILE=$(CURDIR)/docs/bench/desk.md go test -run '^$$$$' -bench Holds -benchtime 1x -timeout 20m ./cell/api/deskbench
+bench-checkout: ; @GUICHET_BENCH_FILE=$(CURDIR)/docs/bench/checkout.md go test -run '^$$$$' -bench Checkout -benchtime 1x -timeout 20m ./cell/api/checkoutbench
 lint: ; @.ci/lint run $(or $(PKG),./...)
 fmt: ; @.ci/lint fmt
 clean: ; @rm -rf bin dist .cache

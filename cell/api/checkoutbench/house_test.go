@@ -1,0 +1,243 @@
+package checkoutbench
+
+import (
+	"bytes"
+	"context"
+	crand "crypto/rand"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"guichet/cell/api"
+	"guichet/cell/booking"
+	"guichet/cell/checkout"
+	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/cell/notify"
+	"guichet/cell/payment"
+	"guichet/cell/saga"
+	"guichet/cell/store"
+	"guichet/cell/stripe"
+	"guichet/cell/stripe/sandbox"
+	"guichet/cell/ticket"
+	"guichet/control-plane/topology"
+	"guichet/internal/httpd"
+	"guichet/internal/sqldb"
+	"guichet/internal/testdb"
+)
+
+const (
+	cell       = topology.CellID("euw3")
+	secretHook = "whsec_sandbox_euw3"
+	publicKey  = "pk_test_sandbox_euw3"
+	hookPath   = "/v1/payments/stripe/webhook"
+	places     = 10_000_000 // nobody meets the end
+)
+
+// house is a whole cell with one event on sale, its sagas worked on, and a
+// sandbox of its own that is served on HTTP and delivers its webhooks.
+type house struct {
+	store     *store.Store
+	box       *booking.Service
+	checkout  *checkout.Service
+	signer    *ticket.Signer
+	processor payment.Processor
+	url       string // of the cell
+	paying    string // of the sandbox
+	sale      booking.Event
+	desk      deskTime
+	faults    faults
+
+	mu    sync.Mutex // guards the field below
+	await map[string]chan struct{}
+}
+
+// deskTime adds up how long the desk was at work.
+type deskTime struct{ busy atomic.Int64 }
+
+func (d *deskTime) Batch(_ int, took time.Duration) { d.busy.Add(int64(took)) }
+func (d *deskTime) Waited(time.Duration)            {}
+func (d *deskTime) Refused()                        {}
+
+// faults keeps what background work reported.
+type faults struct {
+	count atomic.Int64
+	last  atomic.Value
+}
+
+func (f *faults) report(err error) {
+	f.count.Add(1)
+	f.last.Store(err.Error())
+}
+
+func migrate(ctx context.Context, dsn string) error {
+	db, err := sqldb.Open(ctx, dsn, "checkoutbench")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return store.New(db, cell).Migrate(ctx)
+}
+
+// newHouse opens a house; bare takes webhooks without sagas.
+func newHouse(b *testing.B, isBare bool) *house {
+	b.Helper()
+	db, err := sqldb.Open(b.Context(), testdb.New(b, migrate, testdb.Durable), "checkoutbench", sqldb.MaxConns(sqldb.DefaultMaxConns))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(db.Close)
+	h := &house{store: store.New(db, cell), await: map[string]chan struct{}{}}
+	var handler atomic.Value
+	h.url = serve(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.Load().(http.Handler).ServeHTTP(w, r) // stored before anybody asks
+	}))
+	h.openSandbox(b)
+	if h.signer, err = ticket.NewSigner("euw3-1", make([]byte, ticket.SeedSize)); err != nil {
+		b.Fatal(err)
+	}
+	desks := &booking.Desks{Store: h.store, HoldTTL: booking.DefaultHoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: &h.desk}
+	h.box = &booking.Service{Store: h.store, Cell: cell, Region: "eu-west-3", Desks: desks, Now: time.Now}
+	h.processor = stripe.New(stripe.Config{
+		SecretKey: "sk_test_sandbox_euw3", PublishableKey: publicKey, WebhookSecret: secretHook, BaseURL: h.paying, Timeout: 5 * time.Second,
+	})
+	h.checkout = &checkout.Service{
+		Store: h.store, Signer: h.signer, Notifier: &notify.Service{Queue: h.store}, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
+		Desks: desks, Runs: &saga.Runner{Store: h.store, Owner: crand.Text()}, Processor: h.processor,
+	}
+	if err := h.checkout.Register(); err != nil {
+		b.Fatal(err)
+	}
+	server := &api.Server{
+		Cell: cell, Region: "eu-west-3", Booking: h.box, Checkout: h.checkout, Answers: h.store, Reports: h.store, Copies: h.store, Signer: h.signer,
+		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
+	}
+	hooks := server.Handler()
+	if isBare {
+		hooks = h.bareHook()
+	}
+	handler.Store(h.listen(hooks))
+	h.sell(b)
+	h.work(b)
+	return h
+}
+
+// work runs the sagas, as a cell does beside its requests.
+func (h *house) work(b *testing.B) {
+	b.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(b.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { h.checkout.Runs.Work(ctx, h.faults.report) })
+	b.Cleanup(func() {
+		stop()
+		running.Wait()
+	})
+}
+
+func (h *house) openSandbox(b *testing.B) {
+	b.Helper()
+	box, err := sandbox.Open(sandbox.Config{
+		StateDir: b.TempDir(), Accounts: []sandbox.Account{sandbox.AccountOf(cell.String(), h.url+hookPath)}, Deliveries: 1, Now: time.Now,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = box.Close(context.WithoutCancel(b.Context())) })
+	h.paying = serve(b, box.Handler())
+}
+
+// sell puts one event on sale, with a type of 40.00 and 2.50 of fees.
+func (h *house) sell(b *testing.B) {
+	b.Helper()
+	eur := func(cents int64) money.Money { return money.Money{Amount: cents, Currency: "EUR"} }
+	e, err := h.box.DraftEvent(b.Context(), id.NewOrganizer(cell), booking.Draft{
+		Name: "On sale", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Europe/Paris", Currency: "EUR",
+		Quotas: []booking.DraftQuota{{Name: "all", Size: places}},
+		Types:  []booking.DraftType{{Name: "Floor", Price: eur(4000), Fees: new(eur(250)), Quotas: []string{"all"}}},
+	}, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h.sale = e
+}
+
+// expect is closed when the cell has taken in that the order's payment succeeded.
+func (h *house) expect(order string) <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	done := make(chan struct{})
+	h.await[order] = done
+	return done
+}
+
+func (h *house) came(order string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if done, ok := h.await[order]; ok {
+		close(done)
+		delete(h.await, order)
+	}
+}
+
+// listen lets clients know of a webhook that was taken, in place of polling: what
+// polls cost depends on how often one asks, and is no part of what is measured.
+func (h *house) listen(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != hookPath {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		seen := &status{ResponseWriter: w}
+		next.ServeHTTP(seen, r)
+		var notice struct {
+			Type string `json:"type"`
+			Data struct {
+				Object struct {
+					Metadata map[string]string `json:"metadata"`
+				} `json:"object"`
+			} `json:"data"`
+		}
+		if json.Unmarshal(body, &notice) == nil && notice.Type == "payment_intent.succeeded" && seen.code < 300 {
+			h.came(notice.Data.Object.Metadata["order_id"])
+		}
+	})
+}
+
+// status remembers what was answered.
+type status struct {
+	http.ResponseWriter
+
+	code int
+}
+
+func (s *status) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
+}
+
+// serve listens as the programs do, less the tracing.
+func serve(b *testing.B, h http.Handler) string {
+	b.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	b.Cleanup(func() { _ = srv.Close() })
+	go func() { _ = srv.Serve(l) }()
+	return "http://" + l.Addr().String()
+}
