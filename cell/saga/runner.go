@@ -46,8 +46,9 @@ type Runner struct {
 	handlers map[string]Handler
 	current  map[string]definition // by name: what new runs begin with
 
-	mu    sync.Mutex // guards the field below
+	mu    sync.Mutex // guards the fields below
 	known map[string]*Machine
+	kept  map[string]bool // definitions, by name and version, that the store has for sure
 
 	kicks     chan string
 	makeKicks sync.Once
@@ -203,7 +204,7 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		if n.Soon && run.WakeAt.Equal(now) {
 			run.WakeAt = now.Add(soon)
 		}
-		if err := r.Store.InsertDefinition(ctx, n.Name, d.version, d.text); err != nil {
+		if err := r.keep(ctx, n.Name, d); err != nil {
 			return err
 		}
 		if err := r.Store.InsertRun(ctx, run); err != nil {
@@ -216,6 +217,30 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		return nil, fmt.Errorf("start %s: %w", n.ID, err)
 	}
 	return run, nil
+}
+
+// keep stores a definition for runs that outlive this binary; one whose storing
+// this process has seen committed is not sent again with every run.
+func (r *Runner) keep(ctx context.Context, name string, d definition) error {
+	key := name + "@" + d.version
+	r.mu.Lock()
+	kept := r.kept[key]
+	r.mu.Unlock()
+	if kept {
+		return nil
+	}
+	if err := r.Store.InsertDefinition(ctx, name, d.version, d.text); err != nil {
+		return err
+	}
+	r.Store.After(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.kept == nil {
+			r.kept = map[string]bool{}
+		}
+		r.kept[key] = true
+	})
+	return nil
 }
 
 // afterwards says, once it is true, what became of a run, and has it worked on if

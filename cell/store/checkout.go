@@ -81,36 +81,38 @@ const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attende
 
 const selectMoments = `SELECT what, at FROM checkout.moment WHERE order_id = $1 ORDER BY at, what`
 
-// Order reads an order with its payment, tickets and timeline. The order's row is
-// read first: what it says is there (a paid order's tickets) is there.
+// Order reads an order with its payment, tickets and timeline, in one message to
+// the database. The order's row is read first: what it says is there (a paid
+// order's tickets) is there.
 func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, error) {
 	o := checkout.Order{ID: order}
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		o = checkout.Order{ID: order}
-		b := &pgx.Batch{}
-		b.Queue(selectOrder, order.String()).QueryRow(func(row pgx.Row) error { return scanOrder(row, &o) })
-		b.Queue(selectItems, order.String()).Query(func(rows pgx.Rows) error { return scanItems(rows, &o) })
-		b.Queue(selectTickets, order.String()).Query(func(rows pgx.Rows) error {
-			tickets, err := pgx.CollectRows(rows, scanTicket)
-			o.Tickets = tickets
-			return err
-		})
-		b.Queue(selectMoments, order.String()).Query(func(rows pgx.Rows) error {
-			moments, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (checkout.Moment, error) {
-				var m checkout.Moment
-				return m, row.Scan(&m.What, &m.At)
-			})
-			o.Timeline = moments
-			return err
-		})
-		if err := tx.SendBatch(ctx, b).Close(); err != nil {
-			return err
-		}
-		p, err := s.paymentOf(ctx, order)
-		o.Payment = p
+	b := &pgx.Batch{}
+	b.Queue(selectOrder, order.String()).QueryRow(func(row pgx.Row) error {
+		o = checkout.Order{ID: order} // the batch may be sent again
+		return scanOrder(row, &o)
+	})
+	b.Queue(selectItems, order.String()).Query(func(rows pgx.Rows) error { return scanItems(rows, &o) })
+	b.Queue(selectTickets, order.String()).Query(func(rows pgx.Rows) error {
+		tickets, err := pgx.CollectRows(rows, scanTicket)
+		o.Tickets = tickets
 		return err
 	})
-	return o, err
+	b.Queue(selectMoments, order.String()).Query(func(rows pgx.Rows) error {
+		moments, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (checkout.Moment, error) {
+			var m checkout.Moment
+			return m, row.Scan(&m.What, &m.At)
+		})
+		o.Timeline = moments
+		return err
+	})
+	b.Queue(selectPayment, order.String()).QueryRow(func(row pgx.Row) (err error) {
+		o.Payment, err = scanPayment(row, order)
+		return err
+	})
+	if err := s.send(ctx, b); err != nil {
+		return checkout.Order{ID: order}, sqldb.Classify(err)
+	}
+	return o, nil
 }
 
 func scanOrder(row pgx.Row, o *checkout.Order) error {

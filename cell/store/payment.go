@@ -46,17 +46,17 @@ func parseOrganizer(text string) (id.Organizer, error) {
 const selectPayment = `SELECT payment_id, provider, intent_id, client_secret, state, amount, received, currency, settled, attempts,
 	organizer_id, destination, fee FROM payment.payment WHERE order_id = $1`
 
-// paymentOf reads the payment of an order, nil when it needs none.
-func (s *Store) paymentOf(ctx context.Context, order id.Order) (*payment.Payment, error) {
+// scanPayment reads the payment of an order, nil when it needs none.
+func scanPayment(row pgx.Row, order id.Order) (*payment.Payment, error) {
 	p := payment.Payment{Order: order}
 	var pid, state, org string
-	err := s.DB.On(ctx).QueryRow(ctx, selectPayment, order.String()).Scan(&pid, &p.Provider, &p.IntentID, &p.ClientSecret, &state,
-		&p.Amount.Amount, &p.Received, &p.Amount.Currency, &p.Settled, &p.Attempts, &org, &p.Destination, &p.Fee)
+	err := row.Scan(&pid, &p.Provider, &p.IntentID, &p.ClientSecret, &state, &p.Amount.Amount, &p.Received, &p.Amount.Currency, &p.Settled, &p.Attempts,
+		&org, &p.Destination, &p.Fee)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil //nolint:nilnil // a free order has no payment, which is no error
 	}
 	if err != nil {
-		return nil, sqldb.Classify(err)
+		return nil, err
 	}
 	p.State = payment.State(state)
 	if p.ID, err = id.ParsePayment(pid); err != nil {

@@ -129,6 +129,7 @@ func audit(b *testing.B, all []variant, granted []int64) {
 }
 
 func oneEvent(b *testing.B, r *report) {
+	b.Helper()
 	all := variants(b, open(b, nil))
 	r.line("## One event\n\nCPU is what a hold costs of the two cores: in this process (cell and clients), and in PostgreSQL's sessions.\n")
 	r.line("| variant | clients | holds/s | p50 ms | p99 ms | of the empty handler | times variant 1 | told 429 | CPU µs here | CPU µs PostgreSQL |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
@@ -151,6 +152,7 @@ func oneEvent(b *testing.B, r *report) {
 // slowCommits adds time to each commit, as a disk farther away would, or a
 // database with replicas: PostgreSQL sleeps before it flushes (commit_delay).
 func slowCommits(b *testing.B, r *report) {
+	b.Helper()
 	r.line("## One event, slower commits\n\n1,024 clients; so many milliseconds are added to each commit (`commit_delay`).\n")
 	r.line("| added ms | 1 lock, recount, insert: holds/s | p99 ms | 4 the desk: holds/s | p99 ms | times variant 1 |\n|--:|--:|--:|--:|--:|--:|")
 	for _, delay := range []int{2, 5, 10} {
@@ -166,6 +168,7 @@ func slowCommits(b *testing.B, r *report) {
 // twoProcesses sells one event at two cell houses, each with its own desk and its
 // own connections.
 func twoProcesses(b *testing.B, r *report) {
+	b.Helper()
 	s := open(b, nil)
 	shop := newHouse(b, s)
 	e := shop.event(b, size)

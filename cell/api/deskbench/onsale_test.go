@@ -91,6 +91,7 @@ type seen struct {
 // onSale lets buyers arrive by the curve, whatever is answered. There are fewer
 // tickets than buyers: the last ones are told sold out, and nobody falsely.
 func onSale(b *testing.B, r *report) {
+	b.Helper()
 	curve := worldCup(b)
 	if curve == nil {
 		r.line("## An on-sale\n\nNot measured: the arrival curve is not there (`shared/data` beside the project).")

@@ -29,6 +29,7 @@ func zipf(n int) func(r *rand.Rand) int {
 }
 
 func manyEvents(b *testing.B, r *report) {
+	b.Helper()
 	r.line("## Many events\n\n256 clients over so many events, popularity by Zipf %.1f. The fewer requests meet at a desk, the fewer share a transaction.\n", skew)
 	r.line("| events | holds/s | p50 ms | p99 ms | of one event | CPU µs here | CPU µs PostgreSQL |\n|--:|--:|--:|--:|--:|--:|--:|")
 	s := open(b, nil)
@@ -63,6 +64,7 @@ func manyEvents(b *testing.B, r *report) {
 
 // fullEvent compares an event that nobody has bought with one that is 95 % sold.
 func fullEvent(b *testing.B, r *report) {
+	b.Helper()
 	const tickets, sold = 200_000, 190_000
 	s := open(b, nil)
 	shop := newHouse(b, s)

@@ -12,6 +12,7 @@ import (
 // withTerms compares a plain ticket type with one that draws on two quotas, one of
 // them shared, has three price tiers, and is asked for with a promo code.
 func withTerms(b *testing.B, r *report) {
+	b.Helper()
 	s := open(b, nil)
 	shop := newHouse(b, s)
 	plain, rich := shop.event(b, size), shop.richEvent(b)
