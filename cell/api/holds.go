@@ -8,7 +8,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"guichet/cell/booking"
-	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
 )
@@ -18,7 +17,7 @@ func (s *Server) createHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var in client.NewHold
+	var in askedHold
 	body, err := httpd.DecodeJSON(c, &in)
 	if err != nil {
 		return err
@@ -48,8 +47,25 @@ func holdAnswer(status int) booking.Answer {
 	}
 }
 
+// askedHold is client.NewHold as buyers may send it: names and prices of a line are
+// the cell's to say, so here they are unknown fields, whatever their type.
+type askedHold struct {
+	Items      []askedItem `json:"items"`
+	PromoCode  string      `json:"promo_code"`
+	AccessCode string      `json:"access_code"`
+	BuyerKey   string      `json:"buyer_key"`
+}
+
+type askedItem struct {
+	TicketTypeID string   `json:"ticket_type_id"`
+	Quantity     int64    `json:"quantity"`
+	SeatIDs      []string `json:"seat_ids"`
+	Section      string   `json:"section"`
+	Accessible   bool     `json:"accessible"`
+}
+
 // requestOf reads what a buyer asks for, under a new hold's id.
-func requestOf(event id.Event, in client.NewHold) (want booking.Request, err error) {
+func requestOf(event id.Event, in askedHold) (want booking.Request, err error) {
 	want = booking.Request{Hold: id.NewHold(event), Promo: in.PromoCode, Access: in.AccessCode}
 	if in.BuyerKey != "" {
 		if want.Buyer, err = booking.BuyerOf(event, in.BuyerKey); err != nil {
@@ -60,16 +76,13 @@ func requestOf(event id.Event, in client.NewHold) (want booking.Request, err err
 	return want, err
 }
 
-func linesOf(in client.NewHold) ([]booking.Line, error) {
+func linesOf(in askedHold) ([]booking.Line, error) {
 	var lines []booking.Line
 	for i, item := range in.Items {
 		at := "/items/" + strconv.Itoa(i)
 		tid, err := id.ParseTicketType(item.TicketTypeID)
 		if err != nil {
 			return nil, id.ErrMalformed.At(at+"/ticket_type_id", "is not the id of a ticket type")
-		}
-		if item.Name != "" || item.PriceAllIn != nil || item.Price != nil || item.Fees != nil || item.Tax != nil || item.TaxOnTop || item.Saved != nil || item.Tier != "" || item.Seats != nil {
-			return nil, httpd.ErrUnknownField.At(at, "names, prices and seats are the cell's to say")
 		}
 		line, err := seatLine(at, item, booking.Line{Type: tid, Quantity: item.Quantity})
 		if err != nil {

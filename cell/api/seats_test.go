@@ -159,7 +159,7 @@ func TestSeats_refusalsSayWhyAndWhere(t *testing.T) {
 		{holds, named(s.floor, "B-8"), "409 seat_taken"},
 		{holds, named(s.both, "A-1", "A-2"), "422 no_seating /items/0/seat_ids"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 3, "seat_ids": []string{"A-1"}}}}, "400 invalid_quantity /items/0/quantity"},
-		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "seats": []object{}}}}, "400 unknown_field /items/0"},
+		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "seats": []object{}}}}, "400 unknown_field /items/0/seats"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "seat_ids": []string{"A-1"}, "section": "Parterre"}}}, "400 invalid_seat /items/0/seat_ids"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "section": "Elsewhere"}}}, "409 sold_out"},
 		{holds, object{"items": []object{{"ticket_type_id": s.both, "quantity": 2, "accessible": true}}}, "422 no_seating /items/0/accessible"},

@@ -60,7 +60,8 @@ func TestBodies_areReadStrictly(t *testing.T) {
 		{holds, items(s.floor+" ", 1), "400 invalid_id /items/0/ticket_type_id"},
 		{holds, items(s.floor+"\x00", 1), "400 invalid_field /items/0/ticket_type_id"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "seat_ids": []string{"A1"}}}}, "422 no_seating /items/0/seat_ids"},
-		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "name": "x"}}}, "400 unknown_field /items/0"},
+		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "name": "x"}}}, "400 unknown_field /items/0/name"},
+		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "price": 1}}}, "400 unknown_field /items/0/price"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1}}, "promo_code": "HALF"}, "422 unknown_promo_code /promo_code"},
 
 		{orders, object{"buyer": buyer()}, "400 invalid_id /hold_id"},

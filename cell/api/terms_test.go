@@ -135,7 +135,7 @@ func TestTerms_refusalsNameTheField(t *testing.T) {
 		"422 unknown_access_code /access_code":        hold(1, object{"buyer_key": "ana", "access_code": "{}"}),
 		"409 buyer_limit":                             hold(5, ana),
 		"422 requires_other_ticket /items/0/quantity": items(s.guest, 1),
-		"400 unknown_field /items/0":                  {"items": []object{{"ticket_type_id": s.guest, "quantity": 1, "price": eur(1)}}},
+		"400 unknown_field /items/0/price":            {"items": []object{{"ticket_type_id": s.guest, "quantity": 1, "price": eur(1)}}},
 		"400 invalid_field /promo_code":               hold(1, object{"promo_code": 7}),
 	} {
 		if a := s.ask(t, "POST "+s.path()+"/holds", body); a.is() != want {
