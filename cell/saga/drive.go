@@ -45,6 +45,7 @@ type outcome struct {
 // outside is a call that is to be made after the commit.
 type outside struct {
 	call    Call
+	saga    string
 	key     string
 	handler Handler
 	timeout time.Duration
@@ -92,7 +93,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 					return nil, err
 				}
 			}
-			return &outside{c, j.key, h, callTimeout(j.timeout)}, nil
+			return &outside{c, e.run.Name, j.key, h, callTimeout(j.timeout)}, nil
 		case h.Within != nil && h.Alone && !a.clean: // what was done so far is stored first
 			e.run.WakeAt = e.now
 			return nil, nil
@@ -120,6 +121,7 @@ func (r *Runner) within(ctx context.Context, e *engine, a *attempt, j *job, h Ha
 		return nil
 	}
 	var result any
+	r.moment(e.run.Name, c.State, Before)
 	err := safely(func() error {
 		out, err := h.Within(ctx, c)
 		if err == nil {
@@ -130,6 +132,8 @@ func (r *Runner) within(ctx context.Context, e *engine, a *attempt, j *job, h Ha
 	switch {
 	case err == nil:
 		e.succeed(j.frame, result)
+		r.stored(ctx, e.run.Name, c.State)
+		r.moment(e.run.Name, c.State, After)
 		return nil
 	case a.inline || passing(err):
 		return err
@@ -201,6 +205,7 @@ func (r *Runner) call(ctx context.Context, o *outside) *outcome {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	done := &outcome{call: o.call, key: o.key}
+	r.moment(o.saga, o.call.State, Before)
 	done.err = safely(func() error {
 		out, err := o.handler.Outside(ctx, o.call)
 		if err == nil {
@@ -217,6 +222,7 @@ func (r *Runner) call(ctx context.Context, o *outside) *outcome {
 		}
 		r.Watch.Called(o.call.State, fault)
 	}
+	r.moment(o.saga, o.call.State, After)
 	return done
 }
 
@@ -331,6 +337,7 @@ func (r *Runner) settle(ctx context.Context, e *engine, done *outcome, a *attemp
 			}
 		}
 	}
+	r.stored(ctx, e.run.Name, f.at.State)
 	if why != nil {
 		e.fail(f, why)
 		return nil

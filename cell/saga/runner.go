@@ -42,6 +42,9 @@ type Runner struct {
 	Watch   Watch // may be nil
 	Lease   time.Duration
 	Workers int
+	// Moments hears of every moment of every Task, in the middle of it: drills end
+	// the process there. Nil otherwise.
+	Moments func(Moment)
 
 	handlers map[string]Handler
 	current  map[string]definition // by name: what new runs begin with
@@ -197,6 +200,8 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		}
 		e := r.engine(d.machine, run, now)
 		e.begin(input)
+		first := run.At.State
+		r.moment(n.Name, first, Before)
 		e.succeed(e.root(), result)
 		if _, err := r.chain(ctx, e, &attempt{inline: true}); err != nil {
 			return err
@@ -210,7 +215,9 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		if err := r.Store.InsertRun(ctx, run); err != nil {
 			return err
 		}
+		r.stored(ctx, n.Name, first)
 		r.afterwards(ctx, run, now)
+		r.moment(n.Name, first, After)
 		return nil
 	})
 	if err != nil {
@@ -322,8 +329,12 @@ func (r *Runner) take(ctx context.Context, e *engine, f *frame, handler string) 
 	if err != nil {
 		return fmt.Errorf("read a signal: %w", err)
 	}
+	state := f.at.State
+	r.moment(e.run.Name, state, Before)
 	f.at.Waiting, f.at.Until = ForNothing, nil
 	e.succeed(f, result)
+	r.stored(ctx, e.run.Name, state)
+	r.moment(e.run.Name, state, After)
 	return nil
 }
 

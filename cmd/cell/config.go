@@ -50,6 +50,7 @@ type settings struct {
 	BasisPoints  int64           // GUICHET_PLATFORM_FEE_BASIS_POINTS of the organizer's share
 	OnDispute    payment.Policy  // GUICHET_ON_DISPUTE: block or keep
 	Limits       api.Limits      // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
+	DieAt        string          // GUICHET_DIE_AT, for drills only: a file that may name the moment of a saga to be killed at; see die.go
 }
 
 func configure(getenv func(string) string) (settings, error) {
@@ -76,6 +77,7 @@ func configure(getenv func(string) string) (settings, error) {
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),
+		DieAt:        r.Text("GUICHET_DIE_AT", ""),
 	}
 	s.configureMoney(r)
 	cell, err := topology.ParseCell(r.Required("GUICHET_CELL", "the name of this cell, like euw3"))

@@ -95,7 +95,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now, Desks: desks},
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL, Desks: desks, Manual: cfg.Manual,
-			Runs:        &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg)},
+			Runs:        &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg), Moments: dieAt(cfg.DieAt)},
 			Processor:   stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second, Methods: cfg.Methods}),
 			BasisPoints: cfg.BasisPoints, OnDispute: cfg.OnDispute, OnNotice: api.CountNotices(reg),
 		},
