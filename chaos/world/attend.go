@@ -53,6 +53,11 @@ func (w *World) Confirm(ctx context.Context, order client.Order, card string) er
 	if err != nil {
 		return err
 	}
+	return ConfirmAt(ctx, c.Sandbox, order, card)
+}
+
+// ConfirmAt is Confirm at the sandbox with that URL.
+func ConfirmAt(ctx context.Context, sandbox string, order client.Order, card string) error {
 	if order.Payment == nil {
 		return fmt.Errorf("order %s is %s and says not how to pay", order.ID, order.State)
 	}
@@ -61,7 +66,7 @@ func (w *World) Confirm(ctx context.Context, order client.Order, card string) er
 		return errors.New("the client secret has not Stripe's form")
 	}
 	form := url.Values{"payment_method": {card}, "client_secret": {order.Payment.ClientSecret}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Sandbox+"/v1/payment_intents/"+intent+"/confirm", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, sandbox+"/v1/payment_intents/"+intent+"/confirm", strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}

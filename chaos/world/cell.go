@@ -123,6 +123,9 @@ func (c *Cell) AwaitReady(ctx context.Context) error {
 	return nil
 }
 
+// Gone says whether the process has ended, by whatever.
+func (c *Cell) Gone() bool { return c.gone() }
+
 func (c *Cell) gone() bool {
 	select {
 	case <-c.exited:
