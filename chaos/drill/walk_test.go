@@ -415,7 +415,7 @@ func (k *till) audit(t *testing.T, event, order string, want end) {
 			t.Errorf("%d %s", n, what)
 		}
 	}
-	booked := k.number(t, `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting WHERE order_id = $1 AND account = 'provider'`, order)
+	booked := k.number(t, `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting WHERE order_id = $1 AND account IN ('provider', 'provider_fees')`, order)
 	if booked != want.took-want.gave {
 		t.Errorf("the books have %d at the provider, who has %d", booked, want.took-want.gave)
 	}
