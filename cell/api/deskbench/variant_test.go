@@ -75,8 +75,9 @@ func countIn(pool *pgxpool.Pool, sql string, args ...any) func(ctx context.Conte
 func withinSize(pool *pgxpool.Pool) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		var wrong int64
-		err := pool.QueryRow(ctx, `SELECT count(*) FROM booking.quota AS q WHERE q.held + q.sold + q.allocated > q.size
-			OR q.held <> (SELECT coalesce(sum((h.items->0->>'quantity')::bigint), 0) FROM booking.hold AS h WHERE h.event_id = q.event_id AND h.state = 'active')`).Scan(&wrong)
+		err := pool.QueryRow(ctx, `WITH held AS (SELECT event_id, sum((items->0->>'quantity')::bigint)::bigint AS n FROM booking.hold WHERE state = 'active' GROUP BY event_id)
+			SELECT count(*) FROM booking.quota AS q LEFT JOIN held AS h ON h.event_id = q.event_id
+			WHERE q.held + q.sold + q.allocated > q.size OR q.held <> coalesce(h.n, 0)`).Scan(&wrong)
 		if err == nil && wrong > 0 {
 			err = fmt.Errorf("%d quotas are above their size or do not count their holds", wrong)
 		}
