@@ -14,6 +14,10 @@ import (
 
 var errTooMany = kind.Busy.New("too_many_requests")
 
+// MaxSearchesPerAddress is how often in a minute one address may ask for its tickets,
+// each time for the price of a mail. It holds whether or not Limits are set.
+const MaxSearchesPerAddress = 10
+
 // limitedKeys is how many addresses, and how many buyers, each limit remembers:
 // some 10 MB at the most, all limits together.
 const limitedKeys = 20_000
@@ -35,6 +39,7 @@ const (
 	unguarded guard = iota
 	guardHolds
 	guardOrders
+	guardSearches
 )
 
 // guards are the buckets of the limits.
@@ -46,8 +51,11 @@ type guards struct {
 
 func newGuards(l Limits) guards {
 	return guards{
-		byAddress: map[guard]*limit.Buckets{guardHolds: limit.New(l.Holds, limitedKeys), guardOrders: limit.New(l.Orders, limitedKeys)},
-		byBuyer:   limit.New(l.Buyer, limitedKeys), trusted: l.Trusted,
+		byAddress: map[guard]*limit.Buckets{
+			guardHolds: limit.New(l.Holds, limitedKeys), guardOrders: limit.New(l.Orders, limitedKeys),
+			guardSearches: limit.New(limit.Rate{PerMinute: MaxSearchesPerAddress, Burst: MaxSearchesPerAddress}, limitedKeys),
+		},
+		byBuyer: limit.New(l.Buyer, limitedKeys), trusted: l.Trusted,
 	}
 }
 

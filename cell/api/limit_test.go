@@ -95,3 +95,16 @@ func TestLimits_ofOrdersAreByAddressAndByBuyer(t *testing.T) {
 		t.Error(a.is())
 	}
 }
+
+// A stranger who writes another address into each request asks for no more mails.
+func TestLimits_ofSearchesDoNotBelieveStrangersEither(t *testing.T) {
+	t.Parallel()
+	s := limited(t, api.Limits{})
+	for i := range api.MaxSearchesPerAddress + 1 {
+		want := "202"
+		if i == api.MaxSearchesPerAddress {
+			want = "429 too_many_requests"
+		}
+		s.ask(t, "POST /v1/tickets/find", object{"email": "ana" + strconv.Itoa(i) + "@example.org"}, from("203.0.113."+strconv.Itoa(i))).want(t, want)
+	}
+}

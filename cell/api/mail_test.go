@@ -195,7 +195,7 @@ func TestFound_takesOnlyOurOwnLinksInTime(t *testing.T) {
 
 func TestFind_isLimitedPerAddressOfMailAndNetwork(t *testing.T) {
 	t.Parallel()
-	s := open(t).stage(t)
+	s := open(t, func(h *house) { h.server.Limits.Trusted = router }).stage(t) // it says who asks
 	box, sender := s.mailroom(t)
 	s.paid(t, s.guest, 1)
 	pass(t, sender)

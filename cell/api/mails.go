@@ -45,7 +45,7 @@ func (s *Server) findTickets(c *gin.Context) error {
 	if err := checkout.CheckSearch(in.Email, in.Locale); err != nil {
 		return err
 	}
-	if err := s.searches.admit(addressOf(c.Request), s.Now()); err != nil {
+	if err := s.admit(c, guardSearches); err != nil {
 		return err
 	}
 	if err := s.Mails.Search(c, in.Email, in.Locale); err != nil {

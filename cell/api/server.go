@@ -74,7 +74,6 @@ type Server struct {
 	Health    *httpd.Health
 	Metrics   *prometheus.Registry
 	Now       func() time.Time
-	searches  *meter
 	Limits    Limits
 	guards    guards
 	requests  *prometheus.CounterVec
@@ -90,7 +89,6 @@ func (s *Server) Handler() http.Handler {
 	e.Use(crowd(MaxInFlight, s.Metrics))
 	s.guards = newGuards(s.Limits)
 	s.scrape = telemetry.Handler(s.Metrics)
-	s.searches = &meter{}
 	s.maps = &seatMaps{}
 	for _, r := range routes {
 		if r.handle != nil {
