@@ -25,7 +25,7 @@ func (db *DB) InPipe(ctx context.Context, read func(b *pgx.Batch), decide func(b
 		return piped(ctx, tx.SendBatch, read, decide, further)
 	}
 	for lost := 0; ; lost++ {
-		err := db.pipeOnConnection(ctx, read, decide, further)
+		err := db.pipeOnConnection(ctx, func(ctx context.Context, conn *pgx.Conn) error { return pipeOnce(ctx, conn, read, decide, further) })
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost { // as in inTx
 			return err
 		}
@@ -76,16 +76,17 @@ func piped(ctx context.Context, send sender, read func(b *pgx.Batch), decide fun
 	return send(ctx, writes).Close()
 }
 
-func (db *DB) pipeOnConnection(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further []func(b *pgx.Batch)) error {
+// pipeOnConnection makes attempts until one is through.
+func (db *DB) pipeOnConnection(ctx context.Context, attempt func(ctx context.Context, conn *pgx.Conn) error) error {
 	conn, err := db.Pool.Acquire(ctx)
 	if err != nil {
 		return Classify(err)
 	}
 	defer conn.Release()
 	wait := firstPause
-	for attempt := 1; ; attempt++ {
-		err := pipeOnce(ctx, conn.Conn(), read, decide, further)
-		if err == nil || !retryable(err) || attempt == maxAttempts {
+	for n := 1; ; n++ {
+		err := attempt(ctx, conn.Conn())
+		if err == nil || !retryable(err) || n == maxAttempts {
 			return Classify(err)
 		}
 		if !pause(ctx, jittered(wait)) {
@@ -108,11 +109,15 @@ func pipeOnce(ctx context.Context, conn *pgx.Conn, read func(b *pgx.Batch), deci
 		return abandon(ctx, conn, err)
 	}
 	writes := &pgx.Batch{}
-	err := decide(writes)
-	if err == nil {
-		err = errors.Join(ctx.Err(), alive(conn)) // a commit that is not even sent is no riddle
+	if err := decide(writes); err != nil {
+		return abandon(ctx, conn, err)
 	}
-	if err != nil {
+	return sendCommit(ctx, conn, writes)
+}
+
+// sendCommit sends the writes with COMMIT behind them.
+func sendCommit(ctx context.Context, conn *pgx.Conn, writes *pgx.Batch) error {
+	if err := errors.Join(ctx.Err(), alive(conn)); err != nil { // a commit that is not even sent is no riddle
 		return abandon(ctx, conn, err)
 	}
 	writes.Queue(commit)

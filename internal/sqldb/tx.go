@@ -23,6 +23,7 @@ type txKey struct{}
 // joined is a transaction in a context, with what is to be done once it has been committed.
 type joined struct {
 	tx    pgx.Tx
+	part  *partTx // of a transaction that is shared
 	after []func()
 }
 
@@ -31,6 +32,31 @@ func txOf(ctx context.Context) pgx.Tx {
 		return j.tx
 	}
 	return nil
+}
+
+// Put sends writes whose answers nobody waits for: what they run into ends the
+// transaction. In a shared one they travel with whatever is asked next, or with COMMIT;
+// their arguments must not change until then.
+func (db *DB) Put(ctx context.Context, b *pgx.Batch) error {
+	if j, _ := ctx.Value(txKey{}).(*joined); j != nil && j.part != nil {
+		j.part.put(b)
+		return nil
+	}
+	return db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return Classify(tx.SendBatch(ctx, b).Close()) })
+}
+
+// Shares says whether ctx carries a transaction that is shared with others.
+func Shares(ctx context.Context) bool {
+	j, _ := ctx.Value(txKey{}).(*joined)
+	return j != nil && j.part != nil
+}
+
+// Wrote notes that the part of a shared transaction in ctx changed something that is
+// written later: if it refuses, it must be undone.
+func Wrote(ctx context.Context) {
+	if j, _ := ctx.Value(txKey{}).(*joined); j != nil && j.part != nil {
+		j.part.wrote = true
+	}
 }
 
 // After lets do run when the transaction in ctx has been committed, and never when
