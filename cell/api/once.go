@@ -68,6 +68,15 @@ func (s *Server) claim(c *gin.Context, required bool, whose string, body []byte)
 // a key, where it is optional, just so. It answers the body for handlers that add
 // to it. at is the event at whose desk do takes its turn; zero for none.
 func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
+	place := func(turn func(ctx context.Context) error) error { return turn(c) }
+	if !at.IsZero() {
+		place = func(turn func(ctx context.Context) error) error { return s.Booking.Desks.Turn(c.Request.Context(), at, turn) }
+	}
+	return s.onceAt(c, place, required, whose, body, status, do)
+}
+
+// onceAt is once at a place that is not a turn of its own.
+func (s *Server) onceAt(c *gin.Context, place func(turn func(ctx context.Context) error) error, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
 	key, leave, err := s.claim(c, required, whose, body)
 	if err != nil {
 		return nil, err
@@ -86,19 +95,14 @@ func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, 
 	}
 	var answer []byte
 	var replayed bool
-	turn := func(ctx context.Context) (err error) {
+	err = place(func(ctx context.Context) (err error) {
 		if key == nil {
 			_, answer, err = run(ctx)
 			return err
 		}
 		_, answer, replayed, err = s.Answers.AnswerOnce(ctx, key.Scope, key.Key, key.Fingerprint, run)
 		return err
-	}
-	if at.IsZero() {
-		err = turn(c)
-	} else {
-		err = s.Booking.Desks.Turn(c.Request.Context(), at, turn)
-	}
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,10 @@ func (s *Server) createOrder(c *gin.Context) error {
 	if err := replyTo(&req, in); err != nil {
 		return err
 	}
-	answer, err := s.once(c, hold.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
+	place := func(turn func(ctx context.Context) error) error {
+		return s.Booking.Desks.Share(c.Request.Context(), hold.Event(), hold.String(), []id.Hold{hold}, turn)
+	}
+	answer, err := s.onceAt(c, place, true, "", body, 201, func(ctx context.Context) (any, error) {
 		o, err := s.Checkout.Create(ctx, req)
 		if err != nil {
 			return nil, err

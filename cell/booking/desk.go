@@ -137,6 +137,14 @@ func (d *Desks) Turn(ctx context.Context, event id.Event, do func(ctx context.Co
 	return d.Do(ctx, event, &Op{turn: do})
 }
 
+// Share is Turn in a transaction that do shares with whatever else waits: what many
+// ask of the database at once travels together. subject is what do is about: two of
+// the same are done one after the other. holds are loaded before. do must not read
+// stock but through the store's WithStock, and wait for nothing but the database.
+func (d *Desks) Share(ctx context.Context, event id.Event, subject string, holds []id.Hold, do func(ctx context.Context) error) error {
+	return d.Do(ctx, event, &Op{Turn: do, Subject: subject, Holds: holds})
+}
+
 // desk finds the event's desk or opens one.
 func (d *Desks) desk(event id.Event) *desk {
 	d.mu.Lock()
@@ -256,9 +264,7 @@ func (d *Desks) work(event id.Event, ops []*Op) {
 	flush := func() {
 		if len(batch) > 0 {
 			d.decide(event, batch)
-			for _, op := range batch {
-				d.answer(op)
-			}
+			d.answerAll(batch)
 		}
 		batch = nil
 	}
@@ -276,6 +282,22 @@ func (d *Desks) work(event id.Event, ops []*Op) {
 		}
 	}
 	flush()
+}
+
+// answerAll answers a batch that was decided; then those turns that must be decided
+// alone have theirs.
+func (d *Desks) answerAll(ops []*Op) {
+	for _, op := range ops {
+		if !op.Apart {
+			d.answer(op)
+		}
+	}
+	for _, op := range ops {
+		if op.Apart {
+			op.Err = safely(func() error { return op.Turn(op.ctx) })
+			d.answer(op)
+		}
+	}
 }
 
 // decide runs a batch. One that fails for a reason that will not go away is split

@@ -1,6 +1,7 @@
 package booking
 
 import (
+	"slices"
 	"time"
 
 	"guichet/cell/id"
@@ -105,3 +106,20 @@ const (
 	MaxLines           = 20
 	MaxTicketsPerOrder = 50 // above any ticket type's own maximum
 )
+
+// NeedsCounters says that the hold has ended and counted for more than quotas: who
+// sells it all the same must know its codes and buyers.
+func (h *Hold) NeedsCounters() bool {
+	return (h.State == HoldExpired || h.State == HoldReleased) && slices.ContainsFunc(h.Items, func(i HoldItem) bool { return i.counted() })
+}
+
+// Differs says whether something about the hold was changed that is stored.
+func (h *Hold) Differs(now *Hold) bool {
+	returned := func(h *Hold) (n int64) {
+		for i := range h.Items {
+			n += h.Items[i].Returned
+		}
+		return n
+	}
+	return now.State != h.State || now.Order != h.Order || !now.ExpiresAt.Equal(h.ExpiresAt) || returned(now) != returned(h)
+}

@@ -55,17 +55,29 @@ type Op struct {
 	// Render says what Decide agreed to; it is stored under Key.
 	Render func() (status int, body []byte, err error)
 
+	// Turn, in place of Decide, runs in the batch's transaction, which the store's calls
+	// join: for what writes more than stock. It runs beside the batch's other turns; of
+	// the same Subject, one after the other. Its error is Err.
+	Turn    func(ctx context.Context) error
+	Subject string
+	// Apart is set by the Batcher: Turn refused after it had changed something, so the
+	// batch was decided without it. The desk decides it alone.
+	Apart bool
+
 	// Err, or the answer; Replayed says that it was given before.
 	Err      error
 	Status   int
 	Body     []byte
 	Replayed bool
 
-	turn func(ctx context.Context) error // instead of Decide: see Desks.Turn
+	turn func(ctx context.Context) error // a transaction of its own: see Desks.Turn
 	ctx  context.Context                 //nolint:containedctx // an op is a request's place in the queue
 	at   time.Time
 	done chan struct{}
 }
+
+// Context is the request's own.
+func (o *Op) Context() context.Context { return o.ctx }
 
 // Answered is a first answer that is stored, or about to be.
 type Answered struct {

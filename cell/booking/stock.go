@@ -230,8 +230,23 @@ func (s *Stock) Extend(h *Hold) error {
 // until the payment's deadline, once ("Paid but expired", rule 1). Nobody is asked
 // to pay for an event that was canceled meanwhile.
 func (s *Stock) Enter(h *Hold, order id.Order, until time.Time) error {
-	if err := s.live(h); err != nil {
+	if err := s.MayEnter(h); err != nil {
 		return err
+	}
+	h.Order = order
+	if until.After(h.ExpiresAt) {
+		h.ExpiresAt = until
+	}
+	return nil
+}
+
+// MayEnter says why an order cannot be made from a hold; it changes nothing.
+func (s *Stock) MayEnter(h *Hold) error {
+	if err := s.Fence(); err != nil {
+		return err
+	}
+	if h.State != HoldActive || h.Order.IsZero() && !s.Now.Before(h.ExpiresAt) {
+		return errHoldOver(h, s.Now)
 	}
 	if !h.Order.IsZero() {
 		return ErrHoldInCheckout.With("an order is already being paid from this hold").Field("order_id", h.Order.String())
@@ -239,11 +254,16 @@ func (s *Stock) Enter(h *Hold, order id.Order, until time.Time) error {
 	if s.State != Published {
 		return ErrNotOnSale.With("the event is %s", s.State)
 	}
-	h.Order = order
-	if until.After(h.ExpiresAt) {
-		h.ExpiresAt = until
-	}
 	return nil
+}
+
+// errHoldOver names the state that a hold is in, or would be if it had been swept.
+func errHoldOver(h *Hold, now time.Time) error {
+	state := h.State
+	if state == HoldActive && h.Order.IsZero() && !now.Before(h.ExpiresAt) {
+		state = HoldExpired
+	}
+	return ErrHoldExpired.With("the hold is no longer active").Field("state", string(state))
 }
 
 func (s *Stock) live(h *Hold) error {
@@ -254,7 +274,7 @@ func (s *Stock) live(h *Hold) error {
 		if h.State == HoldActive {
 			s.give(h, HoldExpired)
 		}
-		return ErrHoldExpired.With("the hold is no longer active").Field("state", string(h.State))
+		return errHoldOver(h, s.Now)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
@@ -44,7 +45,11 @@ func Flow(name string) ([]byte, error) { return flows.ReadFile(name + ".asl.json
 // Register joins the checkout and the runner of its flows.
 func (s *Service) Register() error {
 	r := s.Runs
-	r.Desk = func(ctx context.Context, event string, do func(ctx context.Context) error) error {
+	r.AtDesk = func(run string) bool { return !boughtBy(run).IsZero() }
+	r.Desk = func(ctx context.Context, run, event string, do func(ctx context.Context) error) error {
+		if order := boughtBy(run); !order.IsZero() {
+			return s.shared(ctx, order, do)
+		}
 		at, err := id.ParseEvent(event)
 		if err != nil {
 			return fmt.Errorf("the event of a saga: %w", err)
@@ -92,6 +97,36 @@ func (s *Service) atDesk(ctx context.Context, event id.Event, do func(ctx contex
 	}
 	return s.Desks.Turn(ctx, event, do)
 }
+
+// shared runs do at the desk of an order's event, in a transaction that it shares with
+// what others do there; of one order, one after the other.
+func (s *Service) shared(ctx context.Context, order id.Order, do func(ctx context.Context) error) error {
+	if s.Desks == nil {
+		return do(ctx)
+	}
+	err := s.Desks.Share(ctx, order.Event(), order.String(), nil, do)
+	if errors.Is(err, booking.ErrEventNotFound) { // there is no stock to share: another's order, or an event that has left
+		return s.Desks.Turn(ctx, order.Event(), do)
+	}
+	return err
+}
+
+// boughtBy is the order of a purchase's run, zero for runs of other flows.
+func boughtBy(run string) id.Order {
+	text, purchase := strings.CutPrefix(strings.TrimPrefix(run, late), PurchaseFlow+":")
+	if !purchase {
+		return id.Order{}
+	}
+	text, _, _ = strings.Cut(text, ":")
+	order, err := id.ParseOrder(text)
+	if err != nil {
+		return id.Order{}
+	}
+	return order
+}
+
+// late begins the id of a run that money began which came when the purchase was over.
+const late = "late-"
 
 func purchaseOf(order id.Order) string { return PurchaseFlow + ":" + order.String() }
 
@@ -144,7 +179,7 @@ func (s *Service) heard(ctx context.Context, order id.Order, i payment.Intent, n
 	}
 	run := purchaseOf(order)
 	if errors.Is(err, saga.ErrOver) {
-		run = "late-" + run + ":" + notice
+		run = late + run + ":" + notice
 	}
 	return s.begin(ctx, run, order, map[string]any{"said": saidOf(i)}, false)
 }

@@ -86,7 +86,7 @@ func TestHear_afterACrashInBetween(t *testing.T) {
 	tw := openTown(t, 10)
 	tw.faults(t, sandbox.Faults{WebhookBlackout: true})
 	o := tw.order(t, tw.floor, 1)
-	dying := &crashing{Store: tw.stores[0], left: 3}
+	dying := &crashing{Store: tw.stores[0], left: 6} // each is tried with what else waits, then alone
 	tw.desks = [2]*checkout.Service{tw.desk(t, dying, tw.processor()), tw.desk(t, dying, tw.processor())}
 	tw.mustConfirm(t, o, visa)
 	in, err := tw.desks[0].Processor.GetIntent(t.Context(), o.Payment.IntentID)

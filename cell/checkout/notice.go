@@ -74,7 +74,7 @@ func (s *Service) atItsDesk(ctx context.Context, n payment.Notice, do func(ctx c
 	switch {
 	case n.Intent != nil && news(*n.Intent):
 		if order, err := id.ParseOrder(n.Intent.OrderID); err == nil {
-			return s.atDesk(ctx, order.Event(), do)
+			return s.shared(ctx, order, do)
 		}
 	case n.Dispute != nil:
 		order, ours, err := s.Store.OrderOfIntent(ctx, n.Dispute.IntentID)

@@ -61,7 +61,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
 		}
-		if err := stock.Enter(h, o.ID, o.ExpiresAt.Add(grace)); err != nil {
+		if err := stock.MayEnter(h); err != nil { // first: what is over needs no other reason
 			return err
 		}
 		if n := ticketsOf(h); int64(len(r.Attendees)) > n {
@@ -78,6 +78,9 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		}
 		o.Fees = payment.PlatformShare(o.Total, o.Fees, s.BasisPoints)
 		if err := payment.Chargeable(o.Total); err != nil {
+			return err
+		}
+		if err := stock.Enter(h, o.ID, o.ExpiresAt.Add(grace)); err != nil {
 			return err
 		}
 		if err := s.insert(ctx, &o); err != nil {

@@ -15,7 +15,7 @@ func news(i payment.Intent) bool { return i.State != payment.Created || i.Declin
 
 // Settle lets an order's purchase know what the provider says of its payment.
 func (s *Service) Settle(ctx context.Context, order id.Order, intent payment.Intent) error {
-	err := s.atDesk(ctx, order.Event(), func(ctx context.Context) error {
+	err := s.shared(ctx, order, func(ctx context.Context) error {
 		return s.Store.InTx(ctx, func(ctx context.Context) error { return s.heard(ctx, order, intent, rand.Text()) })
 	})
 	if err != nil {

@@ -230,7 +230,7 @@ func (r *Runner) call(ctx context.Context, o *outside) *outcome {
 // A go that fails is undone and made once more with the fault known, so that what
 // the flow says about it is stored with what was done before it.
 func (r *Runner) commit(ctx context.Context, c *Claim, done *outcome) (next *outside, heard []error, err error) {
-	a := &attempt{faults: map[int]*failure{}}
+	a := &attempt{faults: map[int]*failure{}, desk: r.AtDesk != nil && r.AtDesk(c.ID)}
 	for {
 		var claim Claim
 		once := func(ctx context.Context) error {
@@ -241,7 +241,7 @@ func (r *Runner) commit(ctx context.Context, c *Claim, done *outcome) (next *out
 			})
 		}
 		if a.desk && r.Desk != nil {
-			err = r.Desk(ctx, a.event, once)
+			err = r.Desk(ctx, c.ID, a.event, once)
 		} else {
 			err = once(ctx)
 		}

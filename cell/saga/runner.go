@@ -37,8 +37,12 @@ type Runner struct {
 	Store Store
 	// Owner names this process in leases; it must differ from every peer's.
 	Owner string
-	// Desk runs do at the desk of an event; nil is just so.
-	Desk    func(ctx context.Context, event string, do func(ctx context.Context) error) error
+	// Desk runs do at the desk of a run's event; nil is just so. The event is "" until
+	// the run was read.
+	Desk func(ctx context.Context, run, event string, do func(ctx context.Context) error) error
+	// AtDesk says of a run, by its id, that all its transactions belong at the desk, not
+	// only those with a handler that does; nil says so of none.
+	AtDesk func(run string) bool
 	Watch   Watch // may be nil
 	Lease   time.Duration
 	Workers int

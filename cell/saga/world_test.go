@@ -110,7 +110,7 @@ func (w *world) note(ctx context.Context, c saga.Call, _ any) error {
 // runner is one process.
 func (w *world) runner(t *testing.T, owner string, s saga.Store) *saga.Runner {
 	t.Helper()
-	r := &saga.Runner{Store: s, Owner: owner, Desk: func(ctx context.Context, _ string, do func(context.Context) error) error { return do(ctx) }}
+	r := &saga.Runner{Store: s, Owner: owner, Desk: func(ctx context.Context, _, _ string, do func(context.Context) error) error { return do(ctx) }}
 	r.Handle("begin", saga.Handler{Caller: true})
 	r.Handle("reserve", saga.Handler{Within: w.within, Desk: true})
 	r.Handle("unreserve", saga.Handler{Within: w.within, Desk: true})

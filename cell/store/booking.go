@@ -164,12 +164,21 @@ func (s *Store) Event(ctx context.Context, event id.Event) (booking.Event, error
 	return e, s.send(ctx, b)
 }
 
-// send runs a batch of reads on the transaction in ctx, or in one of its own. Each
-// read sees one state; a later one may see a newer state.
+// send runs a batch of reads on the transaction in ctx, or without one. Each read
+// sees one state; a later one may see a newer state.
 func (s *Store) send(ctx context.Context, b *pgx.Batch) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		return tx.SendBatch(ctx, b).Close()
-	})
+	return s.DB.Ask(ctx, b)
+}
+
+// put writes without waiting for an answer, where a transaction is shared.
+func (s *Store) put(ctx context.Context, sql string, args ...any) error {
+	if !sqldb.Shares(ctx) {
+		_, err := s.DB.On(ctx).Exec(ctx, sql, args...)
+		return sqldb.Classify(err)
+	}
+	b := &pgx.Batch{}
+	b.Queue(sql, args...)
+	return s.DB.Put(ctx, b)
 }
 
 // queueEvent queues the three reads that make an event.
@@ -295,6 +304,9 @@ const selectClock = `SELECT clock_timestamp()`
 // ChangeEvent locks the event, lets change decide and stores the description.
 func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *booking.Event, now time.Time) error) (booking.Event, error) {
 	e := booking.Event{ID: event}
+	if err := alone(ctx); err != nil {
+		return e, err
+	}
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		e = booking.Event{ID: event}
 		var now time.Time

@@ -45,6 +45,9 @@ const selectNamedHolds = `SELECT hold_id, buyer_name, buyer_email FROM booking.n
 // and new ones written. named is whose hold decide made, if any. The world hears
 // of it like of every change of stock.
 func (s *Store) WithAside(ctx context.Context, event id.Event, ttl time.Duration, allocations []id.Allocation, decide func(*booking.Stock) (*booking.Named, error)) error {
+	if err := alone(ctx); err != nil {
+		return err
+	}
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var rows int64
 		b, load := &pgx.Batch{}, newStockLoad(event, ttl)

@@ -55,8 +55,7 @@ func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, 
 		if status, body, err = do(ctx); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, updateAnswer, scope, key, int64(status), body)
-		return err
+		return s.put(ctx, updateAnswer, scope, key, int64(status), body)
 	})
 	return status, body, replayed, err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,32 +32,60 @@ type answerKey struct{ scope, key string }
 // (P2, P3, P5). The event's lock makes the look at the keys final: whoever used
 // one before has committed or is gone.
 func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	var load *stockLoad
-	var before firstAnswers
-	err := s.DB.InPipe(ctx, func(b *pgx.Batch) {
-		load, before = newStockLoad(event, ttl), firstAnswers{}
-		var named []id.Hold
-		var asked booking.Asked
-		for _, op := range ops {
-			named = append(named, op.Holds...)
-			asked.Codes, asked.Buyers = append(asked.Codes, op.Asked.Codes...), append(asked.Buyers, op.Asked.Buyers...)
-		}
-		load.queue(b, named)
-		queueAsked(b, event, asked, &load.stock.Counters)
-		before.queue(b, ops)
-	}, func(b *pgx.Batch) error {
-		was := load.snapshot()
-		fresh := before.settle(ops, load.stock)
-		if err := queueStock(b, load.stock, was); err != nil {
-			return err
-		}
-		fresh.queue(b)
-		if len(load.stock.Log) == 0 {
-			return nil
-		}
-		return s.queueOutbox(b, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
-	}, func(b *pgx.Batch) { queueSeatReads(b, load.stock, ops) })
-	return refused(err)
+	if slices.ContainsFunc(ops, func(op *booking.Op) bool { return op.Turn != nil }) {
+		return refused(s.batchWithTurns(ctx, event, ttl, ops))
+	}
+	w := &batchWork{store: s, ops: ops}
+	return refused(s.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, event, ttl) }, func(b *pgx.Batch) error {
+		w.settle()
+		return w.write(b)
+	}, w.readSeats))
+}
+
+// batchWork is one attempt at a batch.
+type batchWork struct {
+	store *Store
+	ops   []*booking.Op
+
+	load   *stockLoad
+	before firstAnswers
+	was    *snapshot
+	fresh  *answerColumns
+}
+
+func (w *batchWork) read(b *pgx.Batch, event id.Event, ttl time.Duration) {
+	w.load, w.before = newStockLoad(event, ttl), firstAnswers{}
+	var named []id.Hold
+	var asked booking.Asked
+	for _, op := range w.ops {
+		named = append(named, op.Holds...)
+		asked.Codes, asked.Buyers = append(asked.Codes, op.Asked.Codes...), append(asked.Buyers, op.Asked.Buyers...)
+	}
+	w.load.queue(b, named)
+	queueAsked(b, event, asked, &w.load.stock.Counters)
+	w.before.queue(b, w.ops)
+}
+
+func (w *batchWork) readSeats(b *pgx.Batch) { queueSeatReads(b, w.load.stock, w.ops) }
+
+// settle decides all ops but the turns.
+func (w *batchWork) settle() {
+	w.was = w.load.snapshot()
+	w.fresh = w.before.settle(w.ops, w.load.stock)
+}
+
+// write queues what changed, the outbox last.
+func (w *batchWork) write(b *pgx.Batch, facts ...Outgoing) error {
+	stock := w.load.stock
+	if err := queueStock(b, stock, w.was); err != nil {
+		return err
+	}
+	w.fresh.queue(b)
+	if len(stock.Log) > 0 {
+		event := stock.ID.String()
+		facts = append(facts, Outgoing{Key: event, Subject: bus.Fact(w.store.Cell, "stock", event, "changed"), Payload: []byte(`{"event_id":"` + event + `"}`)})
+	}
+	return w.store.queueOutbox(b, facts)
 }
 
 // firstAnswers are what the keys at hand were answered before.
@@ -105,6 +134,9 @@ func (c *answerColumns) queue(b *pgx.Batch) {
 func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock) *answerColumns {
 	fresh := &answerColumns{}
 	for _, op := range ops {
+		if op.Turn != nil {
+			continue
+		}
 		if op.Key == nil {
 			op.Settle(stock, nil)
 			continue

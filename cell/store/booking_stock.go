@@ -52,8 +52,12 @@ const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, 
 
 // WithStock locks the event row, then its quotas and holds, reads the clock
 // behind the locks, lets decide change the stock and writes what changed. The
-// lock on the event row is what makes two processes of a cell agree (P2).
+// lock on the event row is what makes two processes of a cell agree (P2). A turn that
+// shares its transaction decides on the stock that all its turns have.
 func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration, named []id.Hold, decide func(*booking.Stock) error) error {
+	if w := sharedOf(ctx); w != nil && w.stock.stock.ID == event {
+		return w.with(ctx, s, named, decide)
+	}
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		b, load := &pgx.Batch{}, newStockLoad(event, ttl)
 		load.queue(b, named)

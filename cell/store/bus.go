@@ -33,10 +33,12 @@ const (
 		FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[])
 			AS o (bucket, seq, event_key, subject, message_id, payload)`
 
-	// publishOne raises the bucket and writes the row in one statement.
-	publishOne = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + 1 WHERE bucket = $1 RETURNING last_seq)
+	// publishAll raises a bucket and writes its rows in one statement; back is how far a
+	// row stands before the last of them.
+	publishAll = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + $2 WHERE bucket = $1 RETURNING last_seq)
 		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
-		SELECT $1, raised.last_seq, $2, $3, $4 || raised.last_seq::text, $5 FROM raised`
+		SELECT $1, raised.last_seq - o.back, o.event_key, o.subject, $3 || (raised.last_seq - o.back)::text, o.payload
+		FROM raised, unnest($4::bigint[], $5::text[], $6::text[], $7::bytea[]) AS o (back, event_key, subject, payload)`
 
 	selectMoved = `SELECT b.bucket, c.seq, b.last_seq FROM bus.bucket AS b
 		JOIN bus.relay_cursor AS c ON c.bucket = b.bucket
@@ -91,6 +93,9 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 	if len(msgs) > bus.MaxAtOnce {
 		return bus.ErrUnfit.With("%d messages at once, the limit is %d", len(msgs), bus.MaxAtOnce)
 	}
+	if later := factsOf(ctx); later != nil { // the transaction is shared: they are written last, with everybody's
+		return later.add(ctx, s.Cell, msgs)
+	}
 	perBucket := make([]int64, bus.Buckets)
 	for _, m := range msgs {
 		if err := m.Check(s.Cell); err != nil {
@@ -114,15 +119,37 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 	})
 }
 
-// queueOutbox is Publish of one message in a batch that ends in its COMMIT: queue
-// it last, so that the bucket is locked for as short as can be.
-func (s *Store) queueOutbox(b *pgx.Batch, m Outgoing) error {
-	if err := m.Check(s.Cell); err != nil {
-		return fmt.Errorf("publish: %w", err)
+// queueOutbox is Publish in a batch that ends in its COMMIT: queue it last, so that
+// the buckets are locked for as short as can be, and in one order.
+func (s *Store) queueOutbox(b *pgx.Batch, msgs []Outgoing) error {
+	perBucket := make([][]Outgoing, bus.Buckets)
+	for _, m := range msgs {
+		if err := m.Check(s.Cell); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		at := bus.BucketOf(m.Key)
+		perBucket[at] = append(perBucket[at], m)
 	}
-	bucket := bus.BucketOf(m.Key)
-	b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), m.Payload)
+	for bucket, all := range perBucket {
+		if len(all) == 0 {
+			continue
+		}
+		back := make([]int64, len(all))
+		keys, subjects, payloads := make([]string, len(all)), make([]string, len(all)), make([][]byte, len(all))
+		for i, m := range all {
+			back[i], keys[i], subjects[i], payloads[i] = int64(len(all)-1-i), m.Key, m.Subject, payloadOf(m)
+		}
+		b.Queue(publishAll, bucket, int64(len(all)), s.messagePrefix(bucket), back, keys, subjects, payloads)
+	}
 	return nil
+}
+
+// payloadOf is never nil, which would be NULL.
+func payloadOf(m Outgoing) []byte {
+	if m.Payload == nil {
+		return []byte{}
+	}
+	return m.Payload
 }
 
 func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, next []int64) error {
@@ -134,11 +161,7 @@ func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, ne
 		bucket := bus.BucketOf(m.Key)
 		seq := next[bucket]
 		next[bucket]++
-		payload := m.Payload
-		if payload == nil {
-			payload = []byte{} // nil would be NULL
-		}
-		buckets, seqs, payloads = append(buckets, int64(bucket)), append(seqs, seq), append(payloads, payload)
+		buckets, seqs, payloads = append(buckets, int64(bucket)), append(seqs, seq), append(payloads, payloadOf(m))
 		keys, subjects = append(keys, m.Key), append(subjects, m.Subject)
 		ids = append(ids, s.messageID(bucket, seq))
 	}

@@ -54,7 +54,7 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName, seats)
 		}
 		b.Queue(insertMoment, o.ID.String(), "created", o.CreatedAt)
-		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
+		return s.DB.Put(ctx, b)
 	})
 }
 
@@ -183,18 +183,15 @@ const updateOrder = `UPDATE checkout.orders SET state = $2, refund_status = $3 W
 
 // SetOrder stores an order's state and a moment; the caller holds the event's lock.
 func (s *Store) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		b.Queue(updateOrder, o.ID.String(), string(o.State), string(o.Refund))
-		b.Queue(insertMoment, o.ID.String(), what, at)
-		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
-	})
+	b := &pgx.Batch{}
+	b.Queue(updateOrder, o.ID.String(), string(o.State), string(o.Refund))
+	b.Queue(insertMoment, o.ID.String(), what, at)
+	return s.DB.Put(ctx, b)
 }
 
 // Note adds a moment to the timeline, once per word.
 func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what string) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertMoment, order.String(), what, at)
-	return sqldb.Classify(err)
+	return s.put(ctx, insertMoment, order.String(), what, at)
 }
 
 const insertTicket = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at,
@@ -203,14 +200,12 @@ const insertTicket = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id
 // InsertTickets stores the tickets of one order; the constraint ticket_once keeps
 // a second set of them out, whatever happens (P3).
 func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at time.Time) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		for i, t := range tickets {
-			b.Queue(insertTicket, t.ID.String(), t.Order.String(), t.ID.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee,
-				string(t.State), t.Barcode, at, string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number)
-		}
-		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
-	})
+	b := &pgx.Batch{}
+	for i, t := range tickets {
+		b.Queue(insertTicket, t.ID.String(), t.Order.String(), t.ID.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee,
+			string(t.State), t.Barcode, at, string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number)
+	}
+	return s.DB.Put(ctx, b)
 }
 
 const (
@@ -247,6 +242,9 @@ func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, 
 
 // Clock is the database's.
 func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	if w := sharedOf(ctx); w != nil {
+		return w.stock.stock.Now, nil
+	}
 	var now time.Time
 	err := s.DB.On(ctx).QueryRow(ctx, selectClock).Scan(&now)
 	return now, sqldb.Classify(err)

@@ -90,8 +90,7 @@ func (s *Store) InsertReplies(ctx context.Context, order id.Order, r checkout.Re
 	if err != nil {
 		return err
 	}
-	_, err = s.DB.On(ctx).Exec(ctx, insertReplies, order.String(), order.Event().String(), answers, consents, at)
-	return sqldb.Classify(err)
+	return s.put(ctx, insertReplies, order.String(), order.Event().String(), answers, consents, at)
 }
 
 const selectReplies = `SELECT answers, consents FROM checkout.answer WHERE order_id = $1`

@@ -34,9 +34,8 @@ func (s *Store) IssuePaper(ctx context.Context, p checkout.Paper) error {
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return sqldb.Classify(err)
 		}
-		_, err = tx.Exec(ctx, insertPaper, p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
+		return s.put(ctx, insertPaper, p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
 			p.Total.Amount, p.Total.Currency, p.IssuedAt, content)
-		return sqldb.Classify(err)
 	})
 }
 

@@ -27,9 +27,7 @@ func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
 	if m.Kind == notify.OrderPaid {
 		b.Queue(insertReach, notify.AddressHash(m.To), m.Order.String(), m.Order.Event().String())
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		return sqldb.Classify(tx.SendBatch(ctx, b).Close())
-	})
+	return s.DB.Put(ctx, b)
 }
 
 func messageRow(m notify.Message) []any {

@@ -23,9 +23,8 @@ const insertPayment = `INSERT INTO payment.payment (payment_id, order_id, event_
 // InsertPayment stores a payment that is about to be made. Its destination is the
 // account that the organizer has at this moment; p's own is not read.
 func (s *Store) InsertPayment(ctx context.Context, p payment.Payment) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertPayment, p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
+	return s.put(ctx, insertPayment, p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
 		string(p.State), p.Amount.Amount, p.Amount.Currency, float64(firstCheck), organizerText(p.Organizer), p.Fee)
-	return sqldb.Classify(err)
 }
 
 // organizerText is "" for rows from before organizers were kept with them.
@@ -73,8 +72,7 @@ const updateIntent = `UPDATE payment.payment SET intent_id = $2, client_secret =
 
 // SetIntent remembers what the provider made; the first one stays.
 func (s *Store) SetIntent(ctx context.Context, p payment.Payment) error {
-	_, err := s.DB.On(ctx).Exec(ctx, updateIntent, p.Order.String(), p.IntentID, p.ClientSecret)
-	return sqldb.Classify(err)
+	return s.put(ctx, updateIntent, p.Order.String(), p.IntentID, p.ClientSecret)
 }
 
 const updatePayment = `UPDATE payment.payment SET state = $2, received = $3, settled = $4,
@@ -83,8 +81,7 @@ const updatePayment = `UPDATE payment.payment SET state = $2, received = $3, set
 
 // SetPayment stores what the provider said; the caller holds the event's lock.
 func (s *Store) SetPayment(ctx context.Context, p payment.Payment) error {
-	_, err := s.DB.On(ctx).Exec(ctx, updatePayment, p.Order.String(), string(p.State), p.Received, p.Settled, p.IntentID, p.ClientSecret)
-	return sqldb.Classify(err)
+	return s.put(ctx, updatePayment, p.Order.String(), string(p.State), p.Received, p.Settled, p.IntentID, p.ClientSecret)
 }
 
 const claimPayments = `UPDATE payment.payment SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
@@ -122,9 +119,8 @@ const insertRefund = `INSERT INTO payment.refund (refund_id, order_id, event_id,
 
 // InsertRefund stores a refund that was decided; its saga sends it.
 func (s *Store) InsertRefund(ctx context.Context, r payment.Back) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertRefund, r.ID.String(), r.Order.String(), r.Order.Event().String(), r.Amount.Amount,
+	return s.put(ctx, insertRefund, r.ID.String(), r.Order.String(), r.Order.Event().String(), r.Amount.Amount,
 		r.Amount.Currency, string(r.State), string(r.Source), r.Reason, organizerText(r.Organizer), r.Reverse)
-	return sqldb.Classify(err)
 }
 
 const selectRefunds = `SELECT refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse

@@ -32,9 +32,8 @@ func (s *Store) Post(ctx context.Context, e payment.Entry) error {
 	for i, p := range e.Postings {
 		lines, accounts, amounts = append(lines, int64(i)), append(accounts, string(p.Account)), append(amounts, p.Amount)
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, insertPostings, e.ID, e.Order.String(), e.Order.Event().String(), e.Currency, string(e.Kind), lines, accounts, amounts)
-	if err != nil {
-		return fmt.Errorf("post %s: %w", e.ID, sqldb.Classify(err))
+	if err := s.put(ctx, insertPostings, e.ID, e.Order.String(), e.Order.Event().String(), e.Currency, string(e.Kind), lines, accounts, amounts); err != nil {
+		return fmt.Errorf("post %s: %w", e.ID, err)
 	}
 	return nil
 }

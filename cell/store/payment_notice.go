@@ -31,8 +31,7 @@ const updateNotice = `UPDATE payment.notice SET outcome = $2, order_id = CASE WH
 
 // SetNotice stores what became of a notice, and when to look again at one that waits.
 func (s *Store) SetNotice(ctx context.Context, notice string, outcome payment.Outcome, order string, again time.Duration) error {
-	_, err := s.DB.On(ctx).Exec(ctx, updateNotice, notice, string(outcome), order, again.Seconds())
-	return sqldb.Classify(err)
+	return s.put(ctx, updateNotice, notice, string(outcome), order, again.Seconds())
 }
 
 const countDecline = `UPDATE payment.payment SET declines = declines + 1 WHERE order_id = $1 RETURNING declines`

@@ -122,9 +122,8 @@ func (s *Store) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) e
 	if err != nil {
 		return err
 	}
-	_, err = s.DB.On(ctx).Exec(ctx, updateRun, r.ID, string(r.Status), r.Where(), position, r.Output, r.Steps, r.Error, r.Cause,
+	return s.put(ctx, updateRun, r.ID, string(r.Status), r.Where(), position, r.Output, r.Steps, r.Error, r.Cause,
 		orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())
-	return sqldb.Classify(err)
 }
 
 const claimRuns = `WITH due AS (SELECT r.run_id, extract(epoch FROM clock_timestamp() - r.wake_at)::float8 AS late FROM saga.run AS r
@@ -166,14 +165,12 @@ const insertStep = `INSERT INTO saga.step (run_id, step_key, event_id, state, tr
 
 // InsertStep writes down that something is about to be asked of the outside.
 func (s *Store) InsertStep(ctx context.Context, st saga.Step) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertStep, st.Run, st.Key, st.Event, st.State)
-	return sqldb.Classify(err)
+	return s.put(ctx, insertStep, st.Run, st.Key, st.Event, st.State)
 }
 
 const updateStep = `UPDATE saga.step SET result = $3, error = $4, finished_at = clock_timestamp() WHERE run_id = $1 AND step_key = $2`
 
 // FinishStep writes down what came of it.
 func (s *Store) FinishStep(ctx context.Context, st saga.Step) error {
-	_, err := s.DB.On(ctx).Exec(ctx, updateStep, st.Run, st.Key, st.Result, st.Error)
-	return sqldb.Classify(err)
+	return s.put(ctx, updateStep, st.Run, st.Key, st.Result, st.Error)
 }

@@ -34,6 +34,20 @@ func txOf(ctx context.Context) pgx.Tx {
 	return nil
 }
 
+// Ask sends reads in one message, in the transaction of ctx or without one. Each
+// sees one state; a later one may see a newer one.
+func (db *DB) Ask(ctx context.Context, b *pgx.Batch) error {
+	if tx := txOf(ctx); tx != nil {
+		return Classify(tx.SendBatch(ctx, b).Close())
+	}
+	for lost := 0; ; lost++ {
+		err := Classify(db.Pool.SendBatch(ctx, b).Close())
+		if !errors.Is(err, ErrUnavailable) || lost == maxLost || !pause(ctx, lostPause) { // as in inTx
+			return err
+		}
+	}
+}
+
 // Put sends writes whose answers nobody waits for: what they run into ends the
 // transaction. In a shared one they travel with whatever is asked next, or with COMMIT;
 // their arguments must not change until then.

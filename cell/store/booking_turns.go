@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/control-plane/topology"
+	"guichet/internal/sqldb"
+)
+
+// batchWithTurns is Batch with turns among the ops: they run in step in the same
+// transaction, on the stock that was read for all. One that refused after it had
+// changed something is marked Apart, and the others run again without it.
+func (s *Store) batchWithTurns(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
+	for {
+		ops = slices.DeleteFunc(slices.Clone(ops), func(op *booking.Op) bool { return op.Apart })
+		if len(ops) == 0 {
+			return nil
+		}
+		w := &batchWork{store: s, ops: ops}
+		at := &sharedWork{}
+		parts := make(map[*booking.Op]*sqldb.Part)
+		shared := &sqldb.Shared{
+			Read:    func(b *pgx.Batch) { w.read(b, event, ttl) },
+			Further: w.readSeats,
+			Ready: func() error {
+				w.settle()
+				*at = sharedWork{stock: w.load, was: w.was}
+				return nil
+			},
+			Last: func(b *pgx.Batch) error { return w.write(b, at.facts...) },
+		}
+		for _, op := range ops {
+			if op.Turn == nil {
+				continue
+			}
+			p := &sqldb.Part{Ctx: context.WithValue(op.Context(), sharedKey{}, at), Subject: op.Subject, Do: op.Turn}
+			parts[op], shared.Parts = p, append(shared.Parts, p)
+		}
+		err := s.DB.Together(ctx, shared)
+		for op, p := range parts {
+			op.Err, op.Apart = p.Err, p.Undo
+		}
+		if !errors.Is(err, sqldb.ErrUndone) {
+			return err
+		}
+	}
+}
+
+type sharedKey struct{}
+
+// sharedWork is what the turns of a batch have in common.
+type sharedWork struct {
+	stock *stockLoad
+	was   *snapshot
+	facts sharedFacts
+}
+
+// sharedFacts are messages that are written with COMMIT.
+type sharedFacts []Outgoing
+
+func (f *sharedFacts) add(ctx context.Context, cell topology.CellID, msgs []Outgoing) error {
+	for _, m := range msgs {
+		if err := m.Check(cell); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
+	*f = append(*f, msgs...)
+	sqldb.Wrote(ctx)
+	return nil
+}
+
+// sharedOf is the work at hand when ctx is a turn's that shares its transaction.
+func sharedOf(ctx context.Context) *sharedWork {
+	w, _ := ctx.Value(sharedKey{}).(*sharedWork)
+	if w == nil || !sqldb.Shares(ctx) { // a turn that is decided alone has the same request's context
+		return nil
+	}
+	return w
+}
+
+func factsOf(ctx context.Context) *sharedFacts {
+	if w := sharedOf(ctx); w != nil {
+		return &w.facts
+	}
+	return nil
+}
+
+// with lets a turn decide on the stock that all have, with its holds at hand. What
+// changes is written for all at the end; a refusal must not leave anything of it.
+func (w *sharedWork) with(ctx context.Context, s *Store, named []id.Hold, decide func(*booking.Stock) error) error {
+	if err := w.loadMore(ctx, s, named); err != nil {
+		return err
+	}
+	stock := w.stock.stock
+	entries, before := len(stock.Log), make([]booking.Hold, 0, len(named))
+	for _, hid := range named {
+		h := stock.Holds[hid]
+		switch {
+		case h == nil:
+		case h.NeedsCounters(): // they are read only by who decides alone
+			sqldb.Wrote(ctx)
+			return errAlone
+		default:
+			before = append(before, *h)
+		}
+	}
+	err := decide(stock)
+	if len(stock.Log) != entries {
+		sqldb.Wrote(ctx)
+	}
+	for i := range before {
+		if before[i].Differs(stock.Holds[before[i].ID]) {
+			sqldb.Wrote(ctx)
+		}
+	}
+	return err
+}
+
+// errAlone sends a turn out of the batch.
+var errAlone = errors.New("this must be decided alone")
+
+// alone refuses what reads stock past the one that turns share: our own bug.
+func alone(ctx context.Context) error {
+	if sharedOf(ctx) != nil {
+		return errors.New("stock is shared here: go through WithStock")
+	}
+	return nil
+}
+
+// loadMore reads the holds that nobody named before, and their seats. What another
+// turn has read and changed meanwhile stays.
+func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) error {
+	stock := w.stock.stock
+	missing := slices.DeleteFunc(slices.Clone(named), func(hid id.Hold) bool { return stock.Holds[hid] != nil })
+	if len(missing) == 0 {
+		return nil
+	}
+	var seats []string
+	b := &pgx.Batch{}
+	b.Queue(selectHolds, texts(missing), stock.ID.String()).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			h, err := scanHold(rows)
+			if err != nil {
+				return err
+			}
+			if stock.Holds[h.ID] == nil {
+				stock.Holds[h.ID], w.was.holds[h.ID] = &h, h
+			}
+			seats = append(seats, seatTexts(h.SeatIDs())...)
+		}
+		return rows.Err()
+	})
+	if err := s.DB.Ask(ctx, b); err != nil || !stock.Seated || len(seats) == 0 {
+		return err
+	}
+	b = &pgx.Batch{}
+	b.Queue(selectSeatRows, stock.ID.String(), seats).Query(func(rows pgx.Rows) error { return scanSeats(rows, stock.Seats.Load) })
+	return s.DB.Ask(ctx, b)
+}
