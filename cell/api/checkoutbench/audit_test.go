@@ -71,16 +71,16 @@ func (h *house) ended(b *testing.B) int64 {
 // used is what a round took: of the cores in this process (cell, sandbox and
 // clients) and in the database's sessions, of the desk's time, and of the log.
 type used struct {
-	here, there, desk time.Duration
-	commits, wal      int64
+	here, there, desk          time.Duration
+	batches, ops, commits, wal int64
 }
 
 func (u used) plus(o used) used {
-	return used{u.here + o.here, u.there + o.there, u.desk + o.desk, u.commits + o.commits, u.wal + o.wal}
+	return used{u.here + o.here, u.there + o.there, u.desk + o.desk, u.batches + o.batches, u.ops + o.ops, u.commits + o.commits, u.wal + o.wal}
 }
 
 func (u used) minus(o used) used {
-	return used{u.here - o.here, u.there - o.there, u.desk - o.desk, u.commits - o.commits, u.wal - o.wal}
+	return used{u.here - o.here, u.there - o.there, u.desk - o.desk, u.batches - o.batches, u.ops - o.ops, u.commits - o.commits, u.wal - o.wal}
 }
 
 // tick is the kernel's unit in /proc/<pid>/stat.
@@ -92,7 +92,7 @@ const settling = 1200 * time.Millisecond
 func usage(b *testing.B, h *house) (u used) {
 	b.Helper()
 	time.Sleep(settling)
-	u.desk = time.Duration(h.desk.busy.Load())
+	u.desk, u.batches, u.ops = time.Duration(h.desk.busy.Load()), h.desk.batches.Load(), h.desk.ops.Load()
 	u.commits = h.number(b, `SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`)
 	u.wal = h.number(b, `SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint`)
 	var self syscall.Rusage

@@ -51,7 +51,7 @@ func bare(h *house) way {
 
 // place stores the order and its payment at the desk.
 func (h *house) place(ctx context.Context, hold *booking.Hold) (o checkout.Order, err error) {
-	err = h.turn(ctx, func(ctx context.Context) error {
+	err = h.turn(ctx, hold.ID.String(), func(ctx context.Context) error {
 		if _, err := h.store.Form(ctx, h.sale.ID); err != nil {
 			return err
 		}
@@ -79,9 +79,9 @@ func (h *house) place(ctx context.Context, hold *booking.Hold) (o checkout.Order
 	return o, err
 }
 
-// turn is one transaction at the desk.
-func (h *house) turn(ctx context.Context, do func(ctx context.Context) error) error {
-	return h.box.Desks.Turn(ctx, h.sale.ID, func(ctx context.Context) error { return h.store.InTx(ctx, do) })
+// turn is done at the desk, in a transaction that it shares with others.
+func (h *house) turn(ctx context.Context, subject string, do func(ctx context.Context) error) error {
+	return h.box.Desks.Share(ctx, h.sale.ID, subject, nil, do)
 }
 
 // bareHook takes the provider's webhooks in place of the cell's API.
@@ -113,7 +113,7 @@ func (h *house) hear(ctx context.Context, body []byte, signature string) error {
 	if err != nil {
 		return err
 	}
-	return h.turn(ctx, func(ctx context.Context) error {
+	return h.turn(ctx, order.String(), func(ctx context.Context) error {
 		if first, err := h.store.InsertNotice(ctx, n, order.String(), body); err != nil || !first {
 			return err
 		}

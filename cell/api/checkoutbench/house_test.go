@@ -60,9 +60,13 @@ type house struct {
 }
 
 // deskTime adds up how long the desk was at work.
-type deskTime struct{ busy atomic.Int64 }
+type deskTime struct{ busy, batches, ops atomic.Int64 }
 
-func (d *deskTime) Batch(_ int, took time.Duration) { d.busy.Add(int64(took)) }
+func (d *deskTime) Batch(size int, took time.Duration) {
+	d.busy.Add(int64(took))
+	d.batches.Add(1)
+	d.ops.Add(int64(size))
+}
 func (d *deskTime) Waited(time.Duration)            {}
 func (d *deskTime) Refused()                        {}
 

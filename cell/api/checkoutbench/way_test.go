@@ -160,7 +160,7 @@ func straight(h *house) way {
 		}
 		var o checkout.Order
 		at := time.Now()
-		err = h.box.Desks.Turn(ctx, h.sale.ID, func(ctx context.Context) (err error) {
+		err = h.box.Desks.Share(ctx, h.sale.ID, hold.ID.String(), []id.Hold{hold.ID}, func(ctx context.Context) (err error) {
 			o, err = h.checkout.Create(ctx, checkout.Request{Hold: hold.ID, Buyer: person, Shown: &hold.Total})
 			return err
 		})

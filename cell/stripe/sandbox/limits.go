@@ -34,7 +34,7 @@ const (
 	defaultRetryBase = 200 * time.Millisecond
 	retryCap         = 5 * time.Second
 	maxTries         = 50_000
-	maxInFlight      = 4 // webhooks under way per account
+	maxInFlight      = 64 // webhooks under way per account; Stripe sends side by side too
 	deliveryTimeout  = 10 * time.Second
 	copyDelay        = 250 * time.Millisecond // a further copy follows within this
 	reorderWindow    = time.Second            // with reorder, a delivery waits up to this
