@@ -166,7 +166,7 @@ func (s *Service) heard(ctx context.Context, order id.Order, i payment.Intent, n
 	if !errors.Is(err, saga.ErrOver) && !errors.Is(err, saga.ErrRunNotFound) {
 		return err
 	}
-	o, lookErr := s.Store.Order(ctx, order)
+	o, lookErr := s.Store.Brief(ctx, order)
 	if lookErr != nil {
 		return lookErr
 	}
@@ -194,7 +194,7 @@ func (s *Service) driveIn(ctx context.Context, order id.Order) error {
 		if !errors.Is(err, saga.ErrElsewhere) {
 			return err
 		}
-		if o, err := s.Store.Order(ctx, order); err == nil && o.Payment != nil && o.Payment.IntentID != "" {
+		if o, err := s.Store.Brief(ctx, order); err == nil && o.Payment != nil && o.Payment.IntentID != "" {
 			return nil
 		}
 		select {

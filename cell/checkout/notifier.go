@@ -38,7 +38,7 @@ func (s *Service) letter(ctx context.Context, order id.Order, what notify.Kind, 
 	if s.Notifier == nil {
 		return nil
 	}
-	o, err := s.Store.Order(ctx, order)
+	o, err := s.Store.Brief(ctx, order)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,12 @@ type Store interface {
 	InsertOrder(ctx context.Context, o Order) error
 	// OrdersOf lists an event's orders behind an id, in the order of their ids.
 	OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]Order, error)
-	// Order reads an order with its payment, tickets and timeline.
+	// Locked says whether the transaction at hand holds the event's lock, with a stock
+	// that is shared: what belongs to the event stays as it is read.
+	Locked(ctx context.Context, event id.Event) bool
+	// Brief reads an order with its payment, and nothing else of it.
+	Brief(ctx context.Context, order id.Order) (Order, error)
+	// Order reads an order with its payment, items, tickets and timeline.
 	Order(ctx context.Context, order id.Order) (Order, error)
 	// SetOrder stores state, refund status and a moment of the timeline.
 	SetOrder(ctx context.Context, o Order, at time.Time, what string) error

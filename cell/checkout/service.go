@@ -183,9 +183,9 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 
 // Prepare gets an order's payment to where its buyer can pay: it carries the
 // purchase on until the provider has made an intent, under a key that makes asking
-// twice harmless. An order that needs no payment is answered as it is.
+// twice harmless. It answers the order in brief; one that needs no payment as it is.
 func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
-	o, err := s.Store.Order(ctx, order)
+	o, err := s.Store.Brief(ctx, order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
@@ -193,7 +193,7 @@ func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
 		return o, nil
 	}
 	driven := s.driveIn(ctx, order)
-	if o, err = s.Store.Order(context.WithoutCancel(ctx), order); err != nil {
+	if o, err = s.Store.Brief(context.WithoutCancel(ctx), order); err != nil {
 		return Order{}, fmt.Errorf("read order: %w", errors.Join(driven, err))
 	}
 	if o.Payment.IntentID != "" || o.State != Pending {
@@ -275,7 +275,14 @@ func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.
 
 // onOrder runs do with the order's event locked and the order read behind that lock.
 func (s *Service) onOrder(ctx context.Context, order id.Order, do func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error) error {
-	before, err := s.Store.Order(ctx, order) // only for its hold, which never changes
+	if s.Store.Locked(ctx, order.Event()) {
+		o, err := s.Store.Order(ctx, order)
+		if err != nil {
+			return err
+		}
+		return s.locked(ctx, o.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error { return do(ctx, stock, h, &o) })
+	}
+	before, err := s.Store.Brief(ctx, order) // only for its hold, which never changes
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (s *Service) orderAt(ctx context.Context, c saga.Call) (Order, error) {
 	if err != nil {
 		return Order{}, err
 	}
-	return s.Store.Order(ctx, order)
+	return s.Store.Brief(ctx, order)
 }
 
 // made is an intent with its secret, which stays out of the log of steps.
@@ -98,7 +98,7 @@ func (s *Service) lookAt(ctx context.Context, c saga.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.Store.Order(ctx, order)
+	o, err := s.Store.Brief(ctx, order)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (s *Service) sendRefund(ctx context.Context, c saga.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.Store.Order(ctx, back.Order)
+	o, err := s.Store.Brief(ctx, back.Order)
 	if err != nil {
 		return nil, err
 	}

@@ -80,8 +80,10 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 		switch {
 		case h.Await:
 			e.await(j.frame, j.timeout)
-			if err := r.take(ctx, e, j.frame, j.state.Handler()); err != nil {
-				return nil, err
+			if e.run.Signals {
+				if err := r.take(ctx, e, j.frame, j.state.Handler()); err != nil {
+					return nil, err
+				}
 			}
 		case h.Outside != nil:
 			e.run.WakeAt = e.now
@@ -288,8 +290,10 @@ func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) 
 			return nil, err
 		}
 	}
-	if err := r.hear(ctx, e, e.root()); err != nil {
-		return nil, err
+	if run.Signals {
+		if err := r.hear(ctx, e, e.root()); err != nil {
+			return nil, err
+		}
 	}
 	next, err := r.chain(ctx, e, a)
 	if err != nil {

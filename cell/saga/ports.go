@@ -50,7 +50,8 @@ type Store interface {
 	Clock(ctx context.Context) (time.Time, error)
 	// InsertRun is ErrRunExists when the id is taken.
 	InsertRun(ctx context.Context, r *Run) error
-	// LockRun locks and reads a run, the clock, and whether somebody holds its lease.
+	// LockRun locks and reads a run, then the clock and whether signals wait, and
+	// whether somebody holds its lease.
 	LockRun(ctx context.Context, id string) (r *Run, leased bool, now time.Time, err error)
 	// SaveRun stores what the engine changed, and the lease: lease long for
 	// Owner, or given up when Owner is empty. A zero WakeAt is never.
@@ -67,8 +68,8 @@ type Store interface {
 	// FinishStep writes down what came of it.
 	FinishStep(ctx context.Context, s Step) error
 
-	// InsertSignal is false when the id was there before.
-	InsertSignal(ctx context.Context, s Signal, event string) (fresh bool, err error)
+	// InsertSignal is false when the id was there before; taken is one that is heard at once.
+	InsertSignal(ctx context.Context, s Signal, event string, taken bool) (fresh bool, err error)
 	// TakeSignal answers the oldest signal that was not taken yet; false is none.
 	TakeSignal(ctx context.Context, run, handler string) (payload json.RawMessage, there bool, err error)
 

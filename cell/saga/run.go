@@ -43,6 +43,10 @@ type Run struct {
 	WakeAt    time.Time // when somebody should look again
 	EndedAt   time.Time // zero while it runs
 
+	// Signals says that some waited to be heard when the run was locked. Nobody adds any
+	// without that lock. It is not stored.
+	Signals bool
+
 	Owner string // who works on it now
 	Taken int64  // grows with every claim: a fence against who came before
 }

@@ -295,20 +295,25 @@ func (r *Runner) Signal(ctx context.Context, s Signal) error {
 		if run.Status != Running {
 			return ErrOver
 		}
-		fresh, err := r.Store.InsertSignal(ctx, s, run.Event)
-		if err != nil || !fresh || leased { // who holds the lease looks before he lets the run rest
-			return err
-		}
 		m, err := r.machine(ctx, run.Name, run.Version)
 		if err != nil {
 			return err
 		}
 		e := r.engine(m, run, now)
 		f := e.signaled(e.root(), s.Handler)
-		if f == nil {
-			return nil
+		atOnce := f != nil && !leased && !run.Signals
+		fresh, err := r.Store.InsertSignal(ctx, s, run.Event, atOnce)
+		if err != nil || !fresh || leased || f == nil { // who holds the lease looks before he lets the run rest
+			return err
 		}
-		if err := r.take(ctx, e, f, s.Handler); err != nil {
+		if !atOnce {
+			err = r.take(ctx, e, f, s.Handler)
+		} else if result, bad := plain(s.Payload); bad == nil {
+			r.hand(ctx, e, f, result)
+		} else {
+			err = bad
+		}
+		if err != nil {
 			return err
 		}
 		if _, err := r.chain(ctx, e, &attempt{inline: true}); err != nil {
@@ -333,13 +338,18 @@ func (r *Runner) take(ctx context.Context, e *engine, f *frame, handler string) 
 	if err != nil {
 		return fmt.Errorf("read a signal: %w", err)
 	}
+	r.hand(ctx, e, f, result)
+	return nil
+}
+
+// hand gives a waiting position what it waited for.
+func (r *Runner) hand(ctx context.Context, e *engine, f *frame, result any) {
 	state := f.at.State
 	r.moment(e.run.Name, state, Before)
 	f.at.Waiting, f.at.Until = ForNothing, nil
 	e.succeed(f, result)
 	r.stored(ctx, e.run.Name, state)
 	r.moment(e.run.Name, state, After)
-	return nil
 }
 
 // passing says that an error is about this moment, not about the run: it changes

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/booking"
+	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/control-plane/topology"
 	"guichet/internal/sqldb"
@@ -26,13 +27,17 @@ func (s *Store) batchWithTurns(ctx context.Context, event id.Event, ttl time.Dur
 		}
 		w := &batchWork{store: s, ops: ops}
 		at := &sharedWork{}
+		var known sharedWork
 		parts := make(map[*booking.Op]*sqldb.Part)
 		shared := &sqldb.Shared{
-			Read:    func(b *pgx.Batch) { w.read(b, event, ttl) },
+			Read: func(b *pgx.Batch) {
+				w.read(b, event, ttl)
+				known.queue(b, event)
+			},
 			Further: w.readSeats,
 			Ready: func() error {
 				w.settle()
-				*at = sharedWork{stock: w.load, was: w.was}
+				*at = sharedWork{stock: w.load, was: w.was, form: known.form, organizer: known.organizer}
 				return nil
 			},
 			Last: func(b *pgx.Batch) error { return w.write(b, at.facts...) },
@@ -61,6 +66,19 @@ type sharedWork struct {
 	stock *stockLoad
 	was   *snapshot
 	facts sharedFacts
+	// What every order of the event wants to know.
+	form      checkout.Form
+	organizer string // by name
+}
+
+const selectOrganizerOf = `SELECT o.name FROM booking.event AS e JOIN booking.organizer AS o ON o.organizer_id = e.organizer_id WHERE e.event_id = $1`
+
+func (w *sharedWork) queue(b *pgx.Batch, event id.Event) {
+	b.Queue(selectForm, event.String()).QueryRow(func(row pgx.Row) (err error) {
+		w.form, err = scanForm(row)
+		return err
+	})
+	b.Queue(selectOrganizerOf, event.String()).QueryRow(func(row pgx.Row) error { return perhaps(row.Scan(&w.organizer)) })
 }
 
 // sharedFacts are messages that are written with COMMIT.
@@ -84,6 +102,12 @@ func sharedOf(ctx context.Context) *sharedWork {
 		return nil
 	}
 	return w
+}
+
+// Locked implements checkout.Store.
+func (s *Store) Locked(ctx context.Context, event id.Event) bool {
+	w := sharedOf(ctx)
+	return w != nil && w.stock.stock.ID == event
 }
 
 func factsOf(ctx context.Context) *sharedFacts {

@@ -81,16 +81,36 @@ const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attende
 
 const selectMoments = `SELECT what, at FROM checkout.moment WHERE order_id = $1 ORDER BY at, what`
 
+// Brief reads an order with its payment, and nothing else of it.
+func (s *Store) Brief(ctx context.Context, order id.Order) (checkout.Order, error) {
+	o := checkout.Order{ID: order}
+	b := &pgx.Batch{}
+	queueBrief(b, &o)
+	if err := s.send(ctx, b); err != nil {
+		return checkout.Order{ID: order}, sqldb.Classify(err)
+	}
+	return o, nil
+}
+
+func queueBrief(b *pgx.Batch, o *checkout.Order) {
+	order := o.ID
+	b.Queue(selectOrder, order.String()).QueryRow(func(row pgx.Row) error {
+		*o = checkout.Order{ID: order} // the batch may be sent again
+		return scanOrder(row, o)
+	})
+	b.Queue(selectPayment, order.String()).QueryRow(func(row pgx.Row) (err error) {
+		o.Payment, err = scanPayment(row, order)
+		return err
+	})
+}
+
 // Order reads an order with its payment, tickets and timeline, in one message to
 // the database. The order's row is read first: what it says is there (a paid
 // order's tickets) is there.
 func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, error) {
 	o := checkout.Order{ID: order}
 	b := &pgx.Batch{}
-	b.Queue(selectOrder, order.String()).QueryRow(func(row pgx.Row) error {
-		o = checkout.Order{ID: order} // the batch may be sent again
-		return scanOrder(row, &o)
-	})
+	queueBrief(b, &o)
 	b.Queue(selectItems, order.String()).Query(func(rows pgx.Rows) error { return scanItems(rows, &o) })
 	b.Queue(selectTickets, order.String()).Query(func(rows pgx.Rows) error {
 		tickets, err := pgx.CollectRows(rows, scanTicket)
@@ -103,10 +123,6 @@ func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, erro
 			return m, row.Scan(&m.What, &m.At)
 		})
 		o.Timeline = moments
-		return err
-	})
-	b.Queue(selectPayment, order.String()).QueryRow(func(row pgx.Row) (err error) {
-		o.Payment, err = scanPayment(row, order)
 		return err
 	})
 	if err := s.send(ctx, b); err != nil {
@@ -194,18 +210,31 @@ func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what str
 	return s.put(ctx, insertMoment, order.String(), what, at)
 }
 
-const insertTicket = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at,
-	seat_id, seat_section, seat_row, seat_number) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+const insertTickets = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at,
+	seat_id, seat_section, seat_row, seat_number)
+	SELECT t.ticket_id, $1, $2, t.position, t.ticket_type_id, t.name, t.attendee, t.state, t.barcode, $3, t.seat_id, t.section, t.row_name, t.number
+	FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
+		AS t (ticket_id, position, ticket_type_id, name, attendee, state, barcode, seat_id, section, row_name, number)`
 
 // InsertTickets stores the tickets of one order; the constraint ticket_once keeps
 // a second set of them out, whatever happens (P3).
 func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at time.Time) error {
-	b := &pgx.Batch{}
-	for i, t := range tickets {
-		b.Queue(insertTicket, t.ID.String(), t.Order.String(), t.ID.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee,
-			string(t.State), t.Barcode, at, string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number)
+	if len(tickets) == 0 {
+		return nil
 	}
-	return s.DB.Put(ctx, b)
+	places := make([]int64, len(tickets))
+	columns := make([][]string, 10)
+	for i, t := range tickets {
+		places[i] = int64(i)
+		for c, text := range []string{
+			t.ID.String(), t.Type.String(), t.Name, t.Attendee, string(t.State), t.Barcode, string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number,
+		} {
+			columns[c] = append(columns[c], text)
+		}
+	}
+	order := tickets[0].Order
+	return s.put(ctx, insertTickets, order.String(), order.Event().String(), at, columns[0], places, columns[1], columns[2], columns[3], columns[4],
+		columns[5], columns[6], columns[7], columns[8], columns[9])
 }
 
 const (

@@ -18,14 +18,18 @@ const selectForm = `SELECT version, seller, questions, consents FROM checkout.fo
 
 // Form reads what an event asks; the zero Form when it asks nothing.
 func (s *Store) Form(ctx context.Context, event id.Event) (checkout.Form, error) {
-	var f checkout.Form
-	var seller, questions, consents []byte
-	err := s.DB.On(ctx).QueryRow(ctx, selectForm, event.String()).Scan(&f.Version, &seller, &questions, &consents)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return f, nil
+	if w := sharedOf(ctx); w != nil && w.stock.stock.ID == event {
+		return w.form, nil
 	}
-	if err != nil {
-		return f, sqldb.Classify(err)
+	f, err := scanForm(s.DB.On(ctx).QueryRow(ctx, selectForm, event.String()))
+	return f, sqldb.Classify(err)
+}
+
+// scanForm reads a form; the zero one when there is none.
+func scanForm(row pgx.Row) (f checkout.Form, err error) {
+	var seller, questions, consents []byte
+	if err = row.Scan(&f.Version, &seller, &questions, &consents); err != nil {
+		return f, perhaps(err)
 	}
 	if err := errors.Join(json.Unmarshal(seller, &f.Seller), json.Unmarshal(questions, &f.Questions), json.Unmarshal(consents, &f.Consents)); err != nil {
 		return f, corrupt(err)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,12 +14,12 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const insertPaper = `WITH n AS (INSERT INTO checkout.paper_counter AS c (organizer_id, kind, series, last) VALUES ($5, $2, $6, 1)
+// insertPaper takes no number for a cause that has its paper.
+const insertPaper = `WITH n AS (INSERT INTO checkout.paper_counter AS c (organizer_id, kind, series, last)
+		SELECT $5, $2, $6, 1 WHERE NOT EXISTS (SELECT 1 FROM checkout.paper AS p WHERE p.order_id = $1 AND p.kind = $2 AND p.cause = $3)
 		ON CONFLICT (organizer_id, kind, series) DO UPDATE SET last = c.last + 1 RETURNING last)
 	INSERT INTO checkout.paper (order_id, kind, cause, event_id, organizer_id, series, number, amount, currency, issued_at, content)
 	SELECT $1, $2, $3, $4, $5, $6, n.last, $7, $8, $9, $10 FROM n`
-
-const selectPaperOfCause = `SELECT number FROM checkout.paper WHERE order_id = $1 AND kind = $2 AND cause = $3`
 
 // IssuePaper writes a paper under the next number of its organizer, kind and this
 // cell's series. The counter's row is raised in the same transaction, so a number
@@ -28,15 +29,8 @@ func (s *Store) IssuePaper(ctx context.Context, p checkout.Paper) error {
 	if err != nil {
 		return fmt.Errorf("describe paper: %w", err)
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		var there int64
-		err := tx.QueryRow(ctx, selectPaperOfCause, p.Order.String(), string(p.Kind), p.Cause).Scan(&there)
-		if !errors.Is(err, pgx.ErrNoRows) {
-			return sqldb.Classify(err)
-		}
-		return s.put(ctx, insertPaper, p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
-			p.Total.Amount, p.Total.Currency, p.IssuedAt, content)
-	})
+	return s.put(ctx, insertPaper, p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
+		p.Total.Amount, p.Total.Currency, p.IssuedAt, content)
 }
 
 const selectPaper = `SELECT cause, organizer_id, series, number, amount, currency, issued_at, content FROM checkout.paper
@@ -69,6 +63,13 @@ const selectSeller = `SELECT seller FROM checkout.form WHERE event_id = $1`
 // SellerOf is who sells an event: what its form says, else the organizer's name,
 // else, for an organizer with an account elsewhere, his id.
 func (s *Store) SellerOf(ctx context.Context, event id.Event, org id.Organizer) (checkout.Seller, error) {
+	if w := sharedOf(ctx); w != nil && w.stock.stock.ID == event && w.stock.stock.Organizer == org {
+		seller := w.form.Seller
+		if seller.Name == "" {
+			seller.Name = cmp.Or(w.organizer, org.String())
+		}
+		return seller, nil
+	}
 	var raw []byte
 	name := org.String()
 	b := &pgx.Batch{}

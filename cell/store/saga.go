@@ -72,17 +72,18 @@ const selectRunForUpdate = `SELECT run_id, event_id, name, version, status, posi
 	started_at, deadline, wake_at, ended_at, lease_owner, taken, lease_owner <> '' AND lease_until > (SELECT clock_timestamp())
 	FROM saga.run WHERE run_id = $1 FOR UPDATE`
 
-// LockRun locks a run, then reads it and the clock.
+// lookBehindRun is a statement of its own: what it sees is what the lock keeps.
+const lookBehindRun = `SELECT clock_timestamp(), EXISTS (SELECT 1 FROM saga.signal WHERE run_id = $1 AND NOT taken)`
+
+// LockRun locks a run and reads it, then the clock and whether signals wait.
 func (s *Store) LockRun(ctx context.Context, run string) (r *saga.Run, leased bool, now time.Time, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		b.Queue(selectRunForUpdate, run).QueryRow(func(row pgx.Row) error {
-			r, err = scanRun(row, &leased)
-			return err
-		})
-		b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
-		return tx.SendBatch(ctx, b).Close()
+	b := &pgx.Batch{}
+	b.Queue(selectRunForUpdate, run).QueryRow(func(row pgx.Row) error {
+		r, err = scanRun(row, &leased)
+		return err
 	})
+	b.Queue(lookBehindRun, run).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &r.Signals) })
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.SendBatch(ctx, b).Close() })
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = saga.ErrRunNotFound.With("there is no saga %q", run)
 	}

@@ -12,19 +12,19 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const insertSignal = `INSERT INTO saga.signal (run_id, handler, signal_id, event_id, payload)
-	SELECT $1, $2, $3, $4, $5::text::jsonb WHERE (SELECT count(*) FROM saga.signal AS w WHERE w.run_id = $1 AND NOT w.taken) < $6
+const insertSignal = `INSERT INTO saga.signal (run_id, handler, signal_id, event_id, payload, taken)
+	SELECT $1, $2, $3, $4, $5::text::jsonb, $7 WHERE (SELECT count(*) FROM saga.signal AS w WHERE w.run_id = $1 AND NOT w.taken) < $6
 	ON CONFLICT (run_id, handler, signal_id) DO NOTHING`
 
 const countSignal = `SELECT count(*) FROM saga.signal WHERE run_id = $1 AND handler = $2 AND signal_id = $3`
 
 // InsertSignal keeps a signal, once; the caller holds the run's lock.
-func (s *Store) InsertSignal(ctx context.Context, g saga.Signal, event string) (bool, error) {
+func (s *Store) InsertSignal(ctx context.Context, g saga.Signal, event string, taken bool) (bool, error) {
 	payload, err := json.Marshal(g.Payload)
 	if err != nil {
 		return false, err
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, insertSignal, g.Run, g.Handler, g.ID, event, string(payload), int64(saga.MaxSignals))
+	tag, err := s.DB.On(ctx).Exec(ctx, insertSignal, g.Run, g.Handler, g.ID, event, string(payload), int64(saga.MaxSignals), taken)
 	if err != nil || tag.RowsAffected() == 1 {
 		return err == nil, sqldb.Classify(err)
 	}
