@@ -70,7 +70,9 @@ func (s *Server) claim(c *gin.Context, required bool, whose string, body []byte)
 func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
 	place := func(turn func(ctx context.Context) error) error { return turn(c) }
 	if !at.IsZero() {
-		place = func(turn func(ctx context.Context) error) error { return s.Booking.Desks.Turn(c.Request.Context(), at, turn) }
+		place = func(turn func(ctx context.Context) error) error {
+			return s.Booking.Desks.Turn(c.Request.Context(), at, turn)
+		}
 	}
 	return s.onceAt(c, place, required, whose, body, status, do)
 }

@@ -47,6 +47,9 @@ func (s *Service) Hear(ctx context.Context, body []byte, signature string, now t
 	if err != nil {
 		return fmt.Errorf("read webhook: %w", err)
 	}
+	if became, ok := inert(n); ok {
+		return s.keepNotice(ctx, n, body, became)
+	}
 	became := payment.Repeated
 	hear := func(ctx context.Context) error {
 		return s.Store.InTx(ctx, func(ctx context.Context) error {
@@ -63,6 +66,30 @@ func (s *Service) Hear(ctx context.Context, body []byte, signature string, now t
 	}
 	if err := s.atItsDesk(ctx, n, hear); err != nil {
 		return fmt.Errorf("hear %s: %w", n.ID, err)
+	}
+	s.count(n.Type, became)
+	return nil
+}
+
+// inert says of a notice that can have no effect here what becomes of it.
+func inert(n payment.Notice) (payment.Outcome, bool) {
+	switch {
+	case n.Dispute != nil:
+		return "", false
+	case n.Intent == nil: // kept: somebody may want to know some day
+		return payment.Ignored, true
+	}
+	return payment.Done, paidBy(n) != "" && !news(*n.Intent)
+}
+
+// keepNotice stores a notice that has no effect.
+func (s *Service) keepNotice(ctx context.Context, n payment.Notice, body []byte, became payment.Outcome) error {
+	first, err := s.Store.InsertNotice(ctx, n, paidBy(n), body)
+	if err != nil {
+		return fmt.Errorf("hear %s: %w", n.ID, err)
+	}
+	if !first {
+		became = payment.Repeated
 	}
 	s.count(n.Type, became)
 	return nil

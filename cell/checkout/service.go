@@ -185,18 +185,12 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 // purchase on until the provider has made an intent, under a key that makes asking
 // twice harmless. It answers the order in brief; one that needs no payment as it is.
 func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
-	o, err := s.Store.Brief(ctx, order)
+	driven := s.driveIn(ctx, order)
+	o, err := s.Store.Brief(context.WithoutCancel(ctx), order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
 	if o.Payment == nil || o.Payment.IntentID != "" || o.State != Pending {
-		return o, nil
-	}
-	driven := s.driveIn(ctx, order)
-	if o, err = s.Store.Brief(context.WithoutCancel(ctx), order); err != nil {
-		return Order{}, fmt.Errorf("read order: %w", errors.Join(driven, err))
-	}
-	if o.Payment.IntentID != "" || o.State != Pending {
 		return o, nil
 	}
 	if driven == nil {

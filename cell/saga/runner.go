@@ -42,7 +42,7 @@ type Runner struct {
 	Desk func(ctx context.Context, run, event string, do func(ctx context.Context) error) error
 	// AtDesk says of a run, by its id, that all its transactions belong at the desk, not
 	// only those with a handler that does; nil says so of none.
-	AtDesk func(run string) bool
+	AtDesk  func(run string) bool
 	Watch   Watch // may be nil
 	Lease   time.Duration
 	Workers int

@@ -37,6 +37,9 @@ const updateAnswer = `UPDATE booking.answer SET status = $3, body = $4 WHERE sco
 // fingerprint gets the first answer again; do is not run. An error of do rolls
 // everything back and is not remembered.
 func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
+	if sharedOf(ctx) != nil {
+		return s.answerBehindLock(ctx, scope, key, fingerprint, do)
+	}
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		replayed = false
 		// A twin in another process makes this wait until it ends, or lock_timeout.
@@ -49,23 +52,40 @@ func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, 
 		}
 		if tag.RowsAffected() == 0 {
 			status, body, err = replay(ctx, tx, scope, key, fingerprint)
+			if errors.Is(err, pgx.ErrNoRows) { // its age made it go between two statements
+				err = ErrInFlight.With("repeat the request").After(time.Second)
+			}
 			replayed = err == nil
 			return err
 		}
 		if status, body, err = do(ctx); err != nil {
 			return err
 		}
-		return s.put(ctx, updateAnswer, scope, key, int64(status), body)
+		_, err = tx.Exec(ctx, updateAnswer, scope, key, int64(status), body)
+		return err
 	})
 	return status, body, replayed, err
 }
 
-func replay(ctx context.Context, tx pgx.Tx, scope, key, fingerprint string) (status int, body []byte, err error) {
-	var first string
-	err = tx.QueryRow(ctx, selectAnswer, scope, key).Scan(&first, &status, &body)
-	if errors.Is(err, pgx.ErrNoRows) { // its age made it go between two statements
-		return 0, nil, ErrInFlight.With("repeat the request").After(time.Second)
+const insertAnswer = `INSERT INTO booking.answer (scope, key, fingerprint, status, body) VALUES ($1, $2, $3, $4, $5)`
+
+// answerBehindLock is AnswerOnce for a turn that shares its transaction: behind the
+// event's lock a look at the key is final, as in Batch.
+func (s *Store) answerBehindLock(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
+	status, body, err = replay(ctx, s.DB.On(ctx), scope, key, fingerprint)
+	if err == nil || !errors.Is(err, pgx.ErrNoRows) {
+		return status, body, err == nil, err
 	}
+	if status, body, err = do(ctx); err != nil {
+		return status, body, false, err
+	}
+	return status, body, false, s.put(ctx, insertAnswer, scope, key, fingerprint, int64(status), body)
+}
+
+// replay reads a key's first answer.
+func replay(ctx context.Context, q sqldb.Querier, scope, key, fingerprint string) (status int, body []byte, err error) {
+	var first string
+	err = q.QueryRow(ctx, selectAnswer, scope, key).Scan(&first, &status, &body)
 	if err == nil && first != fingerprint {
 		return 0, nil, ErrKeyReused.With("this Idempotency-Key was used with another body")
 	}

@@ -39,11 +39,22 @@ func (p *Processor) ParseNotice(body []byte, signature string, now time.Time) (p
 
 // ReadNotice reads a notice of any API version whose signature was checked when it came.
 func (p *Processor) ReadNotice(body []byte) (payment.Notice, error) {
-	var event api.Event
+	var event envelope
 	if err := json.Unmarshal(body, &event); err != nil {
 		return payment.Notice{}, fmt.Errorf("%w: %w", ErrNotice, err)
 	}
 	return noticeOf(event)
+}
+
+// envelope is what is read of every event. stripe-go's own Event reads the object into a
+// map as well, which nobody looks at, and most events are not about an object of ours.
+type envelope struct {
+	ID      string `json:"id"`
+	Type    string `json:"type"`
+	Created int64  `json:"created"`
+	Data    struct {
+		Object json.RawMessage `json:"object"`
+	} `json:"data"`
 }
 
 // signedAt is the one timestamp of the header. Two are refused: stripe-go
@@ -69,8 +80,8 @@ func signedAt(signature string) (time.Time, error) {
 	return at, nil
 }
 
-func noticeOf(event api.Event) (payment.Notice, error) {
-	n := payment.Notice{ID: event.ID, Type: string(event.Type), Created: time.Unix(event.Created, 0).UTC()}
+func noticeOf(event envelope) (payment.Notice, error) {
+	n := payment.Notice{ID: event.ID, Type: event.Type, Created: time.Unix(event.Created, 0).UTC()}
 	if !isID(n.ID, "evt_") || n.Type == "" {
 		return payment.Notice{}, ErrNotice.With("the event has no id or no type")
 	}
@@ -78,11 +89,11 @@ func noticeOf(event api.Event) (payment.Notice, error) {
 	if !dispute && !strings.HasPrefix(n.Type, "payment_intent.") {
 		return n, nil
 	}
-	if event.Data == nil {
+	if len(event.Data.Object) == 0 {
 		return payment.Notice{}, ErrNotice.With("the event %s has no object", n.ID)
 	}
 	if dispute {
-		d, err := disputeOf(event.Data.Raw)
+		d, err := disputeOf(event.Data.Object)
 		if err != nil {
 			return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
 		}
@@ -90,7 +101,7 @@ func noticeOf(event api.Event) (payment.Notice, error) {
 		return n, nil
 	}
 	var pi api.PaymentIntent
-	if err := json.Unmarshal(event.Data.Raw, &pi); err != nil {
+	if err := json.Unmarshal(event.Data.Object, &pi); err != nil {
 		return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
 	}
 	in, err := checked(&pi)

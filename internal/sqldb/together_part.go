@@ -97,11 +97,10 @@ func (p *partTx) SendBatch(_ context.Context, b *pgx.Batch) pgx.BatchResults {
 	return &partResults{p: p, none: b.Len() == 0}
 }
 
-// put queues what nobody waits for.
+// put queues what nobody waits for: what is wrong with an answer ends the transaction.
 func (p *partTx) put(b *pgx.Batch) {
-	for _, q := range b.QueuedQueries {
-		p.queue(q)
-	}
+	p.wrote = true
+	p.t.next.QueuedQueries = append(p.t.next.QueuedQueries, b.QueuedQueries...)
 }
 
 // Begin implements pgx.Tx: there are no transactions within a part.

@@ -67,8 +67,8 @@ func (d *deskTime) Batch(size int, took time.Duration) {
 	d.batches.Add(1)
 	d.ops.Add(int64(size))
 }
-func (d *deskTime) Waited(time.Duration)            {}
-func (d *deskTime) Refused()                        {}
+func (d *deskTime) Waited(time.Duration) {}
+func (d *deskTime) Refused()             {}
 
 // faults keeps what background work reported.
 type faults struct {
