@@ -33,6 +33,8 @@ type Handler struct {
 
 	// Await waits for a Signal, whose payload is the result.
 	Await bool
+	// Hurry lets Drive end that wait, as it ends the pauses between tries.
+	Hurry bool
 	// Caller is done by whoever starts the run, in his transaction; Start takes its result.
 	Caller bool
 }
