@@ -33,9 +33,11 @@ const waitPayment = "wait-payment"
 
 // firstPause is when the provider is first asked by ourselves, in seconds; the
 // webhook is usually there long before. longestPause keeps P4: three looks fit in 60 s.
+// longestCall is the most that the provider is waited for.
 const (
 	firstPause   = 5
 	longestPause = 20
+	longestCall  = 5
 )
 
 // Flow is the text of a flow.
@@ -54,11 +56,15 @@ func (s *Service) Register() error {
 	for _, byCaller := range []string{"extend-hold", "end-order", "decide-refund", "cancel-event"} {
 		r.Handle(byCaller, saga.Handler{Caller: true})
 	}
-	r.Handle("create-intent", saga.Handler{Outside: s.createIntent, Note: s.noteIntent})
-	r.Handle(waitPayment, saga.Handler{Await: true})
+	r.Handle("create-intent", saga.Handler{Outside: s.createIntent, Note: s.noteIntent}) // of flows from before make-intent
+	r.Handle("make-intent", saga.Handler{Outside: s.makeIntent, Note: s.noteIntent})
+	r.Handle(waitPayment, saga.Handler{Await: true, Hurry: true}) // only Prepare drives a purchase
 	r.Handle("look", saga.Handler{Within: s.lookAt})
+	r.Handle("look-at-clock", saga.Handler{Within: s.lookAtClock})
+	r.Handle("let-go", saga.Handler{Within: s.letGo, Desk: true})
 	r.Handle("read-intent", saga.Handler{Outside: s.readIntent, Ask: true})
 	r.Handle("cancel-intent", saga.Handler{Outside: s.cancelIntent})
+	r.Handle("withdraw-intent", saga.Handler{Outside: s.withdrawIntent})
 	r.Handle("settle", saga.Handler{Within: s.settle, Desk: true})
 	r.Handle("capture", saga.Handler{Outside: s.capture})
 	r.Handle("issue-tickets", saga.Handler{Within: s.issueTickets, Desk: true})
@@ -98,7 +104,7 @@ func purchaseOf(order id.Order) string { return PurchaseFlow + ":" + order.Strin
 // begin starts a purchase's run in the transaction at hand.
 func (s *Service) begin(ctx context.Context, run string, order id.Order, result map[string]any, soon bool) error {
 	result["order"] = order.String()
-	result["look"] = map[string]any{"pause": firstPause, "tries": 0}
+	result["look"] = map[string]any{"pause": firstPause, "patience": longestCall, "tries": 0}
 	_, err := s.Runs.Start(ctx, saga.New{
 		ID: run, Name: PurchaseFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: result, Soon: soon,
 	})
