@@ -88,6 +88,12 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 			if a.inline {
 				return nil, nil
 			}
+			if h.Ready != nil {
+				if err := h.Ready(); err != nil {
+					e.fail(j.frame, failureOf(err, false))
+					continue
+				}
+			}
 			if !h.Ask {
 				if err := r.Store.InsertStep(ctx, Step{Run: c.Run, Key: j.key, Event: c.Event, State: c.State}); err != nil {
 					return nil, err
