@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"guichet/cell/booking"
+	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
 )
@@ -15,6 +16,7 @@ type look struct {
 	Wanted   bool `json:"wanted"`   // it may still be paid
 	Made     bool `json:"made"`     // the provider's payment is known
 	Pending  bool `json:"pending"`  // nothing is decided
+	Asked    bool `json:"asked"`    // when the time is over: he may have made one
 	Time     bool `json:"time"`     // a decision may still wait for the provider
 	Pause    int  `json:"pause"`    // seconds until the next look
 	Patience int  `json:"patience"` // seconds that a call to the provider may take
@@ -69,10 +71,32 @@ func (s *Service) seen(ctx context.Context, c saga.Call) (look, Order, error) {
 		return look{}, Order{}, err
 	}
 	pending := o.State == Pending
-	return look{
+	l := look{
 		Wanted: pending && c.Now.Before(o.ExpiresAt), Made: o.intentKnown(), Pending: pending, Time: pending && c.Now.Before(o.decidedBy()),
 		Patience: min(longestCall, secondsTo(o.decidedBy(), c.Now)), Tries: in.Look.Tries,
-	}, o, nil
+	}
+	if l.Asked = l.Made; !l.Made && !l.Time {
+		l.Asked, err = s.askedFor(ctx, order)
+	}
+	return l, o, err
+}
+
+// askedFor says whether the provider was ever asked for an order's payment, whatever
+// came of it: that he is about to be asked is written down first.
+func (s *Service) askedFor(ctx context.Context, order id.Order) (bool, error) {
+	_, steps, err := s.Runs.Run(ctx, purchaseOf(order))
+	if errors.Is(err, saga.ErrRunNotFound) { // nobody remembers
+		return true, nil
+	}
+	return len(steps) > 0, err
+}
+
+// ready answers ErrProviderAway when the provider would not be asked at this moment.
+func (s *Service) ready() error {
+	if gate, ok := s.Processor.(payment.Gate); ok {
+		return gate.Ready()
+	}
+	return nil
 }
 
 // secondsTo is the whole second, one at least, in which the time has come.

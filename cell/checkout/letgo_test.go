@@ -399,6 +399,47 @@ func (u undecided) CancelIntent(context.Context, string, string) (payment.Intent
 	return payment.Intent{}, fmt.Errorf("%w: %w", payment.ErrUndecided, payment.ErrProviderAway)
 }
 
+// shut is a provider who is known not to answer: nobody asks him.
+type shut struct{ payment.Processor }
+
+func (shut) Ready() error { return payment.ErrProviderAway }
+
+func (shut) CreateIntent(context.Context, payment.NewIntent) (payment.Intent, error) {
+	return payment.Intent{}, errors.New("he was asked")
+}
+
+// An order for which the provider was never asked has nothing at him: it is over when
+// its window closes. One question is enough, and he is asked again when he is back.
+func TestLetGo_nothingIsLookedForWhereNobodyAsked(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 4)
+	asked := tw.unprepared(t, 1, true)
+	for i := range tw.desks {
+		tw.desks[i].Processor = shut{tw.processor()}
+	}
+	never, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tw.desks[0].Prepare(t.Context(), never.ID)
+	wantErr(t, err, payment.ErrProviderAway)
+	tw.runOut(t, asked.ID)
+	tw.runOut(t, never.ID)
+	tw.reconcileAway(t)
+	tw.wantStock(t, 0, 0)
+	for o, settled := range map[*checkout.Order]bool{&asked: false, &never: true} {
+		if now := tw.look(t, o.ID); now.State != checkout.Expired || now.Payment.Settled != settled {
+			t.Errorf("%s, %+v", now.State, now.Payment)
+		}
+		tw.wantLetters(t, *o, notify.OrderExpired)
+	}
+	for i := range tw.desks {
+		tw.desks[i].Processor = tw.processor()
+	}
+	tw.isBack(t)
+	tw.wantOnePayment(t, "canceled")
+}
+
 const (
 	wakesIn = `SELECT extract(epoch FROM wake_at - clock_timestamp())::float8 FROM saga.run WHERE run_id = $1`
 	closeIn = `UPDATE checkout.orders SET expires_at = clock_timestamp() + $2::float8 * INTERVAL '1 second' WHERE order_id = $1`

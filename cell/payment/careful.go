@@ -9,6 +9,11 @@ import (
 	"guichet/cell/money"
 )
 
+var (
+	_ Processor = (*Careful)(nil)
+	_ Gate      = (*Careful)(nil)
+)
+
 // Provider is all that a payment provider can do for us.
 type Provider interface {
 	Processor
@@ -21,20 +26,21 @@ type Provider interface {
 const (
 	slow        = 2 * time.Second // a call in vain that took as long held somebody up
 	mostInVain  = 3               // such calls in a row, then the provider is only tried
+	mostFailed  = 20              // the same for calls in vain that were quick
 	triedAgain  = time.Second     // between one trial and the next
 	backInWhile = 2 * time.Second // what those are told who are not let through
 )
 
 // Careful is a provider who is hardly asked while he does not answer: one call at a
 // time tries whether he is back, all others are told at once that he is away. So he
-// holds up neither buyers nor those who have to decide orders meanwhile (P4). Calls
-// that fail quickly hold up nobody and are let through.
+// holds up neither buyers nor those who have to decide orders meanwhile (P4).
 type Careful struct {
 	Provider
 	Now func() time.Time
 
 	mu     sync.Mutex // guards the fields below
 	inVain int        // slow calls without an answer, in a row
+	failed int        // calls without an answer, in a row
 	trying bool
 	again  time.Time // when he is tried next
 }
@@ -53,14 +59,30 @@ func asked[T any](ctx context.Context, c *Careful, call func() (T, error)) (out 
 func (c *Careful) enter() (trial, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.inVain < mostInVain {
+	if !c.doubtful() {
 		return false, true
 	}
-	if c.trying || c.Now().Before(c.again) {
+	if c.closed() {
 		return false, false
 	}
 	c.trying = true
 	return true, true
+}
+
+func (c *Careful) doubtful() bool { return c.inVain >= mostInVain || c.failed >= mostFailed }
+
+func (c *Careful) closed() bool {
+	return c.doubtful() && (c.trying || c.Now().Before(c.again))
+}
+
+// Ready answers ErrProviderAway when a call at this moment would not be let through.
+func (c *Careful) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed() {
+		return ErrProviderAway.With("the provider does not answer").After(backInWhile)
+	}
+	return nil
 }
 
 func (c *Careful) leave(trial bool, err, gone error, took time.Duration) {
@@ -71,10 +93,13 @@ func (c *Careful) leave(trial bool, err, gone error, took time.Duration) {
 	}
 	switch {
 	case !errors.Is(err, ErrProviderAway):
-		c.inVain = 0
-	case errors.Is(gone, context.Canceled): // the caller has left: nobody knows
-	case took >= slow && c.inVain < mostInVain:
-		c.inVain++
+		c.inVain, c.failed = 0, 0
+	case errors.Is(err, ErrUndecided), errors.Is(gone, context.Canceled): // he answered; or the caller has left, and nobody knows
+	default:
+		c.failed = min(c.failed+1, mostFailed)
+		if took >= slow {
+			c.inVain = min(c.inVain+1, mostInVain)
+		}
 	}
 }
 

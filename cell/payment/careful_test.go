@@ -81,8 +81,9 @@ func TestCareful_oneCallAtATimeTriesWhetherTheProviderIsBack(t *testing.T) {
 	})
 }
 
-// Quick noes are no reason not to ask, nor is a caller who leaves.
-func TestCareful_whatHoldsUpNobodyIsLetThrough(t *testing.T) {
+// Some quick failures are no reason not to ask, nor is a caller who leaves; many are,
+// until one call gets through.
+func TestCareful_manyQuickFailuresAreNeeded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &blackHole{}
@@ -96,9 +97,24 @@ func TestCareful_whatHoldsUpNobodyIsLetThrough(t *testing.T) {
 			}
 		}
 		p.quick.Store(true)
-		crowd(t, c, 20, payment.ErrProviderAway)
-		if n := p.calls.Load(); n != 30 {
-			t.Errorf("%d of 30 calls were let through", n)
+		for range 30 {
+			crowd(t, c, 1, payment.ErrProviderAway)
 		}
+		if n := p.calls.Load(); n != 10+20+1 {
+			t.Errorf("%d calls were let through, want 10 whose callers left, 20 and a trial", n)
+		}
+		wantReady := func(want error) {
+			t.Helper()
+			if err := c.Ready(); !errors.Is(err, want) {
+				t.Errorf("ready: %v", err)
+			}
+		}
+		wantReady(payment.ErrProviderAway)
+		time.Sleep(time.Second)
+		wantReady(nil)
+		p.away.Store(false)
+		crowd(t, c, 1, nil)
+		crowd(t, c, 20, nil)
+		wantReady(nil)
 	})
 }

@@ -106,6 +106,12 @@ type FeeTeller interface {
 	ChargeFee(ctx context.Context, intentID string) (money.Money, error)
 }
 
+// Gate knows before a call whether it would be let through to the provider.
+type Gate interface {
+	// Ready answers ErrProviderAway when it would not.
+	Ready() error
+}
+
 // Reader reads a notice whose signature was checked when it came.
 type Reader interface {
 	ReadNotice(body []byte) (Notice, error)
