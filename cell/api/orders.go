@@ -43,11 +43,13 @@ func (s *Server) createOrder(c *gin.Context) error {
 	place := func(turn func(ctx context.Context) error) error {
 		return s.Booking.Desks.Share(c.Request.Context(), hold.Event(), hold.String(), []id.Hold{hold}, turn)
 	}
+	prepare := s.Checkout.Prepare
 	answer, err := s.onceAt(c, place, true, "", body, 201, func(ctx context.Context) (any, error) {
 		o, err := s.Checkout.Create(ctx, req)
 		if err != nil {
 			return nil, err
 		}
+		prepare = s.Checkout.PrepareNew
 		return s.orderView(o), nil
 	})
 	if err != nil {
@@ -62,7 +64,7 @@ func (s *Server) createOrder(c *gin.Context) error {
 		if err != nil {
 			return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
 		}
-		o, err := s.Checkout.Prepare(c, order)
+		o, err := prepare(c, order)
 		if err != nil {
 			return err
 		}

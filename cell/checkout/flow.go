@@ -34,9 +34,11 @@ const waitPayment = "wait-payment"
 
 // firstPause is when the provider is first asked by ourselves, in seconds; the
 // webhook is usually there long before. longestPause keeps P4: three looks fit in 60 s.
+// longestCall is the most that the provider is waited for.
 const (
 	firstPause   = 5
 	longestPause = 20
+	longestCall  = 5
 )
 
 // Flow is the text of a flow.
@@ -59,18 +61,22 @@ func (s *Service) Register() error {
 	for _, byCaller := range []string{"extend-hold", "end-order", "decide-refund", "cancel-event"} {
 		r.Handle(byCaller, saga.Handler{Caller: true})
 	}
-	r.Handle("create-intent", saga.Handler{Outside: s.createIntent, Note: s.noteIntent})
-	r.Handle(waitPayment, saga.Handler{Await: true})
+	r.Handle("create-intent", saga.Handler{Outside: s.createIntent, Note: s.noteIntent, Ready: s.ready}) // of flows from before make-intent
+	r.Handle("make-intent", saga.Handler{Outside: s.makeIntent, Note: s.noteIntent, Ready: s.ready})
+	r.Handle(waitPayment, saga.Handler{Await: true, Hurry: true}) // only Prepare drives a purchase
 	r.Handle("look", saga.Handler{Within: s.lookAt})
-	r.Handle("read-intent", saga.Handler{Outside: s.readIntent, Ask: true})
-	r.Handle("cancel-intent", saga.Handler{Outside: s.cancelIntent})
+	r.Handle("look-at-clock", saga.Handler{Within: s.lookAtClock})
+	r.Handle("let-go", saga.Handler{Within: s.letGo, Desk: true})
+	r.Handle("read-intent", saga.Handler{Outside: s.readIntent, Ask: true, Ready: s.ready})
+	r.Handle("cancel-intent", saga.Handler{Outside: s.cancelIntent, Ready: s.ready})
+	r.Handle("withdraw-intent", saga.Handler{Outside: s.withdrawIntent, Ready: s.ready})
 	r.Handle("settle", saga.Handler{Within: s.settle, Desk: true})
-	r.Handle("capture", saga.Handler{Outside: s.capture})
+	r.Handle("capture", saga.Handler{Outside: s.capture, Ready: s.ready})
 	r.Handle("issue-tickets", saga.Handler{Within: s.issueTickets, Desk: true})
 	r.Handle("give-stock-back", saga.Handler{Within: s.giveStockBack, Desk: true})
 	r.Handle("start-refund", saga.Handler{Within: s.startRefund})
 	r.Handle("stop-purchase", saga.Handler{Within: s.stopPurchase, Desk: true})
-	r.Handle("send-refund", saga.Handler{Outside: s.sendRefund})
+	r.Handle("send-refund", saga.Handler{Outside: s.sendRefund, Ready: s.ready})
 	r.Handle("book-refund", saga.Handler{Within: s.bookRefund})
 	r.Handle("refund-refused", saga.Handler{Within: s.refundRefused})
 	r.Handle("end-orders", saga.Handler{Within: s.endOrders, Desk: true, Alone: true})
@@ -133,7 +139,7 @@ func purchaseOf(order id.Order) string { return PurchaseFlow + ":" + order.Strin
 // begin starts a purchase's run in the transaction at hand.
 func (s *Service) begin(ctx context.Context, run string, order id.Order, result map[string]any, soon bool) error {
 	result["order"] = order.String()
-	result["look"] = map[string]any{"pause": firstPause, "tries": 0}
+	result["look"] = map[string]any{"pause": firstPause, "patience": longestCall, "tries": 0}
 	_, err := s.Runs.Start(ctx, saga.New{
 		ID: run, Name: PurchaseFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: result, Soon: soon,
 	})

@@ -278,8 +278,9 @@ func TestPrepare_whileTheProviderIsAway(t *testing.T) {
 	if err := tw.reconcile(t.Context(), 0); !errors.Is(err, payment.ErrProviderAway) {
 		t.Errorf("reconcile: %v", err)
 	}
-	// Whether the abandoned one has an intent nobody can say: its stock stays kept.
-	tw.wantStock(t, 2, 0)
+	// Whether the abandoned one has an intent nobody can say: its stock does not wait for that.
+	tw.await(t, other.ID, checkout.Expired)
+	tw.wantStock(t, 1, 0)
 	tw.faults(t, sandbox.Faults{})
 	if o, err = tw.desks[1].Prepare(t.Context(), o.ID); err != nil {
 		t.Fatal(err)

@@ -185,6 +185,18 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 // purchase on until the provider has made an intent, under a key that makes asking
 // twice harmless. It answers the order in brief; one that needs no payment as it is.
 func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
+	o, err := s.Store.Brief(ctx, order)
+	if err != nil {
+		return Order{}, fmt.Errorf("read order: %w", err)
+	}
+	if o.Payment == nil || o.Payment.IntentID != "" || o.State != Pending {
+		return o, nil
+	}
+	return s.PrepareNew(ctx, order)
+}
+
+// PrepareNew is Prepare for an order that was made a moment ago: there is no intent.
+func (s *Service) PrepareNew(ctx context.Context, order id.Order) (Order, error) {
 	driven := s.driveIn(ctx, order)
 	o, err := s.Store.Brief(context.WithoutCancel(ctx), order)
 	if err != nil {

@@ -69,12 +69,17 @@ func (s *Service) createIntent(ctx context.Context, c saga.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.intentOf(ctx, o, c.Key)
+}
+
+// intentOf asks for an order's payment, unless it is known.
+func (s *Service) intentOf(ctx context.Context, o Order, key string) (any, error) {
 	if o.Payment == nil || o.Payment.IntentID != "" {
 		return made{}, nil
 	}
 	i, err := s.Processor.CreateIntent(ctx, payment.NewIntent{
 		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: o.Buyer.Email,
-		Description: "Order " + o.Code, Key: c.Key, Manual: s.Manual,
+		Description: "Order " + o.Code, Key: key, Manual: s.Manual,
 		Destination: o.Payment.Destination, Fee: o.Payment.Fee,
 	})
 	return made{i.ID, i.ClientSecret}, err
@@ -90,24 +95,6 @@ func (s *Service) noteIntent(ctx context.Context, c saga.Call, result any) error
 		return err
 	}
 	return s.Store.SetIntent(ctx, payment.Payment{Order: order, IntentID: i.ID, ClientSecret: i.secret})
-}
-
-// lookAt decides by the database's clock whether the payment is still wanted.
-func (s *Service) lookAt(ctx context.Context, c saga.Call) (any, error) {
-	in, order, err := read(c)
-	if err != nil {
-		return nil, err
-	}
-	o, err := s.Store.Brief(ctx, order)
-	if err != nil {
-		return nil, err
-	}
-	pause := min(firstPause<<min(in.Look.Tries, 4), longestPause)
-	wanted := o.State == Pending && c.Now.Before(o.ExpiresAt)
-	if wanted {
-		pause = min(pause, 1+int(o.ExpiresAt.Sub(c.Now).Seconds()))
-	}
-	return map[string]any{"wanted": wanted, "made": o.Payment != nil && o.Payment.IntentID != "", "pause": pause, "tries": in.Look.Tries + 1}, nil
 }
 
 func (s *Service) readIntent(ctx context.Context, c saga.Call) (any, error) {

@@ -353,38 +353,57 @@ func wantMoments(t *testing.T, o checkout.Order, want ...string) {
 	}
 }
 
-// list is all objects of the sandbox, at most a hundred.
-func list[T any](ctx context.Context, tw *town, what string) ([]T, error) {
-	return listed[T](ctx, tw, what, true)
+// list is all objects of the sandbox, newest first.
+func list[T any](ctx context.Context, tw *town, what string) (all []T, err error) {
+	for after := ""; ; {
+		page, last, err := listed[T](ctx, tw, what, after)
+		if all = append(all, page...); err != nil || last == "" {
+			return all, err
+		}
+		after = "&starting_after=" + last
+	}
 }
 
 // recent is its newest hundred.
 func recent[T any](ctx context.Context, tw *town, what string) ([]T, error) {
-	return listed[T](ctx, tw, what, false)
+	page, _, err := listed[T](ctx, tw, what, "")
+	return page, err
 }
 
-func listed[T any](ctx context.Context, tw *town, what string, whole bool) ([]T, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, tw.url+"/v1/"+what+"?limit=100", http.NoBody)
+// listed is a page; last is the id of its last object, if there are more.
+func listed[T any](ctx context.Context, tw *town, what, after string) (all []T, last string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, tw.url+"/v1/"+what+"?limit=100"+after, http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	r.Header.Set("Authorization", "Bearer sk_test_sandbox_euw3")
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var page struct {
-		Data    []T
+		Data    []json.RawMessage
 		HasMore bool `json:"has_more"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if page.HasMore && whole || resp.StatusCode != http.StatusOK {
-		return nil, errors.New("the sandbox's list is not whole: " + resp.Status)
+	if resp.StatusCode != http.StatusOK {
+		return nil, "", errors.New("the sandbox's list: " + resp.Status)
 	}
-	return page.Data, nil
+	for _, text := range page.Data {
+		var one T
+		var its struct{ ID string }
+		if err := errors.Join(json.Unmarshal(text, &one), json.Unmarshal(text, &its)); err != nil {
+			return nil, "", err
+		}
+		all = append(all, one)
+		if page.HasMore {
+			last = its.ID
+		}
+	}
+	return all, last, nil
 }
 
 type intent struct {

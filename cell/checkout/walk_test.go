@@ -46,6 +46,9 @@ func TestWalk_killedAtEveryStep(t *testing.T) {
 		{"cancel before paying", true, moods, cancelUnpaid, wantCanceled},
 		{"cancel after paying", true, moods[:2], cancelPaid, wantRefunded},
 		{"window closes", true, moods[:2], windowCloses, wantExpired},
+		{"window closes while the provider is away", true, moods[:2], windowClosesAway, wantExpired},
+		{"hold ends while the provider is away", true, moods[:1], holdEndsAway, wantExpired},
+		{"cancel while the provider is away", true, moods[:1], cancelAway, wantCanceled},
 		{"event is canceled", false, moods[:1], eventCanceled, wantEventCanceled},
 	} {
 		for _, mood := range f.moods {
@@ -246,6 +249,78 @@ func windowCloses(t *testing.T, w *walker) checkout.Order {
 	o := w.prepare(t, w.create(t, w.floor))
 	w.runOut(t, o.ID)
 	w.work(t)
+	return o
+}
+
+// decided lets an order be decided while the provider is away, and him come back.
+func (w *walker) decided(t *testing.T, o checkout.Order, want checkout.State) {
+	t.Helper()
+	w.workAway(t)
+	for range 8 {
+		if w.look(t, o.ID).State == want {
+			break
+		}
+		w.sql(t, leasesEnd)
+		w.sql(t, sagasDue)
+		if _, err := w.alive.Runs.Pass(t.Context()); err != nil && !errors.Is(err, payment.ErrProviderAway) {
+			t.Error(err)
+		}
+	}
+	if now := w.look(t, o.ID); now.State != want {
+		t.Errorf("while the provider is away it is %s", now.State)
+	}
+	w.wantStock(t, 0, 0)
+	w.faults(t, sandbox.Faults{WebhookBlackout: true})
+	w.work(t)
+}
+
+// workAway is work while the provider is away: it would not come to an end.
+func (w *walker) workAway(t *testing.T) {
+	t.Helper()
+	for range 2 {
+		if w.life.died() == "" {
+			w.sql(t, sagasDue)
+			if _, err := w.dying.Runs.Pass(t.Context()); err != nil && !errors.Is(err, payment.ErrProviderAway) && w.life.died() == "" {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// orderAway orders while the provider is away.
+func (w *walker) orderAway(t *testing.T) checkout.Order {
+	t.Helper()
+	w.faults(t, isAway)
+	o := w.create(t, w.floor)
+	_, err := w.dying.Prepare(t.Context(), o.ID)
+	if w.life.died() == "" {
+		wantErr(t, err, payment.ErrProviderAway)
+	}
+	return o
+}
+
+func windowClosesAway(t *testing.T, w *walker) checkout.Order {
+	t.Helper()
+	o := w.orderAway(t)
+	w.runOut(t, o.ID)
+	w.decided(t, o, checkout.Expired)
+	return o
+}
+
+func holdEndsAway(t *testing.T, w *walker) checkout.Order {
+	t.Helper()
+	o := w.prepare(t, w.create(t, w.floor))
+	w.faults(t, isAway)
+	w.exec(t, pastGrace, o.ID.String())
+	w.decided(t, o, checkout.Expired)
+	return o
+}
+
+func cancelAway(t *testing.T, w *walker) checkout.Order {
+	t.Helper()
+	o := w.orderAway(t)
+	w.cancel(t, o)
+	w.decided(t, o, checkout.Canceled)
 	return o
 }
 

@@ -15,6 +15,9 @@ var (
 	// ErrProviderAway means the provider could not be asked or did not know in
 	// time: the outcome is unknown and the same call with the same key may be repeated.
 	ErrProviderAway = kind.Unavailable.New("payment_provider_unavailable")
+	// ErrUndecided means that the provider answered, and that the buyer's bank is still
+	// deciding. It comes with ErrProviderAway: the same call may be repeated.
+	ErrUndecided = kind.Unavailable.New("payment_undecided")
 	// ErrRefusedByProvider means the provider understood and said no.
 	ErrRefusedByProvider = kind.Unprocessable.New("payment_refused")
 	// ErrUnknownIntent means the provider has no such payment.
@@ -103,6 +106,12 @@ type FeeTeller interface {
 	ChargeFee(ctx context.Context, intentID string) (money.Money, error)
 }
 
+// Gate knows before a call whether it would be let through to the provider.
+type Gate interface {
+	// Ready answers ErrProviderAway when it would not.
+	Ready() error
+}
+
 // Reader reads a notice whose signature was checked when it came.
 type Reader interface {
 	ReadNotice(body []byte) (Notice, error)
@@ -120,7 +129,8 @@ type Processor interface {
 	// CaptureIntent takes all the money that was authorized. It answers the intent as it
 	// then is; ErrRefusedByProvider when there is nothing to capture any more.
 	CaptureIntent(ctx context.Context, intentID, key string) (Intent, error)
-	// CancelIntent answers the intent as it then is: Canceled, or Captured when the money came first.
+	// CancelIntent answers the intent as it then is: Canceled, or Captured when the money
+	// came first; ErrUndecided while it cannot be canceled.
 	CancelIntent(ctx context.Context, intentID, key string) (Intent, error)
 	// Refund gives amount of the intent back; zero amount means all that is left.
 	Refund(ctx context.Context, intentID string, amount int64, key string) (Refund, error)

@@ -90,6 +90,12 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 			if a.inline {
 				return nil, nil
 			}
+			if h.Ready != nil {
+				if err := h.Ready(); err != nil {
+					e.fail(j.frame, failureOf(err, false))
+					continue
+				}
+			}
 			if !h.Ask {
 				if err := r.Store.InsertStep(ctx, Step{Run: c.Run, Key: j.key, Event: c.Event, State: c.State}); err != nil {
 					return nil, err
@@ -167,11 +173,12 @@ func (e *engine) wake() time.Time {
 }
 
 // Drive works on one run now, in the caller's time, until it rests or ends. The
-// pauses between tries are skipped. The error joins what handlers said, whether
-// or not the flow caught it: it is stored with the run and concerns nobody else.
-// ErrElsewhere means that somebody is at it.
+// pauses between tries are skipped, and waits that may be hurried (Handler.Hurry).
+// The error joins what handlers said, whether or not the flow caught it: it is
+// stored with the run and concerns nobody else. ErrElsewhere means that somebody is
+// at it.
 func (r *Runner) Drive(ctx context.Context, id string) error {
-	return r.advance(ctx, Claim{ID: id})
+	return r.advance(ctx, Claim{ID: id, Asked: true})
 }
 
 // advance works on a run. A claim without a fence is made good in the first
@@ -270,6 +277,7 @@ func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) 
 		return nil, err
 	}
 	a.event = run.Event
+	asked := c.Asked && c.Taken == 0
 	switch {
 	case run.Status != Running:
 		return nil, nil
@@ -285,6 +293,9 @@ func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) 
 		return nil, err
 	}
 	e := r.engine(m, run, now)
+	if asked {
+		e.hurry(e.root(), func(handler string) bool { return r.handlers[handler].Hurry })
+	}
 	if done != nil {
 		if err := r.settle(ctx, e, done, a); err != nil {
 			return nil, err

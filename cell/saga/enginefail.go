@@ -181,6 +181,17 @@ func (e *engine) signaled(f *frame, handler string) *frame {
 	return nil
 }
 
+// hurry ends the waits of tasks that may be hurried, for those who ask now.
+func (e *engine) hurry(f *frame, may func(handler string) bool) {
+	if s := f.state(); s != nil && f.at.Waiting == ForSignal && may(s.Handler()) {
+		now := e.now
+		f.at.Until = &now
+	}
+	for i, b := range f.at.Branches {
+		e.hurry(&frame{f.state().Branches[i], b, f, f.path + strconv.Itoa(i) + "."}, may)
+	}
+}
+
 // rush ends the pauses before next tries, for those who ask now. Waits stay.
 func rush(p *Position) {
 	if p.Waiting == ForRetry {

@@ -28,11 +28,16 @@ type Handler struct {
 	// Note stores what came of Outside, with the checkpoint; nil for nothing more.
 	// What it is given is what Outside answered; only its JSON is kept.
 	Note func(ctx context.Context, c Call, result any) error
+	// Ready is asked before the intent is written down: its error is the task's, and
+	// nobody outside was asked. Nil is always ready.
+	Ready func() error
 	// Ask says that Outside changes nothing there: no intent is written down.
 	Ask bool
 
 	// Await waits for a Signal, whose payload is the result.
 	Await bool
+	// Hurry lets Drive end that wait, as it ends the pauses between tries.
+	Hurry bool
 	// Caller is done by whoever starts the run, in his transaction; Start takes its result.
 	Caller bool
 }

@@ -83,6 +83,8 @@ type Store interface {
 type Claim struct {
 	ID    string
 	Taken int64
+	// Asked says that somebody asks for the run now: see Handler.Hurry.
+	Asked bool
 	// Late is how long the run had been due.
 	Late time.Duration
 }

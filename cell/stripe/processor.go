@@ -203,7 +203,7 @@ func (p *Processor) get(ctx context.Context, intentID string) (*api.PaymentInten
 }
 
 // CancelIntent answers Canceled, or Captured when the money came first; while
-// the bank is still deciding it answers ErrProviderAway.
+// the bank is still deciding it answers ErrUndecided.
 func (p *Processor) CancelIntent(ctx context.Context, intentID, key string) (payment.Intent, error) {
 	in, err := p.cancel(ctx, intentID, key)
 	if err != nil {
@@ -234,7 +234,7 @@ func (p *Processor) cancel(ctx context.Context, intentID, key string) (payment.I
 		}
 	}
 	if pi.Status == api.PaymentIntentStatusProcessing {
-		return payment.Intent{}, payment.ErrProviderAway.With("the bank is still deciding").After(time.Second)
+		return payment.Intent{}, fmt.Errorf("%w: %w", payment.ErrUndecided.With("the bank is still deciding").After(time.Second), payment.ErrProviderAway)
 	}
 	return checked(pi)
 }

@@ -39,6 +39,7 @@ type till struct {
 	armed  bool // it is to die, or has
 	deaths int  // of the walk at hand
 	hurry  bool // nudges end the wait for the provider's news too
+	mood   mood // of the provider, when it is not away
 }
 
 // openTill starts them; nothing is restarted but by revive.
@@ -211,6 +212,7 @@ const (
 	fails   mood = "fails"        // of three calls one does nothing, and one does its work without an answer
 	late    mood = "answers late" // and its webhooks never arrive
 	away    mood = "is away"      // 500s by turns with answers that never come
+	down    mood = "is down"      // 500s, at once
 )
 
 // lateBy is how long a late answer takes.
@@ -276,7 +278,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"error":{"type":"invalid_request_error","code":"charge_already_refunded","message":"No."}}`))
-	case m == fails && try%3 == 1, m == away && try%2 == 1:
+	case m == fails && try%3 == 1, m == away && try%2 == 1, m == down:
 		w.WriteHeader(http.StatusInternalServerError)
 	case m == away: // a black hole
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the caller has left
@@ -292,18 +294,31 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// listed are the newest hundred of a kind at the sandbox.
-func listed[T any](t *testing.T, k *till, kind string) []T {
+// listed are all of a kind at the sandbox, newest first.
+func listed[T any](t *testing.T, k *till, kind string) (all []T) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, k.url+"/v1/"+kind+"?limit=100", http.NoBody)
-	must(t, err)
-	req.Header.Set("Authorization", "Bearer "+sandbox.AccountOf("euw3", "").SecretKey)
-	resp, err := http.DefaultClient.Do(req)
-	must(t, err)
-	defer resp.Body.Close()
-	var page struct{ Data []T }
-	must(t, json.NewDecoder(resp.Body).Decode(&page))
-	return page.Data
+	for after := ""; ; {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, k.url+"/v1/"+kind+"?limit=100"+after, http.NoBody)
+		must(t, err)
+		req.Header.Set("Authorization", "Bearer "+sandbox.AccountOf("euw3", "").SecretKey)
+		resp, err := http.DefaultClient.Do(req)
+		must(t, err)
+		var page struct {
+			Data    []json.RawMessage
+			HasMore bool `json:"has_more"`
+		}
+		must(t, errors.Join(json.NewDecoder(resp.Body).Decode(&page), resp.Body.Close()))
+		var last struct{ ID string }
+		for _, text := range page.Data {
+			var one T
+			must(t, errors.Join(json.Unmarshal(text, &one), json.Unmarshal(text, &last)))
+			all = append(all, one)
+		}
+		if !page.HasMore {
+			return all
+		}
+		after = "&starting_after=" + last.ID
+	}
 }
 
 // intent is a payment as the provider has it, and refunded is money that went back.

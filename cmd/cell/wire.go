@@ -22,6 +22,7 @@ import (
 	"guichet/cell/join"
 	"guichet/cell/leaf"
 	"guichet/cell/notify"
+	"guichet/cell/payment"
 	"guichet/cell/saga"
 	"guichet/cell/search"
 	"guichet/cell/search/bleve"
@@ -86,6 +87,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	desks := &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)}
+	provider := stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second, Methods: cfg.Methods})
 	passes, err := wallets(cfg.Wallets)
 	if err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL, Desks: desks, Manual: cfg.Manual,
 			Runs:        &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg), Moments: dieAt(cfg.DieAt)},
-			Processor:   stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second, Methods: cfg.Methods}),
+			Processor:   &payment.Careful{Provider: provider, Now: time.Now},
 			BasisPoints: cfg.BasisPoints, OnDispute: cfg.OnDispute, OnNotice: api.CountNotices(reg),
 		},
 		Mails:   mails,
