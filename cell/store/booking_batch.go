@@ -25,49 +25,80 @@ const insertAnswers = `INSERT INTO booking.answer (scope, key, fingerprint, stat
 // answerKey is where a first answer is kept.
 type answerKey struct{ scope, key string }
 
-// Batch implements booking.Batcher: one transaction locks the event, reads its
-// stock and the first answers of the keys at hand, lets every op settle in order,
-// and writes all holds, counters, answers, the ledger's row and the outbox row
-// (P2, P3, P5). The event's lock makes the look at the keys final: whoever used
-// one before has committed or is gone.
-func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	var load *stockLoad
+// Batch implements booking.Batcher: one transaction locks the events, reads their
+// stocks and the first answers of the keys at hand, lets the ops of each event settle
+// in order, and writes all holds, counters, answers, the ledgers' rows and the outbox
+// rows (P2, P3, P5). An event's lock makes the look at the keys final: whoever used
+// one before has committed or is gone. Only a single event's lock is waited for; the
+// buckets' rows are locked last and in one order. So batches of any processes cannot
+// wait for each other in a circle.
+func (s *Store) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	var loads []*stockLoad
 	var before firstAnswers
 	err := s.DB.InPipe(ctx, func(b *pgx.Batch) {
-		load, before = newStockLoad(event, ttl), firstAnswers{}
-		var named []id.Hold
-		var asked booking.Asked
-		for _, op := range ops {
-			named = append(named, op.Holds...)
-			asked.Codes, asked.Buyers = append(asked.Codes, op.Asked.Codes...), append(asked.Buyers, op.Asked.Buyers...)
-		}
-		load.queue(b, named)
-		queueAsked(b, event, asked, &load.stock.Counters)
-		before.queue(b, ops)
+		loads, before = loadsOf(groups, ttl), firstAnswers{}
+		queueLoads(b, loads...)
+		before.queue(b, groups)
 	}, func(b *pgx.Batch) error {
-		was := load.snapshot()
-		fresh := before.settle(ops, load.stock)
-		if err := queueStock(b, load.stock, was); err != nil {
+		var writes stockWrites
+		var fresh answerColumns
+		var news []Outgoing
+		for i, at := range loads {
+			if groups[i].Elsewhere = !at.locked; !at.locked {
+				continue
+			}
+			was := at.snapshot()
+			before.settle(groups[i].Ops, at.stock, &fresh)
+			if err := writes.add(at.stock, was); err != nil {
+				return err
+			}
+			if len(at.stock.Log) > 0 {
+				news = append(news, s.stockChanged(at.stock.ID))
+			}
+		}
+		if err := writes.queue(b); err != nil {
 			return err
 		}
 		fresh.queue(b)
-		if len(load.stock.Log) == 0 {
-			return nil
+		return s.queueOutbox(b, news...)
+	}, func(b *pgx.Batch) {
+		for i, at := range loads {
+			queueSeatReads(b, at.stock, groups[i].Ops) // nothing for what was not locked
 		}
-		return s.queueOutbox(b, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
-	}, func(b *pgx.Batch) { queueSeatReads(b, load.stock, ops) })
+	})
 	return refused(err)
+}
+
+// loadsOf are the stocks that the groups are about, with what their ops name.
+func loadsOf(groups []*booking.Group, ttl time.Duration) []*stockLoad {
+	loads := make([]*stockLoad, len(groups))
+	for i, g := range groups {
+		at := newStockLoad(g.Event, ttl)
+		for _, op := range g.Ops {
+			at.named = append(at.named, op.Holds...)
+			at.asked.Codes, at.asked.Buyers = append(at.asked.Codes, op.Asked.Codes...), append(at.asked.Buyers, op.Asked.Buyers...)
+		}
+		loads[i] = at
+	}
+	return loads
+}
+
+// stockChanged tells the world that it may look at an event's stock again.
+func (s *Store) stockChanged(event id.Event) Outgoing {
+	return Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)}
 }
 
 // firstAnswers are what the keys at hand were answered before.
 type firstAnswers map[answerKey]*booking.Answered
 
 // queue looks the ops' keys up.
-func (f firstAnswers) queue(b *pgx.Batch, ops []*booking.Op) {
+func (f firstAnswers) queue(b *pgx.Batch, groups []*booking.Group) {
 	var scopes, keys []string
-	for _, op := range ops {
-		if op.Key != nil {
-			scopes, keys = append(scopes, op.Key.Scope), append(keys, op.Key.Key)
+	for _, g := range groups {
+		for _, op := range g.Ops {
+			if op.Key != nil {
+				scopes, keys = append(scopes, op.Key.Scope), append(keys, op.Key.Key)
+			}
 		}
 	}
 	if len(keys) > 0 {
@@ -100,10 +131,9 @@ func (c *answerColumns) queue(b *pgx.Batch) {
 	}
 }
 
-// settle decides the ops in their order; the second of two twins gets the first
-// one's answer. What it returns is to be stored.
-func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock) *answerColumns {
-	fresh := &answerColumns{}
+// settle decides an event's ops in their order; the second of two twins gets the
+// first one's answer. What is to be stored is added to fresh.
+func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock, fresh *answerColumns) {
 	for _, op := range ops {
 		if op.Key == nil {
 			op.Settle(stock, nil)
@@ -115,7 +145,6 @@ func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock) *answerCol
 			fresh.add(op)
 		}
 	}
-	return fresh
 }
 
 func (c *answerColumns) add(op *booking.Op) {

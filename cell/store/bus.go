@@ -38,6 +38,19 @@ const (
 		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
 		SELECT $1, raised.last_seq, $2, $3, $4 || raised.last_seq::text, $5 FROM raised`
 
+	// lockBuckets takes counter rows in the one order in which everybody does.
+	lockBuckets = `SELECT bucket FROM bus.bucket WHERE bucket = ANY($1) ORDER BY bucket FOR UPDATE`
+
+	// publishMany is publishOne for several buckets that are locked. place is where a
+	// row comes among those of its bucket, from 1.
+	publishMany = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + r.n FROM unnest($1::bigint[], $2::bigint[]) AS r (bucket, n)
+			WHERE bus.bucket.bucket = r.bucket RETURNING bus.bucket.bucket, bus.bucket.last_seq - r.n AS before)
+		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
+		SELECT o.bucket, raised.before + o.place, o.event_key, o.subject, o.prefix || (raised.before + o.place)::text, o.payload
+		FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[])
+			AS o (bucket, place, event_key, subject, prefix, payload)
+		JOIN raised ON raised.bucket = o.bucket`
+
 	selectMoved = `SELECT b.bucket, c.seq, b.last_seq FROM bus.bucket AS b
 		JOIN bus.relay_cursor AS c ON c.bucket = b.bucket
 		WHERE b.last_seq > c.seq ORDER BY b.bucket`
@@ -114,15 +127,43 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 	})
 }
 
-// queueOutbox is Publish of one message in a batch that ends in its COMMIT: queue
-// it last, so that the bucket is locked for as short as can be.
-func (s *Store) queueOutbox(b *pgx.Batch, m Outgoing) error {
-	if err := m.Check(s.Cell); err != nil {
-		return fmt.Errorf("publish: %w", err)
+// queueOutbox is Publish in a batch that ends in its COMMIT: queue it last, so that
+// the buckets are locked for as short as can be.
+func (s *Store) queueOutbox(b *pgx.Batch, msgs ...Outgoing) error {
+	for _, m := range msgs {
+		if err := m.Check(s.Cell); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
 	}
-	bucket := bus.BucketOf(m.Key)
-	b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), m.Payload)
+	switch len(msgs) {
+	case 0:
+	case 1:
+		m, bucket := msgs[0], bus.BucketOf(msgs[0].Key)
+		b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), m.Payload)
+	default:
+		s.queueMany(b, msgs)
+	}
 	return nil
+}
+
+func (s *Store) queueMany(b *pgx.Batch, msgs []Outgoing) {
+	var buckets, counts, of, places []int64
+	var keys, subjects, prefixes []string
+	var payloads [][]byte
+	perBucket := make([]int64, bus.Buckets)
+	for _, m := range msgs {
+		bucket := bus.BucketOf(m.Key)
+		perBucket[bucket]++
+		of, places, payloads = append(of, int64(bucket)), append(places, perBucket[bucket]), append(payloads, m.Payload)
+		keys, subjects, prefixes = append(keys, m.Key), append(subjects, m.Subject), append(prefixes, s.messagePrefix(bucket))
+	}
+	for bucket, n := range perBucket {
+		if n > 0 {
+			buckets, counts = append(buckets, int64(bucket)), append(counts, n)
+		}
+	}
+	b.Queue(lockBuckets, buckets)
+	b.Queue(publishMany, buckets, counts, of, places, keys, subjects, prefixes, payloads)
 }
 
 func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, next []int64) error {
