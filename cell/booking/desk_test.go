@@ -24,10 +24,14 @@ type counter struct {
 	decided []*booking.Op
 }
 
-func (c *counter) Batch(_ context.Context, _ id.Event, _ time.Duration, ops []*booking.Op) error {
+func (c *counter) Batch(_ context.Context, _ time.Duration, groups []*booking.Group) error {
 	time.Sleep(c.took)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var ops []*booking.Op
+	for _, g := range groups {
+		ops = append(ops, g.Ops...)
+	}
 	c.sizes = append(c.sizes, len(ops))
 	if c.tries == nil {
 		c.tries = map[*booking.Op]int{}

@@ -24,10 +24,12 @@ const (
 // wall is a store that answers nobody until it is opened.
 type wall struct{ opened chan struct{} }
 
-func (w wall) Batch(_ context.Context, _ id.Event, _ time.Duration, ops []*booking.Op) error {
+func (w wall) Batch(_ context.Context, _ time.Duration, groups []*booking.Group) error {
 	<-w.opened
-	for _, op := range ops {
-		op.Settle(&booking.Stock{}, nil)
+	for _, g := range groups {
+		for _, op := range g.Ops {
+			op.Settle(&booking.Stock{}, nil)
+		}
 	}
 	return nil
 }

@@ -76,6 +76,10 @@ type Op struct {
 	done chan struct{}
 }
 
+// isTurn says that the op may lock more than its event's rows: it stands in no batch
+// of several events.
+func (o *Op) isTurn() bool { return o.turn != nil || o.Turn != nil }
+
 // Context is the request's own.
 func (o *Op) Context() context.Context { return o.ctx }
 

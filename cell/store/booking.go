@@ -111,7 +111,7 @@ func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 		return err
 	}
 	opening := &booking.Stock{Event: *e, Now: now, Log: e.Openings()}
-	return queueLedger(b, opening, &booking.LedgerHead{})
+	return queueLedger(b, opening, booking.LedgerHead{})
 }
 
 // announce writes the outbox row that carries a published event into every
@@ -139,8 +139,11 @@ func describe(e booking.Event) (venue, source []byte, err error) {
 	return venue, source, nil
 }
 
-const selectEvent = `SELECT organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
-	source, version, epoch, placement, seated, allow_gaps, series_id, slot FROM booking.event WHERE event_id = $1`
+// eventColumns are what scanEvent takes.
+const eventColumns = `organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
+	source, version, epoch, placement, seated, allow_gaps, series_id, slot`
+
+const selectEvent = `SELECT ` + eventColumns + ` FROM booking.event WHERE event_id = $1`
 
 const selectEventForUpdate = selectEvent + ` FOR UPDATE`
 
@@ -187,14 +190,9 @@ func queueEvent(b *pgx.Batch, e *booking.Event, event, quotas string) {
 	b.Queue(quotas, e.ID.String()).Query(func(rows pgx.Rows) error {
 		e.Quotas = nil
 		for rows.Next() {
-			var q booking.Quota
-			var qid string
-			if err := rows.Scan(&qid, &q.Name, &q.Size, &q.Held, &q.Sold, &q.Allocated); err != nil {
+			q, err := scanQuota(rows)
+			if err != nil {
 				return err
-			}
-			var err error
-			if q.ID, err = id.ParseQuota(qid); err != nil {
-				return corrupt(err)
 			}
 			e.Quotas = append(e.Quotas, q)
 		}
@@ -211,6 +209,19 @@ func queueEvent(b *pgx.Batch, e *booking.Event, event, quotas string) {
 		}
 		return rows.Err()
 	})
+}
+
+func scanQuota(row pgx.Row) (booking.Quota, error) {
+	var q booking.Quota
+	var qid string
+	if err := row.Scan(&qid, &q.Name, &q.Size, &q.Held, &q.Sold, &q.Allocated); err != nil {
+		return q, err
+	}
+	var err error
+	if q.ID, err = id.ParseQuota(qid); err != nil {
+		return q, corrupt(err)
+	}
+	return q, nil
 }
 
 func scanEvent(row pgx.Row, e *booking.Event) error {
@@ -250,14 +261,14 @@ func scanEvent(row pgx.Row, e *booking.Event) error {
 	return nil
 }
 
-func scanType(rows pgx.Rows, e *booking.Event) (booking.TicketType, error) {
+func scanType(row pgx.Row, e *booking.Event) (booking.TicketType, error) {
 	t := booking.TicketType{Price: money.Money{Currency: e.Currency}, Fees: money.Money{Currency: e.Currency}}
 	var tid string
 	var quotas []string
 	var terms []byte
 	var used []int64
 	var seen *time.Time
-	err := rows.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas, &t.Categories, &terms, &used, &seen)
+	err := row.Scan(&tid, &t.Name, &t.Price.Amount, &t.Fees.Amount, &t.MinPerOrder, &t.MaxPerOrder, &t.SalesStart, &t.SalesEnd, &quotas, &t.Categories, &terms, &used, &seen)
 	if err != nil {
 		return t, err
 	}
@@ -340,7 +351,7 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		if entries := e.Revisions(before); len(entries) > 0 {
-			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, &head); err != nil {
+			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, head); err != nil {
 				return err
 			}
 		}

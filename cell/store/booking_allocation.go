@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/booking"
-	"guichet/cell/bus"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
 )
@@ -17,7 +16,7 @@ import (
 // selectOpenAllocations is asked by every batch of a desk, behind the event's
 // lock: holds that end may go back to one of them. Most events have none.
 const selectOpenAllocations = `SELECT allocation_id, quota_id, name, asked, quantity, closed, created_at FROM booking.allocation
-	WHERE event_id = $1 AND NOT closed`
+	WHERE event_id = ANY($1) AND NOT closed`
 
 const selectTheseAllocations = `SELECT allocation_id, quota_id, name, asked, quantity, closed, created_at FROM booking.allocation
 	WHERE allocation_id = ANY($1) AND event_id = $2`
@@ -51,9 +50,17 @@ func (s *Store) WithAside(ctx context.Context, event id.Event, ttl time.Duration
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var rows int64
 		b, load := &pgx.Batch{}, newStockLoad(event, ttl)
-		load.queue(b, nil)
+		queueLoads(b, load)
 		b.Queue(countAllocations, event.String()).QueryRow(func(row pgx.Row) error { return row.Scan(&rows) })
-		b.Queue(selectTheseAllocations, texts(allocations), event.String()).Query(load.addAside)
+		b.Queue(selectTheseAllocations, texts(allocations), event.String()).Query(func(rows pgx.Rows) error {
+			return eachRow(rows, func(row pgx.Row) error {
+				a, err := scanAllocation(row)
+				if err == nil {
+					load.addAside(a)
+				}
+				return err
+			})
+		})
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("load stock: %w", err)
 		}
@@ -84,7 +91,7 @@ func (s *Store) WithAside(ctx context.Context, event id.Event, ttl time.Duration
 		if len(stock.Log) == 0 {
 			return nil
 		}
-		return s.Publish(ctx, Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)})
+		return s.Publish(ctx, s.stockChanged(event))
 	})
 	if sqldb.Violates(err, "quota_not_oversold") {
 		return errors.Join(booking.ErrNotEnough, err)
@@ -115,16 +122,12 @@ func limitAllocations(stock *booking.Stock, before *snapshot, rows int64) error 
 	return nil
 }
 
-// addAside takes allocations into the stock that is being loaded.
-func (l *stockLoad) addAside(rows pgx.Rows) error {
-	all, err := pgx.CollectRows(rows, scanAllocation)
-	for _, a := range all {
-		if l.stock.Aside == nil {
-			l.stock.Aside = booking.Aside{}
-		}
-		l.stock.Aside[a.ID] = &a
+// addAside takes an allocation into the stock that is being loaded.
+func (l *stockLoad) addAside(a booking.Allocation) {
+	if l.stock.Aside == nil {
+		l.stock.Aside = booking.Aside{}
 	}
-	return err
+	l.stock.Aside[a.ID] = &a
 }
 
 func copyAside(aside booking.Aside) map[id.Allocation]booking.Allocation {
@@ -150,7 +153,7 @@ func queueAside(b *pgx.Batch, stock *booking.Stock, before *snapshot) {
 	}
 }
 
-func scanAllocation(row pgx.CollectableRow) (booking.Allocation, error) {
+func scanAllocation(row pgx.Row) (booking.Allocation, error) {
 	var a booking.Allocation
 	var aid, quota string
 	if err := row.Scan(&aid, &quota, &a.Name, &a.Asked, &a.Quantity, &a.Closed, &a.CreatedAt); err != nil {
@@ -166,13 +169,17 @@ func scanAllocation(row pgx.CollectableRow) (booking.Allocation, error) {
 	return a, nil
 }
 
+func collectAllocation(row pgx.CollectableRow) (booking.Allocation, error) {
+	return scanAllocation(row)
+}
+
 // Allocations lists an event's allocations behind after, in the order of their ids.
 func (s *Store) Allocations(ctx context.Context, event id.Event, after string, limit int) ([]booking.Allocation, error) {
 	rows, err := s.DB.On(ctx).Query(ctx, selectAllocations, event.String(), after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
-	all, err := pgx.CollectRows(rows, scanAllocation)
+	all, err := pgx.CollectRows(rows, collectAllocation)
 	return all, sqldb.Classify(err)
 }
 
@@ -182,7 +189,7 @@ func (s *Store) Allocation(ctx context.Context, event id.Event, allocation id.Al
 	if err != nil {
 		return booking.Allocation{}, sqldb.Classify(err)
 	}
-	a, err := pgx.CollectExactlyOneRow(rows, scanAllocation)
+	a, err := pgx.CollectExactlyOneRow(rows, collectAllocation)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return a, booking.ErrAllocNotFound
 	}

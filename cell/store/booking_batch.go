@@ -26,17 +26,19 @@ const insertAnswers = `INSERT INTO booking.answer (scope, key, fingerprint, stat
 // answerKey is where a first answer is kept.
 type answerKey struct{ scope, key string }
 
-// Batch implements booking.Batcher: one transaction locks the event, reads its
-// stock and the first answers of the keys at hand, lets every op settle in order,
-// and writes all holds, counters, answers, the ledger's row and the outbox row
-// (P2, P3, P5). The event's lock makes the look at the keys final: whoever used
-// one before has committed or is gone.
-func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	if slices.ContainsFunc(ops, func(op *booking.Op) bool { return op.Turn != nil }) {
-		return refused(s.batchWithTurns(ctx, event, ttl, ops))
+// Batch implements booking.Batcher: one transaction locks the events, reads their
+// stocks and the first answers of the keys at hand, lets the ops of each event settle
+// in order, and writes all holds, counters, answers, the ledgers' rows and the outbox
+// rows (P2, P3, P5). An event's lock makes the look at the keys final: whoever used
+// one before has committed or is gone. Only a single event's lock is waited for; the
+// buckets' rows are locked last and in one order. So batches of any processes cannot
+// wait for each other in a circle.
+func (s *Store) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	if len(groups) == 1 && slices.ContainsFunc(groups[0].Ops, func(op *booking.Op) bool { return op.Turn != nil }) {
+		return refused(s.batchWithTurns(ctx, ttl, groups[0]))
 	}
-	w := &batchWork{store: s, ops: ops}
-	return refused(s.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, event, ttl) }, func(b *pgx.Batch) error {
+	w := &batchWork{store: s, groups: groups}
+	return refused(s.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, ttl) }, func(b *pgx.Batch) error {
 		w.settle()
 		return w.write(b)
 	}, w.readSeats))
@@ -44,59 +46,89 @@ func (s *Store) Batch(ctx context.Context, event id.Event, ttl time.Duration, op
 
 // batchWork is one attempt at a batch.
 type batchWork struct {
-	store *Store
-	ops   []*booking.Op
+	store  *Store
+	groups []*booking.Group
 
-	load   *stockLoad
+	loads  []*stockLoad
 	before firstAnswers
-	was    *snapshot
-	fresh  *answerColumns
+	was    []*snapshot // nil where an event was left out
+	fresh  answerColumns
 }
 
-func (w *batchWork) read(b *pgx.Batch, event id.Event, ttl time.Duration) {
-	w.load, w.before = newStockLoad(event, ttl), firstAnswers{}
-	var named []id.Hold
-	var asked booking.Asked
-	for _, op := range w.ops {
-		named = append(named, op.Holds...)
-		asked.Codes, asked.Buyers = append(asked.Codes, op.Asked.Codes...), append(asked.Buyers, op.Asked.Buyers...)
+func (w *batchWork) read(b *pgx.Batch, ttl time.Duration) {
+	w.loads, w.before = loadsOf(w.groups, ttl), firstAnswers{}
+	queueLoads(b, w.loads...)
+	w.before.queue(b, w.groups)
+}
+
+func (w *batchWork) readSeats(b *pgx.Batch) {
+	for i, at := range w.loads {
+		queueSeatReads(b, at.stock, w.groups[i].Ops) // nothing for what was not locked
 	}
-	w.load.queue(b, named)
-	queueAsked(b, event, asked, &w.load.stock.Counters)
-	w.before.queue(b, w.ops)
 }
-
-func (w *batchWork) readSeats(b *pgx.Batch) { queueSeatReads(b, w.load.stock, w.ops) }
 
 // settle decides all ops but the turns.
 func (w *batchWork) settle() {
-	w.was = w.load.snapshot()
-	w.fresh = w.before.settle(w.ops, w.load.stock)
+	w.was, w.fresh = make([]*snapshot, len(w.loads)), answerColumns{}
+	for i, at := range w.loads {
+		if w.groups[i].Elsewhere = !at.locked; at.locked {
+			w.was[i] = at.snapshot()
+			w.before.settle(w.groups[i].Ops, at.stock, &w.fresh)
+		}
+	}
 }
 
 // write queues what changed, the outbox last.
-func (w *batchWork) write(b *pgx.Batch, facts ...Outgoing) error {
-	stock := w.load.stock
-	if err := queueStock(b, stock, w.was); err != nil {
+func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
+	var writes stockWrites
+	for i, at := range w.loads {
+		if w.was[i] == nil {
+			continue
+		}
+		if err := writes.add(at.stock, w.was[i]); err != nil {
+			return err
+		}
+		if len(at.stock.Log) > 0 {
+			news = append(news, w.store.stockChanged(at.stock.ID))
+		}
+	}
+	if err := writes.queue(b); err != nil {
 		return err
 	}
 	w.fresh.queue(b)
-	if len(stock.Log) > 0 {
-		event := stock.ID.String()
-		facts = append(facts, Outgoing{Key: event, Subject: bus.Fact(w.store.Cell, "stock", event, "changed"), Payload: []byte(`{"event_id":"` + event + `"}`)})
+	return w.store.queueOutbox(b, news...)
+}
+
+// loadsOf are the stocks that the groups are about, with what their ops name.
+func loadsOf(groups []*booking.Group, ttl time.Duration) []*stockLoad {
+	loads := make([]*stockLoad, len(groups))
+	for i, g := range groups {
+		at := newStockLoad(g.Event, ttl)
+		for _, op := range g.Ops {
+			at.named = append(at.named, op.Holds...)
+			at.asked.Codes, at.asked.Buyers = append(at.asked.Codes, op.Asked.Codes...), append(at.asked.Buyers, op.Asked.Buyers...)
+		}
+		loads[i] = at
 	}
-	return w.store.queueOutbox(b, facts)
+	return loads
+}
+
+// stockChanged tells the world that it may look at an event's stock again.
+func (s *Store) stockChanged(event id.Event) Outgoing {
+	return Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)}
 }
 
 // firstAnswers are what the keys at hand were answered before.
 type firstAnswers map[answerKey]*booking.Answered
 
 // queue looks the ops' keys up.
-func (f firstAnswers) queue(b *pgx.Batch, ops []*booking.Op) {
+func (f firstAnswers) queue(b *pgx.Batch, groups []*booking.Group) {
 	var scopes, keys []string
-	for _, op := range ops {
-		if op.Key != nil {
-			scopes, keys = append(scopes, op.Key.Scope), append(keys, op.Key.Key)
+	for _, g := range groups {
+		for _, op := range g.Ops {
+			if op.Key != nil {
+				scopes, keys = append(scopes, op.Key.Scope), append(keys, op.Key.Key)
+			}
 		}
 	}
 	if len(keys) > 0 {
@@ -129,10 +161,9 @@ func (c *answerColumns) queue(b *pgx.Batch) {
 	}
 }
 
-// settle decides the ops in their order; the second of two twins gets the first
-// one's answer. What it returns is to be stored.
-func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock) *answerColumns {
-	fresh := &answerColumns{}
+// settle decides an event's ops in their order; the second of two twins gets the
+// first one's answer. What is to be stored is added to fresh.
+func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock, fresh *answerColumns) {
 	for _, op := range ops {
 		if op.Turn != nil {
 			continue
@@ -147,7 +178,6 @@ func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock) *answerCol
 			fresh.add(op)
 		}
 	}
-	return fresh
 }
 
 func (c *answerColumns) add(op *booking.Op) {

@@ -50,9 +50,11 @@ func queueSeating(b *pgx.Batch, e *booking.Event) error {
 	for _, t := range e.Types {
 		b.Queue(updateTypeSeats, t.ID.String(), t.Categories)
 	}
+	var w stockWrites
 	for _, q := range e.Quotas {
-		b.Queue(updateQuotaCounters, q.ID.String(), q.Held, q.Sold, q.Allocated)
+		w.addQuota(q)
 	}
+	w.queueQuotas(b)
 	queueNewSeats(b, event, p.Seats)
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,8 +14,12 @@ import (
 	"guichet/internal/sqldb"
 )
 
-// dueHolds bounds how many due holds one transaction sweeps.
-const dueHolds = 200
+// dueHolds bounds how many due holds a transaction sweeps, one of many events those
+// of dueEvents.
+const (
+	dueHolds  = 200
+	dueEvents = 10
+)
 
 // A hold is only ever written behind its event's lock, so it is read without one
 // of its own. holdColumns are what scanHold takes.
@@ -25,30 +28,38 @@ const holdColumns = `hold_id, state, created_at, expires_at, order_id, total, cu
 // selectHolds looks each id up by itself: a comparison with a list that was
 // planned while the table was small would read all of it ever after.
 const selectHolds = `SELECT f.hold_id, f.state, f.created_at, f.expires_at, f.order_id, f.total, f.currency, f.items, f.granted_until, f.asked_mark
-	FROM unnest($1::text[]) AS n (hold_id)
-	CROSS JOIN LATERAL (SELECT ` + holdColumns + ` FROM booking.hold AS h WHERE h.hold_id = n.hold_id AND h.event_id = $2 LIMIT 1) AS f`
+	FROM unnest($1::text[], $2::text[]) AS n (hold_id, event_id)
+	CROSS JOIN LATERAL (SELECT ` + holdColumns + ` FROM booking.hold AS h WHERE h.hold_id = n.hold_id AND h.event_id = n.event_id LIMIT 1) AS f`
 
+// selectDueHolds reads what is due of all the events in one look at the index,
+// which begins with the time.
 const selectDueHolds = `SELECT ` + holdColumns + ` FROM booking.hold
-	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp())
+	WHERE event_id = ANY($1) AND state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp())
 	ORDER BY expires_at LIMIT $2`
 
 const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.event WHERE event_id = $1`
 
-const updateQuotaCounters = `UPDATE booking.quota SET held = $2, sold = $3, allocated = $4 WHERE quota_id = $1`
+const updateQuotaCounters = `UPDATE booking.quota SET held = n.held, sold = n.sold, allocated = n.allocated
+	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS n (quota_id, held, sold, allocated)
+	WHERE booking.quota.quota_id = n.quota_id AND booking.quota.quota_id = ANY($1)`
 
 const insertHolds = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, granted_until, total, currency, items, asked_mark)
-	SELECT h.hold_id, $1, h.state, $2, h.expires_at, h.granted_until, h.total, $3, h.items::jsonb, h.asked_mark
-	FROM unnest($4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::text[], $10::bytea[])
-		AS h (hold_id, state, expires_at, granted_until, total, items, asked_mark)`
+	SELECT h.hold_id, h.event_id, h.state, $1, h.expires_at, h.granted_until, h.total, h.currency, h.items::jsonb, h.asked_mark
+	FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::text[], $9::text[], $10::bytea[])
+		AS h (hold_id, event_id, state, expires_at, granted_until, total, currency, items, asked_mark)`
 
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
 	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
 	WHERE booking.hold.hold_id = n.hold_id AND booking.hold.hold_id = ANY($1)`
 
-const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, entries, prev, hash) VALUES ($1, $2, $3, $4, $5, $6)`
+const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, entries, prev, hash)
+	SELECT l.event_id, l.first_entry, l.at, l.entries, l.prev, l.hash
+	FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::text[], $6::text[])
+		AS l (event_id, first_entry, at, entries, prev, hash)`
 
-const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, stock_changed_at = $2, ledger_next = $3, ledger_hash = $4
-	WHERE event_id = $1`
+const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, stock_changed_at = $2, ledger_next = n.ledger_next, ledger_hash = n.ledger_hash
+	FROM unnest($1::text[], $3::bigint[], $4::text[]) AS n (event_id, ledger_next, ledger_hash)
+	WHERE booking.event.event_id = n.event_id AND booking.event.event_id = ANY($1)`
 
 // WithStock locks the event row, then its quotas and holds, reads the clock
 // behind the locks, lets decide change the stock and writes what changed. The
@@ -60,7 +71,8 @@ func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration
 	}
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		b, load := &pgx.Batch{}, newStockLoad(event, ttl)
-		load.queue(b, named)
+		load.named = named
+		queueLoads(b, load)
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("load stock: %w", err)
 		}
@@ -84,63 +96,6 @@ func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration
 		return nil
 	})
 	return refused(err)
-}
-
-// snapshot is what a stock looked like when it was loaded.
-type snapshot struct {
-	quotas []booking.Quota
-	holds  map[id.Hold]booking.Hold
-	ledger booking.LedgerHead
-	aside  map[id.Allocation]booking.Allocation
-}
-
-// stockLoad is an event's stock while it is being read.
-type stockLoad struct {
-	stock  *booking.Stock
-	ledger booking.LedgerHead
-}
-
-func newStockLoad(event id.Event, ttl time.Duration) *stockLoad {
-	return &stockLoad{stock: &booking.Stock{Event: booking.Event{ID: event}, HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}}
-}
-
-// queue reads an event's stock behind the locks of its rows. The clock is read
-// when those are held.
-func (l *stockLoad) queue(b *pgx.Batch, named []id.Hold) {
-	stock, event := l.stock, l.stock.ID.String()
-	queueEvent(b, &stock.Event, selectEventForUpdate, selectQuotasForUpdate)
-	b.Queue(selectClock).QueryRow(func(row pgx.Row) error { return row.Scan(&stock.Now) })
-	b.Queue(selectLedgerHead, event).QueryRow(func(row pgx.Row) error { return row.Scan(&l.ledger.Next, &l.ledger.Hash) })
-	if len(named) > 0 {
-		b.Queue(selectHolds, texts(named), event).Query(l.add)
-	}
-	b.Queue(selectDueHolds, event, dueHolds).Query(func(rows pgx.Rows) error {
-		err := l.add(rows)
-		stock.DueLeft = rows.CommandTag().RowsAffected() == dueHolds
-		return err
-	})
-	b.Queue(selectOpenAllocations, event).Query(l.addAside)
-}
-
-func (l *stockLoad) add(rows pgx.Rows) error {
-	for rows.Next() {
-		h, err := scanHold(rows)
-		if err != nil {
-			return err
-		}
-		l.stock.Holds[h.ID] = &h
-	}
-	return rows.Err()
-}
-
-// snapshot keeps what was read, to tell afterwards what changed.
-func (l *stockLoad) snapshot() *snapshot {
-	before := &snapshot{quotas: slices.Clone(l.stock.Quotas), holds: make(map[id.Hold]booking.Hold, len(l.stock.Holds)), ledger: l.ledger}
-	for hid, h := range l.stock.Holds {
-		before.holds[hid] = *h
-	}
-	before.aside = copyAside(l.stock.Aside)
-	return before
 }
 
 func scanHold(row pgx.Row) (booking.Hold, error) {
@@ -168,74 +123,6 @@ func scanHold(row pgx.Row) (booking.Hold, error) {
 		return h, corrupt(err)
 	}
 	return h, nil
-}
-
-// queueStock writes what changed since the stock was loaded, with the ledger's
-// row about it.
-func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
-	for i, q := range stock.Quotas {
-		if q.Size != before.quotas[i].Size {
-			b.Queue(updateQuotaSize, q.ID.String(), q.Size)
-		}
-		if q != before.quotas[i] {
-			b.Queue(updateQuotaCounters, q.ID.String(), q.Held, q.Sold, q.Allocated)
-		}
-	}
-	queueSeats(b, stock)
-	queueAside(b, stock, before)
-	if err := queueHolds(b, stock, before); err != nil {
-		return err
-	}
-	if err := queueCounters(b, stock, before); err != nil || len(stock.Log) == 0 {
-		return err
-	}
-	return queueLedger(b, stock, &before.ledger)
-}
-
-func queueHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
-	var fresh, known struct {
-		ids, states, items, orders []string
-		ends, first                []time.Time
-		totals                     []int64
-		asked                      [][]byte
-	}
-	for hid, h := range stock.Holds {
-		old, there := before.holds[hid]
-		switch {
-		case !there:
-			items, err := json.Marshal(h.Items)
-			if err != nil {
-				return fmt.Errorf("describe hold: %w", err)
-			}
-			fresh.ids, fresh.states, fresh.ends = append(fresh.ids, hid.String()), append(fresh.states, string(h.State)), append(fresh.ends, h.ExpiresAt)
-			fresh.totals, fresh.items = append(fresh.totals, h.Total.Amount), append(fresh.items, string(items))
-			var asked []byte
-			if h.Asked != (booking.Mark{}) {
-				asked = h.Asked[:]
-			}
-			fresh.first, fresh.asked = append(fresh.first, h.GrantedUntil), append(fresh.asked, asked)
-		case old.State != h.State || !old.ExpiresAt.Equal(h.ExpiresAt) || old.Order != h.Order:
-			known.ids, known.states, known.ends = append(known.ids, hid.String()), append(known.states, string(h.State)), append(known.ends, h.ExpiresAt)
-			known.orders = append(known.orders, h.Order.String())
-		}
-	}
-	if len(fresh.ids) > 0 {
-		b.Queue(insertHolds, stock.ID.String(), stock.Now, stock.Currency, fresh.ids, fresh.states, fresh.ends, fresh.first, fresh.totals, fresh.items, fresh.asked)
-	}
-	if len(known.ids) > 0 {
-		b.Queue(updateHolds, known.ids, known.states, known.ends, known.orders)
-	}
-	return nil
-}
-
-func queueLedger(b *pgx.Batch, stock *booking.Stock, head *booking.LedgerHead) error {
-	row, err := head.Row(stock.ID, stock.Now, stock.Log)
-	if err != nil {
-		return err
-	}
-	b.Queue(insertLedger, stock.ID.String(), row.First, row.At, []byte(row.Entries), row.Prev, row.Hash)
-	b.Queue(touchStock, stock.ID.String(), stock.Now, head.Next, head.Hash)
-	return nil
 }
 
 const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp()) THEN 'expired' ELSE state END,

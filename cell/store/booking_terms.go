@@ -81,51 +81,67 @@ func queueTypes(b *pgx.Batch, e booking.Event) error {
 // buyers that it names have, and their live holds. Each is looked up by itself, as
 // in selectHolds. The bounds are above what there can be, but for the holds,
 // which are only told of.
-const selectAsked = `SELECT 'code', f.code, f.kind, f.uses, f.spent, f.max_uses, f.budget, f.terms, NULL::timestamptz
-		FROM unnest($2::text[]) AS n (code) CROSS JOIN LATERAL (SELECT c.code, c.kind, c.uses, c.spent, c.max_uses, c.budget, c.terms
-			FROM booking.code AS c WHERE c.event_id = $1 AND c.code = n.code LIMIT 1) AS f
-	UNION ALL SELECT 'bought', n.buyer, f.ticket_type_id, f.bought, 0, NULL::bigint, NULL::bigint, NULL::jsonb, NULL::timestamptz
-		FROM unnest($3::text[]) AS n (buyer) CROSS JOIN LATERAL (SELECT t.ticket_type_id, t.bought
-			FROM booking.buyer_tally AS t WHERE t.event_id = $1 AND t.buyer = n.buyer LIMIT 1000) AS f
-	UNION ALL SELECT 'hold:' || f.order_id, n.buyer, f.hold_id, 0, 0, NULL::bigint, NULL::bigint, f.items, f.expires_at
-		FROM unnest($3::text[]) AS n (buyer) CROSS JOIN LATERAL (SELECT h.order_id, h.hold_id, h.items, h.expires_at
+const selectAsked = `SELECT n.place, 'code', f.code, f.kind, f.uses, f.spent, f.max_uses, f.budget, f.terms, NULL::timestamptz
+		FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (place, event_id, code) CROSS JOIN LATERAL (SELECT c.code, c.kind, c.uses, c.spent, c.max_uses, c.budget, c.terms
+			FROM booking.code AS c WHERE c.event_id = n.event_id AND c.code = n.code LIMIT 1) AS f
+	UNION ALL SELECT n.place, 'bought', n.buyer, f.ticket_type_id, f.bought, 0, NULL::bigint, NULL::bigint, NULL::jsonb, NULL::timestamptz
+		FROM unnest($4::bigint[], $5::text[], $6::text[]) AS n (place, event_id, buyer) CROSS JOIN LATERAL (SELECT t.ticket_type_id, t.bought
+			FROM booking.buyer_tally AS t WHERE t.event_id = n.event_id AND t.buyer = n.buyer LIMIT 1000) AS f
+	UNION ALL SELECT n.place, 'hold:' || f.order_id, n.buyer, f.hold_id, 0, 0, NULL::bigint, NULL::bigint, f.items, f.expires_at
+		FROM unnest($4::bigint[], $5::text[], $6::text[]) AS n (place, event_id, buyer) CROSS JOIN LATERAL (SELECT h.order_id, h.hold_id, h.items, h.expires_at
 			FROM booking.buyer_hold AS o JOIN booking.hold AS h ON h.hold_id = o.hold_id
-			WHERE o.event_id = $1 AND o.buyer = n.buyer AND h.state = 'active' LIMIT 50) AS f`
+			WHERE o.event_id = n.event_id AND o.buyer = n.buyer AND h.state = 'active' LIMIT 50) AS f`
+
+// askedColumns are what is asked for, with the places of the events.
+type askedColumns struct {
+	places        []int64
+	events, names []string
+}
+
+func (c *askedColumns) add(place int, event, name string) {
+	c.places, c.events, c.names = append(c.places, int64(place)), append(c.events, event), append(c.names, name)
+}
 
 // queueAsked queues the read of what is asked for, nothing when that is nothing.
-func queueAsked(b *pgx.Batch, event id.Event, asked booking.Asked, into *booking.Counters) {
-	if len(asked.Codes)+len(asked.Buyers) == 0 {
+func (l stockLoads) queueAsked(b *pgx.Batch) {
+	var codes, buyers askedColumns
+	for i, at := range l.all {
+		if len(at.asked.Codes)+len(at.asked.Buyers) == 0 {
+			continue
+		}
+		into := &at.stock.Counters
+		if into.Codes == nil {
+			into.Codes, into.Bought, into.Own = map[string]*booking.Code{}, map[booking.Bought]int64{}, map[booking.Buyer][]*booking.Hold{}
+		}
+		slices.Sort(at.asked.Codes)
+		slices.Sort(at.asked.Buyers)
+		for _, code := range slices.Compact(at.asked.Codes) {
+			codes.add(i, at.stock.ID.String(), code)
+		}
+		for _, who := range slices.Compact(at.asked.Buyers) {
+			buyers.add(i, at.stock.ID.String(), string(who))
+			into.Own[who] = nil // known from now on, also when there is nothing
+		}
+	}
+	if len(codes.names)+len(buyers.names) == 0 {
 		return
 	}
-	slices.Sort(asked.Codes)
-	slices.Sort(asked.Buyers)
-	codes, named := slices.Compact(asked.Codes), slices.Compact(asked.Buyers)
-	buyers := make([]string, len(named))
-	if into.Codes == nil {
-		into.Codes, into.Bought, into.Own = map[string]*booking.Code{}, map[booking.Bought]int64{}, map[booking.Buyer][]*booking.Hold{}
-	}
-	for i, who := range named {
-		buyers[i], into.Own[who] = string(who), nil // known from now on, also when there is nothing
-	}
-	b.Queue(selectAsked, event.String(), codes, buyers).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			if err := scanAsked(rows, into); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
+	b.Queue(selectAsked, codes.places, codes.events, codes.names, buyers.places, buyers.events, buyers.names).Query(func(rows pgx.Rows) error {
+		return eachRow(rows, l.scanAsked)
 	})
 }
 
-func scanAsked(rows pgx.Rows, into *booking.Counters) error {
+func (l stockLoads) scanAsked(row pgx.Row) error {
+	var place int64
 	var what, name, other string
 	var n, spent int64
 	var maxUses, budget *int64
 	var text []byte
 	var until *time.Time
-	if err := rows.Scan(&what, &name, &other, &n, &spent, &maxUses, &budget, &text, &until); err != nil {
+	if err := row.Scan(&place, &what, &name, &other, &n, &spent, &maxUses, &budget, &text, &until); err != nil {
 		return err
 	}
+	into := &l.all[place].stock.Counters
 	switch what {
 	case "code":
 		c := &booking.Code{Code: name, Kind: booking.CodeKind(other), Uses: n, Spent: spent, MaxUses: maxUses, Budget: budget}
@@ -165,7 +181,8 @@ func loadEnded(ctx context.Context, tx pgx.Tx, stock *booking.Stock) error {
 		return nil
 	}
 	b := &pgx.Batch{}
-	queueAsked(b, stock.ID, asked, &stock.Counters)
+	ended := stockLoads{all: []*stockLoad{{stock: stock, asked: asked}}}
+	ended.queueAsked(b)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("load terms of ended holds: %w", err)
 	}

@@ -19,28 +19,28 @@ import (
 // batchWithTurns is Batch with turns among the ops: they run in step in the same
 // transaction, on the stock that was read for all. One that refused after it had
 // changed something is marked Apart, and the others run again without it.
-func (s *Store) batchWithTurns(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
+func (s *Store) batchWithTurns(ctx context.Context, ttl time.Duration, g *booking.Group) error {
 	for {
-		ops = slices.DeleteFunc(slices.Clone(ops), func(op *booking.Op) bool { return op.Apart })
+		ops := slices.DeleteFunc(slices.Clone(g.Ops), func(op *booking.Op) bool { return op.Apart })
 		if len(ops) == 0 {
 			return nil
 		}
-		w := &batchWork{store: s, ops: ops}
+		w := &batchWork{store: s, groups: []*booking.Group{{Event: g.Event, Ops: ops}}}
 		at := &sharedWork{}
 		var known sharedWork
 		parts := make(map[*booking.Op]*sqldb.Part)
 		shared := &sqldb.Shared{
 			Read: func(b *pgx.Batch) {
-				w.read(b, event, ttl)
-				known.queue(b, event)
+				w.read(b, ttl)
+				known.queue(b, g.Event)
 			},
 			Further: w.readSeats,
 			Ready: func() error {
 				w.settle()
-				*at = sharedWork{stock: w.load, was: w.was, form: known.form, organizer: known.organizer}
+				*at = sharedWork{stock: w.loads[0], was: w.was[0], form: known.form, organizer: known.organizer}
 				return nil
 			},
-			Last: func(b *pgx.Batch) error { return w.write(b, at.facts...) },
+			Last: func(b *pgx.Batch) error { return w.write(b, at.news...) },
 		}
 		for _, op := range ops {
 			if op.Turn == nil {
@@ -65,7 +65,7 @@ type sharedKey struct{}
 type sharedWork struct {
 	stock *stockLoad
 	was   *snapshot
-	facts sharedFacts
+	news  []Outgoing // are written with COMMIT
 	// What every order of the event wants to know.
 	form      checkout.Form
 	organizer string // by name
@@ -81,16 +81,14 @@ func (w *sharedWork) queue(b *pgx.Batch, event id.Event) {
 	b.Queue(selectOrganizerOf, event.String()).QueryRow(func(row pgx.Row) error { return perhaps(row.Scan(&w.organizer)) })
 }
 
-// sharedFacts are messages that are written with COMMIT.
-type sharedFacts []Outgoing
-
-func (f *sharedFacts) add(ctx context.Context, cell topology.CellID, msgs []Outgoing) error {
+// publish keeps messages of a turn for the end.
+func (w *sharedWork) publish(ctx context.Context, cell topology.CellID, msgs []Outgoing) error {
 	for _, m := range msgs {
 		if err := m.Check(cell); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}
-	*f = append(*f, msgs...)
+	w.news = append(w.news, msgs...)
 	sqldb.Wrote(ctx)
 	return nil
 }
@@ -108,13 +106,6 @@ func sharedOf(ctx context.Context) *sharedWork {
 func (s *Store) Locked(ctx context.Context, event id.Event) bool {
 	w := sharedOf(ctx)
 	return w != nil && w.stock.stock.ID == event
-}
-
-func factsOf(ctx context.Context) *sharedFacts {
-	if w := sharedOf(ctx); w != nil {
-		return &w.facts
-	}
-	return nil
 }
 
 // with lets a turn decide on the stock that all have, with its holds at hand. What
@@ -169,7 +160,8 @@ func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) er
 	}
 	var seats []string
 	b := &pgx.Batch{}
-	b.Queue(selectHolds, texts(missing), stock.ID.String()).Query(func(rows pgx.Rows) error {
+	events := slices.Repeat([]string{stock.ID.String()}, len(missing))
+	b.Queue(selectHolds, texts(missing), events).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			h, err := scanHold(rows)
 			if err != nil {

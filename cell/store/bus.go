@@ -33,12 +33,23 @@ const (
 		FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[])
 			AS o (bucket, seq, event_key, subject, message_id, payload)`
 
-	// publishAll raises a bucket and writes its rows in one statement; back is how far a
-	// row stands before the last of them.
-	publishAll = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + $2 WHERE bucket = $1 RETURNING last_seq)
+	// publishOne raises the bucket and writes the row in one statement.
+	publishOne = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + 1 WHERE bucket = $1 RETURNING last_seq)
 		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
-		SELECT $1, raised.last_seq - o.back, o.event_key, o.subject, $3 || (raised.last_seq - o.back)::text, o.payload
-		FROM raised, unnest($4::bigint[], $5::text[], $6::text[], $7::bytea[]) AS o (back, event_key, subject, payload)`
+		SELECT $1, raised.last_seq, $2, $3, $4 || raised.last_seq::text, $5 FROM raised`
+
+	// lockBuckets takes counter rows in the one order in which everybody does.
+	lockBuckets = `SELECT bucket FROM bus.bucket WHERE bucket = ANY($1) ORDER BY bucket FOR UPDATE`
+
+	// publishMany is publishOne for several buckets that are locked. place is where a
+	// row comes among those of its bucket, from 1.
+	publishMany = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + r.n FROM unnest($1::bigint[], $2::bigint[]) AS r (bucket, n)
+			WHERE bus.bucket.bucket = r.bucket RETURNING bus.bucket.bucket, bus.bucket.last_seq - r.n AS before)
+		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
+		SELECT o.bucket, raised.before + o.place, o.event_key, o.subject, o.prefix || (raised.before + o.place)::text, o.payload
+		FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[])
+			AS o (bucket, place, event_key, subject, prefix, payload)
+		JOIN raised ON raised.bucket = o.bucket`
 
 	selectMoved = `SELECT b.bucket, c.seq, b.last_seq FROM bus.bucket AS b
 		JOIN bus.relay_cursor AS c ON c.bucket = b.bucket
@@ -93,8 +104,8 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 	if len(msgs) > bus.MaxAtOnce {
 		return bus.ErrUnfit.With("%d messages at once, the limit is %d", len(msgs), bus.MaxAtOnce)
 	}
-	if later := factsOf(ctx); later != nil { // the transaction is shared: they are written last, with everybody's
-		return later.add(ctx, s.Cell, msgs)
+	if w := sharedOf(ctx); w != nil { // they are written last, with everybody's
+		return w.publish(ctx, s.Cell, msgs)
 	}
 	perBucket := make([]int64, bus.Buckets)
 	for _, m := range msgs {
@@ -120,36 +131,42 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 }
 
 // queueOutbox is Publish in a batch that ends in its COMMIT: queue it last, so that
-// the buckets are locked for as short as can be, and in one order.
-func (s *Store) queueOutbox(b *pgx.Batch, msgs []Outgoing) error {
-	perBucket := make([][]Outgoing, bus.Buckets)
+// the buckets are locked for as short as can be.
+func (s *Store) queueOutbox(b *pgx.Batch, msgs ...Outgoing) error {
 	for _, m := range msgs {
 		if err := m.Check(s.Cell); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
-		at := bus.BucketOf(m.Key)
-		perBucket[at] = append(perBucket[at], m)
 	}
-	for bucket, all := range perBucket {
-		if len(all) == 0 {
-			continue
-		}
-		back := make([]int64, len(all))
-		keys, subjects, payloads := make([]string, len(all)), make([]string, len(all)), make([][]byte, len(all))
-		for i, m := range all {
-			back[i], keys[i], subjects[i], payloads[i] = int64(len(all)-1-i), m.Key, m.Subject, payloadOf(m)
-		}
-		b.Queue(publishAll, bucket, int64(len(all)), s.messagePrefix(bucket), back, keys, subjects, payloads)
+	switch len(msgs) {
+	case 0:
+	case 1:
+		m, bucket := msgs[0], bus.BucketOf(msgs[0].Key)
+		b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), m.Payload)
+	default:
+		s.queueMany(b, msgs)
 	}
 	return nil
 }
 
-// payloadOf is never nil, which would be NULL.
-func payloadOf(m Outgoing) []byte {
-	if m.Payload == nil {
-		return []byte{}
+func (s *Store) queueMany(b *pgx.Batch, msgs []Outgoing) {
+	var buckets, counts, of, places []int64
+	var keys, subjects, prefixes []string
+	var payloads [][]byte
+	perBucket := make([]int64, bus.Buckets)
+	for _, m := range msgs {
+		bucket := bus.BucketOf(m.Key)
+		perBucket[bucket]++
+		of, places, payloads = append(of, int64(bucket)), append(places, perBucket[bucket]), append(payloads, m.Payload)
+		keys, subjects, prefixes = append(keys, m.Key), append(subjects, m.Subject), append(prefixes, s.messagePrefix(bucket))
 	}
-	return m.Payload
+	for bucket, n := range perBucket {
+		if n > 0 {
+			buckets, counts = append(buckets, int64(bucket)), append(counts, n)
+		}
+	}
+	b.Queue(lockBuckets, buckets)
+	b.Queue(publishMany, buckets, counts, of, places, keys, subjects, prefixes, payloads)
 }
 
 func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, next []int64) error {
@@ -161,7 +178,11 @@ func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, ne
 		bucket := bus.BucketOf(m.Key)
 		seq := next[bucket]
 		next[bucket]++
-		buckets, seqs, payloads = append(buckets, int64(bucket)), append(seqs, seq), append(payloads, payloadOf(m))
+		payload := m.Payload
+		if payload == nil {
+			payload = []byte{} // nil would be NULL
+		}
+		buckets, seqs, payloads = append(buckets, int64(bucket)), append(seqs, seq), append(payloads, payload)
 		keys, subjects = append(keys, m.Key), append(subjects, m.Subject)
 		ids = append(ids, s.messageID(bucket, seq))
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ import (
 const (
 	envFile  = "GUICHET_BENCH_FILE"  // where the tables go as well; the picture goes beside it
 	envQuick = "GUICHET_BENCH_QUICK" // set: one short round each, to see that it runs
+	envOnly  = "GUICHET_BENCH_ONLY"  // the parts to run, separated by commas; all when it is not set
 )
 
 var rounds, span = pace()
@@ -65,8 +67,23 @@ func BenchmarkHolds(b *testing.B) {
 	r.line("The cell process, its PostgreSQL (fsync on) and the clients share the machine. %d rounds of %s for each line, interleaved with what they are compared with.", rounds, span)
 	r.line("The desk is as shipped: strict JSON, idempotency keys, ledger, outbox. The others (see `cell/api/deskbench/variant_test.go`) store a hold and no more. Made by `make bench-desk`.")
 	r.line("After each table the rows stored were counted: as many as holds acknowledged, and no event above its size.\n")
-	for _, part := range []func(b *testing.B, r *report){oneEvent, withTerms, slowCommits, twoProcesses, manyEvents, fullEvent, onSale} {
-		if part(b, r); b.Failed() {
+	only := strings.FieldsFunc(os.Getenv(envOnly), func(r rune) bool { return r == ',' })
+	for _, part := range []struct {
+		name string
+		run  func(b *testing.B, r *report)
+	}{
+		{"one", oneEvent},
+		{"terms", withTerms},
+		{"slow", slowCommits},
+		{"two", twoProcesses},
+		{"many", manyEvents},
+		{"full", fullEvent},
+		{"onsale", onSale},
+	} {
+		if len(only) > 0 && !slices.Contains(only, part.name) {
+			continue
+		}
+		if part.run(b, r); b.Failed() {
 			return
 		}
 	}

@@ -101,7 +101,7 @@ func fill(b *testing.B, h *house, e booking.Event, tickets int) {
 				return err
 			}})
 		}
-		if err := h.store.Batch(b.Context(), e.ID, time.Hour, ops); err != nil {
+		if err := h.store.Batch(b.Context(), time.Hour, []*booking.Group{{Event: e.ID, Ops: ops}}); err != nil {
 			b.Fatal(err)
 		}
 		for _, op := range ops {

@@ -8,7 +8,6 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"guichet/cell/booking"
-	"guichet/cell/id"
 	"guichet/cell/store"
 	"guichet/internal/pgproxy"
 )
@@ -18,22 +17,26 @@ const most = 300
 
 // unlocked takes the row locks out of every statement about stock, on the wire:
 // the product's own code stays as it is.
-func unlocked(m []byte) []byte { return pgproxy.Blank(m, "FOR UPDATE") }
+func unlocked(m []byte) []byte {
+	return pgproxy.Blank(pgproxy.Blank(m, "FOR UPDATE SKIP LOCKED"), "FOR UPDATE")
+}
 
 // bookless takes the ledger's rows out of each batch: its primary key is a second
 // lock, which refuses two batches that read the same past.
 type bookless struct{ booking.Batcher }
 
-func (b bookless) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	for _, op := range ops {
-		decide := op.Decide
-		op.Decide = func(s *booking.Stock) error {
-			err := decide(s)
-			s.Log = nil
-			return err
+func (b bookless) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	for _, g := range groups {
+		for _, op := range g.Ops {
+			decide := op.Decide
+			op.Decide = func(s *booking.Stock) error {
+				err := decide(s)
+				s.Log = nil
+				return err
+			}
 		}
 	}
-	return b.Batcher.Batch(ctx, event, ttl, ops)
+	return b.Batcher.Batch(ctx, ttl, groups)
 }
 
 // A desk without its lock must be found, or the test above proves nothing.

@@ -31,7 +31,8 @@ import (
 
 const (
 	histories  = 1000
-	atOnce     = 8 // games at the same time
+	atOnce     = 2 // theatres at the same time
+	games      = 5 // in one theatre: their events share the transactions of its desks
 	checkLimit = 20 * time.Second
 	killPause  = 60 * time.Millisecond // between two sessions that are ended
 	// Of a thousand commits: how many happen and are not answered, and how many are not even sent.
@@ -46,10 +47,11 @@ type processes struct {
 	stores  []*store.Store
 	batcher func(s *store.Store) booking.Batcher
 	calm    bool // for games without faults
+	did     *faults
 }
 
-// faults count what was done to the processes.
-type faults struct{ answers, commits, sessions atomic.Int64 }
+// faults count what was done to the processes, and what befell batches of several events.
+type faults struct{ answers, commits, sessions, shared, leftOut atomic.Int64 }
 
 func migrate(ctx context.Context, dsn string) error {
 	db, err := sqldb.Open(ctx, dsn, "migrate")
@@ -65,7 +67,7 @@ func migrate(ctx context.Context, dsn string) error {
 func open(t *testing.T, seed uint64, did *faults, spoil func(m []byte) []byte) (*processes, *sqldb.DB) {
 	t.Helper()
 	dsn := testdb.New(t, migrate)
-	p := &processes{batcher: func(s *store.Store) booking.Batcher { return s }}
+	p := &processes{did: did, batcher: func(s *store.Store) booking.Batcher { return s }}
 	for i := range 2 {
 		proxy, err := pgproxy.Start(t.Context(), dsn, unlucky(seed+uint64(i), did, spoil), nil)
 		if err != nil {
@@ -76,7 +78,7 @@ func open(t *testing.T, seed uint64, did *faults, spoil func(m []byte) []byte) (
 		if err != nil {
 			t.Fatal(err)
 		}
-		db, err := sqldb.Open(t.Context(), led, "linear", sqldb.MaxConns(atOnce+4))
+		db, err := sqldb.Open(t.Context(), led, "linear", sqldb.MaxConns(12))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,11 +171,11 @@ func (p *processes) run(ctx context.Context, t *testing.T, seeds []uint64, stop 
 	for range atOnce {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
+				i := (int(next.Add(1)) - 1) * games
 				if i >= len(seeds) {
 					return
 				}
-				r, err := p.game(ctx, seeds[i])
+				played, err := p.play(ctx, seeds[i:min(i+games, len(seeds))])
 				if err != nil {
 					if ctx.Err() == nil {
 						t.Errorf("seed %d: %v", seeds[i], err)
@@ -181,9 +183,9 @@ func (p *processes) run(ctx context.Context, t *testing.T, seeds []uint64, stop 
 					return
 				}
 				mu.Lock()
-				results = append(results, r)
+				results = append(results, played...)
 				mu.Unlock()
-				if stop(r) {
+				if slices.ContainsFunc(played, stop) {
 					cancel()
 				}
 			}
@@ -193,23 +195,48 @@ func (p *processes) run(ctx context.Context, t *testing.T, seeds []uint64, stop 
 	return results
 }
 
-// game plays one game and judges its history.
-func (p *processes) game(ctx context.Context, seed uint64) (result, error) {
-	random := rand.New(rand.NewPCG(seed, 0))
-	g := &game{seed: seed, size: 2 + random.Int64N(4), ttl: leastTTL + time.Duration(random.Int64N(int64(mostTTL-leastTTL))).Truncate(time.Microsecond), calm: p.calm}
+// play plays some games in one theatre and judges their histories.
+func (p *processes) play(ctx context.Context, seeds []uint64) ([]result, error) {
+	random := rand.New(rand.NewPCG(seeds[0], 0))
+	h := &theatre{ttl: leastTTL + time.Duration(random.Int64N(int64(mostTTL-leastTTL))).Truncate(time.Microsecond), calm: p.calm, did: p.did}
 	for _, s := range p.stores {
-		h := &house{batcher: p.batcher(s), game: g}
-		h.begin(ctx, s)
-		g.houses = append(g.houses, h)
+		one := &house{batcher: p.batcher(s), theatre: h}
+		one.begin(ctx, s)
+		h.houses = append(h.houses, one)
 	}
-	var err error
-	for range 20 { // faults meet this too
-		if g.event, err = g.houses[0].box.DraftEvent(ctx, id.NewOrganizer("euw3"), draftOf(g.size), true); err == nil {
+	var all []*game
+	for _, seed := range seeds {
+		g, err := p.open(ctx, h, seed)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, g)
+	}
+	h.play(ctx, all)
+	h.houses[0].begin(ctx, p.stores[0])
+	var results []result
+	for _, g := range all {
+		kept, err := p.settle(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		r := result{seed: g.seed, size: g.size, ops: g.history(kept)}
+		r.verdict, _ = porcupine.CheckOperationsVerbose(modelOf(g.size, h.ttl.Nanoseconds(), false), r.ops, checkLimit)
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// open puts a game's event on sale. Faults meet this too.
+func (p *processes) open(ctx context.Context, h *theatre, seed uint64) (g *game, err error) {
+	g = &game{seed: seed, size: 2 + rand.New(rand.NewPCG(seed, 0)).Int64N(4), theatre: h}
+	for range 20 {
+		if g.event, err = h.houses[0].box.DraftEvent(ctx, id.NewOrganizer("euw3"), draftOf(g.size), true); err == nil {
 			break
 		}
 	}
 	if err != nil {
-		return result{}, fmt.Errorf("put the event on sale: %w", err)
+		return nil, fmt.Errorf("put the event on sale: %w", err)
 	}
 	for range 20 {
 		if g.secret, err = p.stores[0].HoldSecret(ctx, g.event.ID); err == nil {
@@ -217,16 +244,10 @@ func (p *processes) game(ctx context.Context, seed uint64) (result, error) {
 		}
 	}
 	if err != nil {
-		return result{}, fmt.Errorf("read the event's secret: %w", err)
+		return nil, fmt.Errorf("read the event's secret: %w", err)
 	}
-	g.play(ctx)
-	kept, err := p.settle(ctx, g)
-	if err != nil {
-		return result{}, err
-	}
-	r := result{seed: seed, size: g.size, ops: g.history(kept)}
-	r.verdict, _ = porcupine.CheckOperationsVerbose(modelOf(g.size, g.ttl.Nanoseconds(), false), r.ops, checkLimit)
-	return r, nil
+	h.games.Store(g.event.ID, g)
+	return g, nil
 }
 
 // settle waits for what the database may still be committing for a process that
@@ -249,7 +270,6 @@ func (p *processes) settle(ctx context.Context, g *game) (kept map[string]bool, 
 	if err != nil {
 		return nil, fmt.Errorf("settle: %w", err)
 	}
-	g.houses[0].begin(ctx, p.stores[0])
 	for range 3 {
 		if g.attempt(ctx, clients, 0, asked{act: actRead}, 0) == ok {
 			break
@@ -327,8 +347,8 @@ func TestDesk_isLinearizableAtTwoProcessesThatAreKilled(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d histories, %d bad; lost answers %d, lost commits %d, ended sessions %d; %v",
-		len(results), bad, did.answers.Load(), did.commits.Load(), did.sessions.Load(), verdicts)
+	t.Logf("%d histories, %d bad; lost answers %d, lost commits %d, ended sessions %d; %d batches of several events, %d events left out; %v",
+		len(results), bad, did.answers.Load(), did.commits.Load(), did.sessions.Load(), did.shared.Load(), did.leftOut.Load(), verdicts)
 	if len(all) < count {
 		return
 	}
@@ -342,5 +362,8 @@ func TestDesk_isLinearizableAtTwoProcessesThatAreKilled(t *testing.T) {
 	}
 	if few := int64(count / 50); len(results) < count || did.answers.Load() < few || did.commits.Load() < few || did.sessions.Load() < few {
 		t.Errorf("%d histories with too few faults: %d, %d, %d", len(results), did.answers.Load(), did.commits.Load(), did.sessions.Load())
+	}
+	if few := int64(count / 10); did.shared.Load() < few || did.leftOut.Load() < few/10 {
+		t.Errorf("%d batches of several events, %d events left out: too few", did.shared.Load(), did.leftOut.Load())
 	}
 }

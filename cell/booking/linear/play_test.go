@@ -33,16 +33,14 @@ const (
 
 // game is one event and everything that was asked of it.
 type game struct {
-	seed   uint64
-	event  booking.Event
-	size   int64
-	ttl    time.Duration
-	houses []*house // the cell's processes
-	calm   bool     // nobody leaves and nothing dies
+	*theatre
 
-	batches   sync.WaitGroup // that run
-	witnesses sync.Map       // of attempts by their *booking.Key, of keyed holds by their id
-	secret    []byte         // of the event
+	seed  uint64
+	event booking.Event
+	size  int64
+
+	witnesses sync.Map // of attempts by their *booking.Key, of keyed holds by their id
+	secret    []byte   // of the event
 
 	mu    sync.Mutex
 	ops   []porcupine.Operation
@@ -50,9 +48,20 @@ type game struct {
 	cuts  int
 }
 
+// theatre is where some games are played at the same time.
+type theatre struct {
+	ttl    time.Duration
+	houses []*house // the cell's processes
+	calm   bool     // nobody leaves and nothing dies
+	did    *faults  // may be nil
+
+	batches sync.WaitGroup // that run
+	games   sync.Map       // by event
+}
+
 // house is one process of the cell, which can be killed and comes back.
 type house struct {
-	game    *game
+	theatre *theatre
 	batcher booking.Batcher
 	box     *booking.Service
 
@@ -73,7 +82,7 @@ func (h *house) begin(ctx context.Context, store booking.Store) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.life, h.end = context.WithCancel(ctx)
-	desks := &booking.Desks{Store: mortal{h.batcher, h.life, h.game}, HoldTTL: h.game.ttl, Patience: time.Minute, Now: time.Now}
+	desks := &booking.Desks{Store: mortal{h.batcher, h.life, h.theatre}, HoldTTL: h.theatre.ttl, Patience: time.Minute, Now: time.Now}
 	h.box = &booking.Service{Store: store, Cell: "euw3", Region: "eu-west-3", Desks: desks, Now: time.Now}
 }
 
@@ -87,23 +96,35 @@ func (h *house) kill() {
 // mortal lets a batch die with its process: the session is cut where it stands.
 type mortal struct {
 	booking.Batcher
-	life context.Context //nolint:containedctx // it is the process's life
-	game *game
+	life    context.Context //nolint:containedctx // it is the process's life
+	theatre *theatre
 }
 
-func (m mortal) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	m.game.batches.Add(1)
-	defer m.game.batches.Done()
+func (m mortal) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	m.theatre.batches.Add(1)
+	defer m.theatre.batches.Done()
 	if m.life.Err() != nil {
 		return m.life.Err()
 	}
-	for _, op := range ops {
-		m.game.watch(op)
+	for _, g := range groups {
+		at, _ := m.theatre.games.Load(g.Event)
+		for _, op := range g.Ops {
+			at.(*game).watch(op) //nolint:forcetypeassert // ours
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.life, cancel)()
-	return m.Batcher.Batch(ctx, event, ttl, ops)
+	err := m.Batcher.Batch(ctx, ttl, groups)
+	if did := m.theatre.did; len(groups) > 1 && did != nil {
+		did.shared.Add(1)
+		for _, g := range groups {
+			if g.Elsewhere {
+				did.leftOut.Add(1)
+			}
+		}
+	}
+	return err
 }
 
 func draftOf(size int64) booking.Draft {
@@ -116,35 +137,37 @@ func draftOf(size int64) booking.Draft {
 	}
 }
 
-// play lets the clients of a game loose and waits for all of them.
-func (g *game) play(ctx context.Context) {
+// play lets the clients of all games loose and waits for all of them.
+func (h *theatre) play(ctx context.Context, games []*game) {
 	var all sync.WaitGroup
-	for c := range clients {
-		all.Go(func() {
-			random := rand.New(rand.NewPCG(g.seed, uint64(c)+1))
-			for i := range attempts {
-				g.move(ctx, random, c, i)
-			}
-		})
+	for _, g := range games {
+		for c := range clients {
+			all.Go(func() {
+				random := rand.New(rand.NewPCG(g.seed, uint64(c)+1))
+				for i := range attempts {
+					g.move(ctx, random, c, i)
+				}
+			})
+		}
 	}
 	all.Go(func() { // the machine's own misfortune
-		if g.calm {
+		if h.calm {
 			return
 		}
-		random := rand.New(rand.NewPCG(g.seed, 1000))
+		random := rand.New(rand.NewPCG(games[0].seed, 1000))
 		for range random.IntN(3) {
-			wait(ctx, time.Duration(random.Int64N(int64(2*g.ttl))))
-			h := g.houses[random.IntN(len(g.houses))]
-			h.kill()
-			box, _ := h.service()
-			h.begin(ctx, box.Store)
+			wait(ctx, time.Duration(random.Int64N(int64(2*h.ttl))))
+			one := h.houses[random.IntN(len(h.houses))]
+			one.kill()
+			box, _ := one.service()
+			one.begin(ctx, box.Store)
 		}
 	})
 	all.Wait()
-	for _, h := range g.houses {
-		h.kill()
+	for _, one := range h.houses {
+		one.kill()
 	}
-	g.batches.Wait()
+	h.batches.Wait()
 }
 
 func wait(ctx context.Context, d time.Duration) {

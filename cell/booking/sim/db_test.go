@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -22,6 +24,7 @@ var (
 	errBusy        = kind.Busy.New("busy")
 	errUnknown     = kind.Unavailable.New("outcome_unknown")
 	errAborted     = errors.New("40001")
+	errPoisoned    = errors.New("a row cannot be read")
 )
 
 // Limits as sqldb and the store have them, save that a transaction sweeps only
@@ -33,22 +36,34 @@ const (
 	dueHolds    = 1
 )
 
-// db is the one database: an event's committed rows behind the event's lock. It
-// checks every commit against the promises.
+// db is the one database: the committed rows of some events. It checks every commit
+// against the promises.
 type db struct {
 	w       *world
-	lock    chan struct{} // holds one token while nobody has the lock
-	event   booking.Event
-	holds   map[id.Hold]booking.Hold
+	tables  []*table
+	of      map[id.Event]*table
 	answers map[string]booking.Answered
-	sealed  bool // and committed: nothing about stock may change any more
 	commits int
 }
 
-func newDB(w *world, e booking.Event) *db {
-	d := &db{w: w, lock: make(chan struct{}, 1), event: e, holds: map[id.Hold]booking.Hold{}, answers: map[string]booking.Answered{}}
-	d.lock <- struct{}{}
-	return d
+// table is what the database has of one event, behind the event's lock.
+type table struct {
+	db       *db
+	lock     chan struct{} // holds one token while nobody has the lock
+	event    booking.Event
+	holds    map[id.Hold]booking.Hold
+	sealed   bool // and committed: nothing about stock may change any more
+	poisoned bool // no transaction that reads it gets to its end
+}
+
+func newDB(w *world) *db {
+	return &db{w: w, of: map[id.Event]*table{}, answers: map[string]booking.Answered{}}
+}
+
+func (d *db) add(e booking.Event) {
+	t := &table{db: d, lock: make(chan struct{}, 1), event: e, holds: map[id.Hold]booking.Hold{}}
+	t.lock <- struct{}{}
+	d.tables, d.of[e.ID] = append(d.tables, t), t
 }
 
 // clock is the database's: the only one that counts.
@@ -60,36 +75,72 @@ func (d *db) clock() time.Time { return time.Now() }
 type process struct {
 	booking.Store // what a schedule does not call
 	db            *db
-	random        *rand.Rand // used by the process's desk alone, one batch after another
+	number        uint64
 	skew          time.Duration
 	calm          atomic.Bool // its faults are over
 }
 
 func (p *process) now() time.Time { return time.Now().Add(p.skew) }
 
-func (p *process) chance(percent float64) bool {
-	return p.random.Float64()*100 < percent && !p.calm.Load()
+// luck is what happens to one transaction. Several run at the same time, so each has
+// its own: by when it began and what it is about.
+type luck struct {
+	p      *process
+	random *rand.Rand
 }
 
-func (p *process) between(lo, hi time.Duration) time.Duration {
-	return lo + time.Duration(p.random.Int64N(int64(hi-lo)))
+func (p *process) luckOf(parts []*part) *luck {
+	h := fnv.New64a()
+	for _, t := range parts {
+		_, _ = fmt.Fprint(h, slices.Index(p.db.tables, t.table), " ")
+	}
+	_, _ = fmt.Fprint(h, time.Since(epoch), p.number)
+	return &luck{p, rand.New(rand.NewPCG(p.db.w.seed, h.Sum64()))}
+}
+
+func (l *luck) chance(percent float64) bool {
+	return l.random.Float64()*100 < percent && !l.p.calm.Load()
+}
+
+func (l *luck) between(lo, hi time.Duration) time.Duration {
+	return lo + time.Duration(l.random.Int64N(int64(hi-lo)))
+}
+
+// part is what a transaction does to one event.
+type part struct {
+	*table
+	named []id.Hold
+	do    func(s *booking.Stock, answers map[string]booking.Answered) error
+	left  bool // somebody else has its lock
+	stock *booking.Stock
 }
 
 // Batch implements booking.Batcher.
-func (p *process) Batch(ctx context.Context, _ id.Event, ttl time.Duration, ops []*booking.Op) error {
-	var named []id.Hold
-	for _, op := range ops {
-		named = append(named, op.Holds...)
+func (p *process) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	parts := make([]*part, len(groups))
+	for i, g := range groups {
+		parts[i] = &part{table: p.db.of[g.Event], do: func(s *booking.Stock, answers map[string]booking.Answered) error {
+			p.settle(g.Ops, s, answers)
+			return nil
+		}}
+		for _, op := range g.Ops {
+			parts[i].named = append(parts[i].named, op.Holds...)
+		}
 	}
-	err := p.inTx(ctx, ttl, named, func(s *booking.Stock, answers map[string]booking.Answered) error {
-		p.settle(ops, s, answers)
-		return nil
-	})
-	if errors.Is(err, errUnknown) {
-		p.db.w.mu.Lock()
-		defer p.db.w.mu.Unlock()
-		for _, op := range ops {
-			p.db.w.lost[subject(op)]++
+	err := p.inTx(ctx, ttl, parts)
+	p.db.w.mu.Lock()
+	defer p.db.w.mu.Unlock()
+	p.db.w.did["batch"]++
+	if len(groups) > 1 {
+		p.db.w.did["batch of several"]++
+	}
+	for i, g := range groups {
+		if g.Elsewhere = parts[i].left && !p.db.w.without(leftOut); parts[i].left {
+			p.db.w.did["left out"]++
+		} else if errors.Is(err, errUnknown) {
+			for _, op := range g.Ops {
+				p.db.w.lost[subject(op)]++
+			}
 		}
 	}
 	return err
@@ -129,18 +180,21 @@ func (p *process) settle(ops []*booking.Op, s *booking.Stock, answers map[string
 
 // turn is one operation in a transaction of its own, as orders have it.
 func (p *process) turn(ctx context.Context, ttl time.Duration, named id.Hold, decide func(s *booking.Stock) error) error {
-	return p.inTx(ctx, ttl, []id.Hold{named}, func(s *booking.Stock, _ map[string]booking.Answered) error { return decide(s) })
+	return p.inTx(ctx, ttl, []*part{{
+		table: p.db.of[named.Event()], named: []id.Hold{named},
+		do: func(s *booking.Stock, _ map[string]booking.Answered) error { return decide(s) },
+	}})
 }
 
 // inTx is sqldb's: aborted transactions run again, a session that was lost before
 // its COMMIT was sent is replaced once.
-func (p *process) inTx(ctx context.Context, ttl time.Duration, named []id.Hold, do func(*booking.Stock, map[string]booking.Answered) error) error {
-	lost := 0
+func (p *process) inTx(ctx context.Context, ttl time.Duration, parts []*part) error {
+	lost, l := 0, p.luckOf(parts)
 	for attempt := 1; ; attempt++ {
-		err := p.once(ctx, ttl, named, do)
+		err := p.once(ctx, l, ttl, parts)
 		switch {
 		case errors.Is(err, errAborted) && attempt < maxAttempts:
-			sleep(ctx, p.between(time.Millisecond, 5*time.Millisecond))
+			sleep(ctx, l.between(time.Millisecond, 5*time.Millisecond))
 		case errors.Is(err, errUnavailable) && lost == 0:
 			lost++
 			sleep(ctx, 50*time.Millisecond)
@@ -166,74 +220,94 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // once is one transaction: lock, read, decide, write, commit, and at each step
 // what can go wrong there.
-func (p *process) once(ctx context.Context, ttl time.Duration, named []id.Hold, do func(*booking.Stock, map[string]booking.Answered) error) error {
-	sleep(ctx, p.between(50*time.Microsecond, 800*time.Microsecond)) // begin
+func (p *process) once(ctx context.Context, l *luck, ttl time.Duration, parts []*part) error {
+	sleep(ctx, l.between(50*time.Microsecond, 800*time.Microsecond)) // begin
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	s := &session{db: p.db}
-	if !s.take(ctx) {
+	if !s.takeAll(ctx, parts) {
 		return errBusy
 	}
 	defer s.release()
-	stock, answers := p.load(ttl, named)
-	if err := do(stock, answers); err != nil {
+	answers, err := p.loadAll(ttl, parts)
+	if err != nil {
 		return err
 	}
-	if p.chance(1.5) { // SIGSTOP in mid-batch, and CONT
-		if s.idle(p.between(200*time.Millisecond, 15*time.Second)) && !p.db.w.without(cut) {
+	for _, t := range parts {
+		if !t.left {
+			if err := t.do(t.stock, answers); err != nil {
+				return err
+			}
+		}
+	}
+	if l.chance(1.5) { // SIGSTOP in mid-batch, and CONT
+		if s.idle(l.between(200*time.Millisecond, 15*time.Second)) && !p.db.w.without(cut) {
 			return errUnavailable
 		}
 	}
-	sleep(ctx, p.between(100*time.Microsecond, 4*time.Millisecond)) // write
+	sleep(ctx, l.between(100*time.Microsecond, 4*time.Millisecond)) // write
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return p.commit(s, stock, answers)
+	return p.commit(l, s, parts, answers)
 }
 
 // commit sends the COMMIT.
-func (p *process) commit(s *session, stock *booking.Stock, answers map[string]booking.Answered) error {
-	apply := func() { p.db.commit(stock, answers) }
+func (p *process) commit(l *luck, s *session, parts []*part, answers map[string]booking.Answered) error {
+	apply := func() { p.db.commit(parts, answers) }
 	switch {
-	case p.chance(4):
+	case l.chance(4):
 		return errAborted
-	case p.chance(2): // the session was lost before
+	case l.chance(2): // the session was lost before
 		return errUnavailable
-	case p.chance(2): // the commit was lost
+	case l.chance(2): // the commit was lost
 		return errUnknown
-	case p.chance(3): // its answer was lost
+	case l.chance(3): // its answer was lost
 		apply()
 		return errUnknown
-	case p.chance(2): // so it was, and the server takes its time
-		s.linger(p.between(time.Millisecond, 3*time.Second), apply)
+	case l.chance(2): // so it was, and the server takes its time
+		s.linger(l.between(time.Millisecond, 3*time.Second), apply)
 		return errUnknown
 	}
 	apply()
 	return nil
 }
 
-// load reads the event's rows behind the lock.
-func (p *process) load(ttl time.Duration, named []id.Hold) (*booking.Stock, map[string]booking.Answered) {
+// loadAll reads what a transaction needs, behind the locks.
+func (p *process) loadAll(ttl time.Duration, parts []*part) (map[string]booking.Answered, error) {
+	p.db.w.mu.Lock()
+	defer p.db.w.mu.Unlock()
+	for _, t := range parts {
+		if t.left {
+			continue
+		}
+		if t.poisoned {
+			return nil, errPoisoned
+		}
+		t.stock = p.load(t.table, ttl, t.named)
+	}
+	return maps.Clone(p.db.answers), nil
+}
+
+func (p *process) load(t *table, ttl time.Duration, named []id.Hold) *booking.Stock {
 	d := p.db
-	d.w.mu.Lock()
-	defer d.w.mu.Unlock()
-	stock := &booking.Stock{Event: d.event, Now: d.clock(), HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}
+	stock := &booking.Stock{Event: t.event, Now: d.clock(), HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}
 	if d.w.without(clock) {
 		stock.Now = p.now()
 	}
-	stock.Quotas = slices.Clone(d.event.Quotas)
-	if d.sealed && !d.w.without(fence) {
+	stock.Quotas = slices.Clone(t.event.Quotas)
+	if t.sealed && !d.w.without(fence) {
 		stock.Placement = topology.Sealed
 	}
 	for _, hid := range named {
-		if h, there := d.holds[hid]; there && !(d.w.without(keys) && d.w.asking[hid]) {
+		if h, there := t.holds[hid]; there && !(d.w.without(keys) && d.w.asking[hid]) {
 			stock.Holds[hid] = &h
 		}
 	}
 	due := 0
-	for _, hid := range d.byExpiry() {
-		if h := d.holds[hid]; h.State == booking.HoldActive && !stock.Now.Before(h.ExpiresAt) && stock.Holds[hid] == nil {
+	for _, hid := range t.byExpiry() {
+		if h := t.holds[hid]; h.State == booking.HoldActive && !stock.Now.Before(h.ExpiresAt) && stock.Holds[hid] == nil {
 			if due++; due > dueHolds {
 				stock.DueLeft = !d.w.without(dueLeft)
 				break
@@ -241,13 +315,13 @@ func (p *process) load(ttl time.Duration, named []id.Hold) (*booking.Stock, map[
 			stock.Holds[hid] = &h
 		}
 	}
-	return stock, maps.Clone(d.answers)
+	return stock
 }
 
 // byExpiry are all holds, the one that is due first, first.
-func (d *db) byExpiry() []id.Hold {
-	return slices.SortedFunc(maps.Keys(d.holds), func(a, b id.Hold) int {
-		return cmp.Or(d.holds[a].ExpiresAt.Compare(d.holds[b].ExpiresAt), cmp.Compare(d.w.numbers[a], d.w.numbers[b]))
+func (t *table) byExpiry() []id.Hold {
+	return slices.SortedFunc(maps.Keys(t.holds), func(a, b id.Hold) int {
+		return cmp.Or(t.holds[a].ExpiresAt.Compare(t.holds[b].ExpiresAt), cmp.Compare(t.db.w.numbers[a], t.db.w.numbers[b]))
 	})
 }
 
@@ -259,44 +333,68 @@ func (p *process) EventsWithDueHolds(context.Context, int) ([]id.Event, error) {
 	d := p.db
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
-	for _, h := range d.holds {
-		if h.State == booking.HoldActive && !d.clock().Before(h.ExpiresAt) && !d.sealed {
-			return []id.Event{d.event.ID}, nil
+	var events []id.Event
+	for _, t := range d.tables {
+		if !t.sealed && slices.ContainsFunc(slices.Collect(maps.Values(t.holds)), func(h booking.Hold) bool {
+			return h.State == booking.HoldActive && !d.clock().Before(h.ExpiresAt)
+		}) {
+			events = append(events, t.event.ID)
 		}
 	}
-	return nil, nil
+	return events, nil
 }
 
-// session has the event's lock, until it gives it back or is cut.
+// session has events' locks, until it gives them back or is cut.
 type session struct {
 	db   *db
-	held bool
+	held []*table
 }
 
-func (s *session) take(ctx context.Context) bool {
+// takeAll takes the locks that a transaction needs: of one event it waits for it, of
+// several it leaves out those that are taken.
+func (s *session) takeAll(ctx context.Context, parts []*part) bool {
+	if len(parts) == 1 {
+		return s.take(ctx, parts[0].table)
+	}
+	for _, t := range parts {
+		if t.left = false; s.db.w.without(lock) {
+			continue
+		}
+		select {
+		case <-t.lock:
+			s.held = append(s.held, t.table)
+		default:
+			t.left = true
+		}
+	}
+	return true
+}
+
+func (s *session) take(ctx context.Context, t *table) bool {
 	if s.db.w.without(lock) {
 		return true
 	}
 	timer := time.NewTimer(lockWait)
 	defer timer.Stop()
 	select {
-	case <-s.db.lock:
-		s.held = true
+	case <-t.lock:
+		s.held = append(s.held, t)
+		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return s.held
+	return false
 }
 
 func (s *session) release() {
-	if s.held {
-		s.held = false
-		s.db.lock <- struct{}{}
+	for _, t := range s.held {
+		t.lock <- struct{}{}
 	}
+	s.held = nil
 }
 
 // idle stands still in the transaction; it is true when the server did not wait
-// for it and gave the lock to others.
+// for it and gave the locks to others.
 func (s *session) idle(d time.Duration) (gone bool) {
 	time.Sleep(min(d, idleInTx))
 	if d <= idleInTx {
@@ -307,26 +405,31 @@ func (s *session) idle(d time.Duration) (gone bool) {
 	return true
 }
 
-// linger lets the server finish alone, with the lock, when the client has gone.
+// linger lets the server finish alone, with the locks, when the client has gone.
 func (s *session) linger(d time.Duration, then func()) {
 	held := s.held
-	s.held = false
+	s.held = nil
 	s.db.w.servers.Go(func() {
 		time.Sleep(d)
 		then()
-		if held {
-			s.db.lock <- struct{}{}
-		}
+		(&session{db: s.db, held: held}).release()
 	})
 }
 
+// poison spoils a row of the event: a disk, or a bug of ours.
+func (t *table) poison() {
+	t.db.w.mu.Lock()
+	defer t.db.w.mu.Unlock()
+	t.poisoned = true
+}
+
 // seal is the first step of a move: from here on nothing changes at this home.
-func (d *db) seal(ctx context.Context) {
-	s := &session{db: d}
-	if s.take(ctx) || d.w.without(lock) {
-		d.w.mu.Lock()
-		d.sealed = true
-		d.w.mu.Unlock()
+func (t *table) seal(ctx context.Context) {
+	s := &session{db: t.db}
+	if s.take(ctx, t) || t.db.w.without(lock) {
+		t.db.w.mu.Lock()
+		t.sealed = true
+		t.db.w.mu.Unlock()
 		s.release()
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,43 +14,52 @@ import (
 )
 
 // commit makes what a transaction decided the truth, after holding it to the promises.
-func (d *db) commit(s *booking.Stock, answers map[string]booking.Answered) {
+func (d *db) commit(parts []*part, answers map[string]booking.Answered) {
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
 	d.commits++
-	changed := false
-	for i, q := range s.Quotas {
-		changed = changed || q != d.event.Quotas[i]
-		if q.Held < 0 || q.Sold < 0 || q.Held+q.Sold+q.Allocated > q.Size {
-			d.w.broken("P2: quota %s would have held %d and sold %d of %d", q.Name, q.Held, q.Sold, q.Size)
+	for _, t := range parts {
+		if !t.left {
+			t.commit(t.stock)
 		}
 	}
-	for _, hid := range slices.SortedFunc(maps.Keys(s.Holds), func(a, b id.Hold) int { return d.w.numbers[a] - d.w.numbers[b] }) {
+	maps.Copy(d.answers, answers)
+}
+
+func (t *table) commit(s *booking.Stock) {
+	w, changed := t.db.w, false
+	for i, q := range s.Quotas {
+		changed = changed || q != t.event.Quotas[i]
+		if q.Held < 0 || q.Sold < 0 || q.Held+q.Sold+q.Allocated > q.Size {
+			w.broken("P2: quota %s would have held %d and sold %d of %d", q.Name, q.Held, q.Sold, q.Size)
+		}
+	}
+	for _, hid := range slices.SortedFunc(maps.Keys(s.Holds), func(a, b id.Hold) int { return w.numbers[a] - w.numbers[b] }) {
 		h := *s.Holds[hid]
-		old, there := d.holds[hid]
+		old, there := t.holds[hid]
 		if there && old.State == h.State && old.ExpiresAt.Equal(h.ExpiresAt) && old.CreatedAt.Equal(h.CreatedAt) {
 			continue
 		}
 		changed = true
 		if there && !h.CreatedAt.Equal(old.CreatedAt) {
-			d.w.broken("P5: hold %d was made twice", d.w.numbers[hid]) // the store's primary key would refuse it too
+			w.broken("P5: hold %d was made twice", w.numbers[hid]) // the store's primary key would refuse it too
 		} else if there {
-			d.changed(old, h)
+			t.changed(old, h)
 		}
-		d.holds[hid] = h
+		t.holds[hid] = h
 	}
-	if changed && d.sealed {
-		d.w.broken("P1: stock changed behind the seal")
+	if changed && t.sealed {
+		w.broken("P1: stock changed behind the seal")
 	}
-	d.event.Quotas = slices.Clone(s.Quotas)
-	maps.Copy(d.answers, answers)
-	d.recount()
-	hall, gallery := d.event.Quotas[0], d.event.Quotas[1]
-	d.w.tell("commit %d: hall %d %d of %d, gallery %d %d of %d", d.commits, hall.Held, hall.Sold, hall.Size, gallery.Held, gallery.Sold, gallery.Size)
+	t.event.Quotas = slices.Clone(s.Quotas)
+	t.recount()
+	hall, gallery := t.event.Quotas[0], t.event.Quotas[1]
+	w.tell("commit %d of event %d: hall %d %d of %d, gallery %d %d of %d", t.db.commits, slices.Index(t.db.tables, t),
+		hall.Held, hall.Sold, hall.Size, gallery.Held, gallery.Sold, gallery.Size)
 }
 
 // changed is a hold that became another: only forward, and never before its time.
-func (d *db) changed(old, h booking.Hold) {
+func (t *table) changed(old, h booking.Hold) {
 	forward := map[booking.HoldState][]booking.HoldState{
 		booking.HoldActive:   {booking.HoldActive, booking.HoldExpired, booking.HoldReleased, booking.HoldConverted},
 		booking.HoldExpired:  {booking.HoldConverted},
@@ -57,20 +67,20 @@ func (d *db) changed(old, h booking.Hold) {
 	}
 	switch {
 	case !slices.Contains(forward[old.State], h.State):
-		d.w.broken("P3: a hold that was %s is %s", old.State, h.State)
-	case h.State == booking.HoldExpired && d.clock().Before(old.ExpiresAt):
-		d.w.broken("a hold expired %s before its time", old.ExpiresAt.Sub(d.clock()))
+		t.db.w.broken("P3: a hold that was %s is %s", old.State, h.State)
+	case h.State == booking.HoldExpired && t.db.clock().Before(old.ExpiresAt):
+		t.db.w.broken("a hold expired %s before its time", old.ExpiresAt.Sub(t.db.clock()))
 	case h.State == booking.HoldActive && h.ExpiresAt.Before(old.ExpiresAt):
-		d.w.broken("a hold's life was made shorter")
+		t.db.w.broken("a hold's life was made shorter")
 	}
 }
 
 // recount adds the holds up: the counters must say the same.
-func (d *db) recount() {
+func (t *table) recount() {
 	held, sold := map[id.Quota]int64{}, map[id.Quota]int64{}
-	for _, h := range d.holds {
+	for _, h := range t.holds {
 		for _, item := range h.Items {
-			for _, q := range d.event.Type(item.Type).Quotas {
+			for _, q := range t.event.Type(item.Type).Quotas {
 				switch h.State {
 				case booking.HoldActive:
 					held[q] += item.Quantity
@@ -81,9 +91,9 @@ func (d *db) recount() {
 			}
 		}
 	}
-	for _, q := range d.event.Quotas {
+	for _, q := range t.event.Quotas {
 		if q.Held != held[q.ID] || q.Sold != sold[q.ID] {
-			d.w.broken("P2: quota %s counts held %d sold %d, its holds are %d and %d", q.Name, q.Held, q.Sold, held[q.ID], sold[q.ID])
+			t.db.w.broken("P2: quota %s counts held %d sold %d, its holds are %d and %d", q.Name, q.Held, q.Sold, held[q.ID], sold[q.ID])
 		}
 	}
 }
@@ -96,7 +106,7 @@ func (w *world) noteRefusal(op *booking.Op, s *booking.Stock) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	honest := true
-	for _, h := range w.db.holds {
+	for _, h := range w.db.of[s.ID].holds {
 		loaded := s.Holds[h.ID]
 		if h.State == booking.HoldActive && !s.Now.Before(h.ExpiresAt) && (loaded == nil || loaded.State == booking.HoldActive) {
 			honest = false // its tickets were there to be had
@@ -117,7 +127,7 @@ func (w *world) heldTo(c *call, at int, err error) {
 		}
 		w.bodies[c.key.Key] = c.body
 	}
-	h, there := w.db.holds[c.hold]
+	h, there := w.db.of[c.hold.Event()].holds[c.hold]
 	switch {
 	case err != nil:
 		w.refused(c, err)
@@ -141,6 +151,9 @@ func (w *world) refused(c *call, err error) {
 	if errors.Is(err, booking.ErrSoldOut) && soldOut && !honest && c.what == "hold" {
 		w.broken("P9: sold out, with tickets of holds that were due")
 	}
+	if kind.Of(err) == kind.Internal && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && !w.db.of[c.hold.Event()].poisoned {
+		w.broken("the trouble of one event was passed on to another: %v", err)
+	}
 	if errors.Is(err, booking.ErrHoldNotFound) {
 		w.broken("P3: hold %d was acknowledged and is not found", w.numbers[c.hold])
 	}
@@ -154,16 +167,15 @@ func (w *world) atTheEnd() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for key, hold := range w.told {
-		if _, there := w.db.holds[hold]; !there {
+		if _, there := w.db.of[hold.Event()].holds[hold]; !there {
 			w.broken("P3: the hold of key %s was acknowledged and is gone", key)
 		}
 	}
-	if w.db.sealed {
-		return
-	}
-	for _, h := range w.db.holds {
-		if h.State == booking.HoldActive && w.db.clock().Sub(h.ExpiresAt) > time.Minute {
-			w.broken("a hold is still active %s after its end: nobody swept", w.db.clock().Sub(h.ExpiresAt))
+	for _, t := range w.db.tables {
+		for _, h := range t.holds {
+			if h.State == booking.HoldActive && !t.sealed && !t.poisoned && w.db.clock().Sub(h.ExpiresAt) > time.Minute {
+				w.broken("a hold is still active %s after its end: nobody swept", w.db.clock().Sub(h.ExpiresAt))
+			}
 		}
 	}
 }

@@ -29,11 +29,16 @@ const (
 	clock   defence = "the database's clock"
 	dueLeft defence = "the second look before sold out"
 	truth   defence = "the doubt about a commit that was not answered"
+	leftOut defence = "the word about an event that was left out"
 )
 
 // Shape of a schedule.
 const (
 	clients     = 4
+	events      = 2  // at most
+	rushClients = 20 // of a rush, who think a thousandth as long
+	rushEvents  = 7  // at most
+	rush        = 1000
 	purchases   = 3 // of each client
 	holdTTL     = 8 * time.Second
 	sweepPeriod = 5 * time.Second
@@ -48,6 +53,8 @@ const (
 type world struct {
 	seed    uint64
 	missing defence
+	clients int
+	haste   time.Duration // by which clients think less
 	db      *db
 	procs   []*process
 	boxes   []*booking.Service
@@ -97,8 +104,8 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // careless takes an unanswered commit for a yes.
 type careless struct{ booking.Batcher }
 
-func (c careless) Batch(ctx context.Context, event id.Event, ttl time.Duration, ops []*booking.Op) error {
-	if err := c.Batcher.Batch(ctx, event, ttl, ops); err != nil && !errors.Is(err, errUnknown) {
+func (c careless) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	if err := c.Batcher.Batch(ctx, ttl, groups); err != nil && !errors.Is(err, errUnknown) {
 		return err
 	}
 	return nil
@@ -111,9 +118,17 @@ func open(seed uint64, missing defence) *world {
 		asking: map[id.Hold]bool{}, honest: map[string]bool{}, lost: map[string]int{}, did: map[string]int{},
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
-	w.db = newDB(w, onSale(2+random.Int64N(6)))
+	w.db = newDB(w)
+	w.clients, w.haste = clients, 1
+	most := events
+	if random.IntN(4) == 0 {
+		w.clients, w.haste, most = rushClients, rush, rushEvents
+	}
+	for range 1 + random.IntN(most) {
+		w.db.add(onSale(2 + random.Int64N(6)))
+	}
 	for i := range 2 {
-		p := &process{db: w.db, random: rand.New(rand.NewPCG(seed, uint64(i)+1)), skew: time.Duration(random.Int64N(int64(2*maxSkew))) - maxSkew}
+		p := &process{db: w.db, number: uint64(i), skew: time.Duration(random.Int64N(int64(2*maxSkew))) - maxSkew}
 		var batcher booking.Batcher = p
 		if missing == truth {
 			batcher = careless{p}
@@ -150,7 +165,7 @@ func (w *world) run() {
 	defer over()
 	random := rand.New(rand.NewPCG(w.seed, 3))
 	var buyers, others sync.WaitGroup
-	for c := range clients {
+	for c := range w.clients {
 		buyers.Go(func() { w.buyer(ctx, c, rand.New(rand.NewPCG(w.seed, uint64(c)+10))) })
 	}
 	for i, box := range w.boxes {
@@ -161,8 +176,16 @@ func (w *world) run() {
 		at := time.Duration(random.Int64N(int64(25 * time.Second)))
 		others.Go(func() {
 			sleep(ctx, at)
-			w.db.seal(ctx)
+			w.db.tables[0].seal(ctx)
 			w.note("seal", "sealed")
+		})
+	}
+	if random.IntN(8) == 0 {
+		at := time.Duration(random.Int64N(int64(25 * time.Second)))
+		others.Go(func() {
+			sleep(ctx, at)
+			w.db.tables[len(w.db.tables)-1].poison()
+			w.note("poison", "poisoned")
 		})
 	}
 	buyers.Wait()
@@ -193,6 +216,7 @@ func (w *world) sweeper(ctx context.Context, i int, box *booking.Service, first 
 type call struct {
 	name  string
 	what  string
+	event *booking.Event
 	key   *booking.Key
 	hold  id.Hold
 	until time.Time
@@ -204,14 +228,14 @@ type call struct {
 
 // buyer goes a random part of the way, again and again.
 func (w *world) buyer(ctx context.Context, n int, random *rand.Rand) {
-	think := func(most time.Duration) { sleep(ctx, time.Duration(random.Int64N(int64(most)))) }
+	think := func(most time.Duration) { sleep(ctx, time.Duration(random.Int64N(int64(most/w.haste)))) }
 	for i := range purchases {
 		think(6 * time.Second)
 		kind := random.IntN(2)
 		quantity := 1 + random.Int64N(2)
 		hold, held := w.insist(ctx, random, fmt.Sprintf("%d.%d", n, i), func(ctx context.Context, at int, c *call) error {
 			return w.hold(ctx, at, c, kind, quantity)
-		}, call{what: "hold"})
+		}, call{what: "hold", event: &w.db.tables[random.IntN(len(w.db.tables))].event})
 		if !held {
 			continue
 		}
@@ -279,6 +303,9 @@ func brief(err error) string {
 		if errors.Is(err, over) {
 			return over.Error()
 		}
+	}
+	if errors.Is(err, errPoisoned) {
+		return errPoisoned.Error()
 	}
 	return err.Error()
 }

@@ -241,7 +241,7 @@ func buyerOwn(t *testing.T, s *store.Store) {
 			return err
 		}})
 	}
-	if err := s.Batch(t.Context(), b.event.ID, ttl, ops); err != nil {
+	if err := s.Batch(t.Context(), ttl, []*booking.Group{{Event: b.event.ID, Ops: ops}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range refused {

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+)
+
+// stockColumns are what a stock needs of its event's row.
+const stockColumns = eventColumns + `, ledger_next, ledger_hash`
+
+// selectStock takes the lock of one event and waits for it.
+const selectStock = `SELECT 0, ` + stockColumns + ` FROM booking.event WHERE event_id = $1 FOR UPDATE`
+
+// selectFreeStocks takes the locks of those events that nobody has locked, so that a
+// batch of many waits for nobody and can stand in nobody's way for ever.
+const selectFreeStocks = `SELECT n.place, f.organizer_id, f.name, f.summary, f.category, f.venue, f.starts_at, f.ends_at, f.time_zone, f.currency, f.state,
+	f.source, f.version, f.epoch, f.placement, f.seated, f.allow_gaps, f.series_id, f.slot, f.ledger_next, f.ledger_hash
+	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
+	CROSS JOIN LATERAL (SELECT ` + stockColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id FOR UPDATE SKIP LOCKED) AS f`
+
+// Quotas and ticket types are only ever written behind their event's lock, so they
+// are read without one of their own. The bounds are above what there can be: with
+// them each event is looked up by itself, as in selectHolds.
+const selectStockQuotas = `SELECT n.place, f.quota_id, f.name, f.size, f.held, f.sold, f.allocated
+	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
+	CROSS JOIN LATERAL (SELECT q.position, q.quota_id, q.name, q.size, q.held, q.sold, q.allocated
+		FROM booking.quota AS q WHERE q.event_id = n.event_id LIMIT 1000) AS f
+	ORDER BY n.place, f.position`
+
+const selectStockTypes = `SELECT n.place, f.ticket_type_id, f.name, f.price, f.fees, f.min_per_order, f.max_per_order, f.sales_start, f.sales_end,
+	f.quotas, f.seat_categories, f.terms,
+	CASE WHEN f.terms IS NULL THEN NULL ELSE ARRAY(SELECT t.used FROM booking.tier AS t
+		WHERE t.ticket_type_id = f.ticket_type_id ORDER BY t.position) END,
+	CASE WHEN f.terms IS NULL THEN NULL ELSE clock_timestamp() END
+	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
+	CROSS JOIN LATERAL (SELECT k.position, k.ticket_type_id, k.name, k.price, k.fees, k.min_per_order, k.max_per_order, k.sales_start, k.sales_end,
+		k.quotas, k.seat_categories, k.terms FROM booking.ticket_type AS k WHERE k.event_id = n.event_id LIMIT 1000) AS f
+	ORDER BY n.place, f.position`
+
+// stockLoad is an event's stock while it is being read.
+type stockLoad struct {
+	stock  *booking.Stock
+	ledger booking.LedgerHead
+	named  []id.Hold
+	asked  booking.Asked
+	locked bool // its row was read, behind its lock
+}
+
+func newStockLoad(event id.Event, ttl time.Duration) *stockLoad {
+	return &stockLoad{stock: &booking.Stock{Event: booking.Event{ID: event}, HoldTTL: ttl, Holds: map[id.Hold]*booking.Hold{}}}
+}
+
+// stockLoads are stocks that are read together.
+type stockLoads struct {
+	all []*stockLoad
+	of  map[id.Event]*stockLoad
+}
+
+// queueLoads reads stocks behind the locks of their events; the clock is read when
+// those are held. A single event is waited for and must be there. Of several those
+// are left out that are locked, or not there.
+func queueLoads(b *pgx.Batch, all ...*stockLoad) {
+	l := stockLoads{all, make(map[id.Event]*stockLoad, len(all))}
+	places, events := make([]int64, len(all)), make([]string, len(all))
+	for i, at := range all {
+		places[i], events[i] = int64(i), at.stock.ID.String()
+		l.of[at.stock.ID] = at
+	}
+	if len(all) == 1 {
+		b.Queue(selectStock, events[0]).QueryRow(l.scanStock)
+	} else {
+		b.Queue(selectFreeStocks, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanStock) })
+	}
+	b.Queue(selectStockQuotas, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanQuota) })
+	b.Queue(selectStockTypes, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanType) })
+	b.Queue(selectClock).QueryRow(l.scanClock)
+	l.queueHolds(b, events)
+	b.Queue(selectOpenAllocations, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanAside) })
+	l.queueAsked(b)
+}
+
+// framed is a row with columns before and behind those that a scan takes.
+type framed struct {
+	pgx.Row
+	before, behind []any
+}
+
+func (f framed) Scan(dest ...any) error {
+	return f.Row.Scan(slices.Concat(f.before, dest, f.behind)...)
+}
+
+// eachRow scans one row after the other.
+func eachRow(rows pgx.Rows, scan func(row pgx.Row) error) error {
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (l stockLoads) scanStock(row pgx.Row) error {
+	var place int64
+	var e booking.Event
+	var head booking.LedgerHead
+	if err := scanEvent(framed{row, []any{&place}, []any{&head.Next, &head.Hash}}, &e); err != nil {
+		return err
+	}
+	at := l.all[place]
+	e.ID = at.stock.ID
+	at.stock.Event, at.ledger, at.locked = e, head, true
+	return nil
+}
+
+func (l stockLoads) scanQuota(row pgx.Row) error {
+	var place int64
+	q, err := scanQuota(framed{Row: row, before: []any{&place}})
+	if at := l.all[place]; err == nil {
+		at.stock.Quotas = append(at.stock.Quotas, q)
+	}
+	return err
+}
+
+func (l stockLoads) scanType(row pgx.Row) error {
+	var place int64
+	var e booking.Event // its currency is not known before its place is
+	t, err := scanType(framed{Row: row, before: []any{&place}}, &e)
+	if err != nil {
+		return err
+	}
+	at := l.all[place]
+	if t.Terms != nil {
+		at.stock.SeenAt = e.SeenAt
+	}
+	t.Price.Currency, t.Fees.Currency = at.stock.Currency, at.stock.Currency
+	at.stock.Types = append(at.stock.Types, t)
+	return nil
+}
+
+func (l stockLoads) scanClock(row pgx.Row) error {
+	var now time.Time
+	err := row.Scan(&now)
+	for _, at := range l.all {
+		at.stock.Now = now
+	}
+	return err
+}
+
+// queueHolds reads the holds that are named, and those that are due.
+func (l stockLoads) queueHolds(b *pgx.Batch, events []string) {
+	var holds, of []string
+	for i, at := range l.all {
+		for _, hold := range at.named {
+			holds, of = append(holds, hold.String()), append(of, events[i])
+		}
+	}
+	if len(holds) > 0 {
+		b.Queue(selectHolds, holds, of).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanHold) })
+	}
+	most := int64(dueHolds * min(len(l.all), dueEvents))
+	b.Queue(selectDueHolds, events, most).Query(func(rows pgx.Rows) error {
+		err := eachRow(rows, l.scanHold)
+		for _, at := range l.all {
+			at.stock.DueLeft = rows.CommandTag().RowsAffected() == most
+		}
+		return err
+	})
+}
+
+func (l stockLoads) scanHold(row pgx.Row) error {
+	h, err := scanHold(row)
+	if err != nil {
+		return err
+	}
+	l.of[h.ID.Event()].stock.Holds[h.ID] = &h
+	return nil
+}
+
+func (l stockLoads) scanAside(row pgx.Row) error {
+	a, err := scanAllocation(row)
+	if err != nil {
+		return err
+	}
+	l.of[a.ID.Event()].addAside(a)
+	return nil
+}
+
+// snapshot is what a stock looked like when it was loaded.
+type snapshot struct {
+	quotas []booking.Quota
+	holds  map[id.Hold]booking.Hold
+	ledger booking.LedgerHead
+	aside  map[id.Allocation]booking.Allocation
+}
+
+// snapshot keeps what was read, to tell afterwards what changed.
+func (l *stockLoad) snapshot() *snapshot {
+	before := &snapshot{quotas: slices.Clone(l.stock.Quotas), holds: make(map[id.Hold]booking.Hold, len(l.stock.Holds)), ledger: l.ledger}
+	for hid, h := range l.stock.Holds {
+		before.holds[hid] = *h
+	}
+	before.aside = copyAside(l.stock.Aside)
+	return before
+}

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+)
+
+// stockWrites are what changed of some stocks, by column: each statement writes all
+// events' rows of a table.
+type stockWrites struct {
+	now    time.Time
+	quotas struct {
+		ids                   []string
+		held, sold, allocated []int64
+	}
+	fresh  holdColumnsOut
+	known  holdColumnsOut
+	ledger struct {
+		events, prevs, hashes []string
+		firsts, nexts         []int64
+		times                 []time.Time
+		entries               [][]byte
+	}
+	others []func(b *pgx.Batch) error // what has statements of its own, in their order
+}
+
+// holdColumnsOut are holds to be written.
+type holdColumnsOut struct {
+	ids, events, states, items, orders, currencies []string
+	ends, first                                    []time.Time
+	totals                                         []int64
+	asked                                          [][]byte
+}
+
+// queueStock writes what changed of one stock; see stockWrites.
+func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
+	var w stockWrites
+	if err := w.add(stock, before); err != nil {
+		return err
+	}
+	return w.queue(b)
+}
+
+// add takes in what changed since the stock was loaded, with the ledger's row about it.
+func (w *stockWrites) add(stock *booking.Stock, before *snapshot) error {
+	w.now = stock.Now
+	for i, q := range stock.Quotas {
+		if q != before.quotas[i] {
+			w.addQuota(q)
+		}
+	}
+	if err := w.addHolds(stock, before); err != nil {
+		return err
+	}
+	w.others = append(w.others, func(b *pgx.Batch) error {
+		for i, q := range stock.Quotas {
+			if q.Size != before.quotas[i].Size {
+				b.Queue(updateQuotaSize, q.ID.String(), q.Size)
+			}
+		}
+		queueSeats(b, stock)
+		queueAside(b, stock, before)
+		return queueCounters(b, stock, before)
+	})
+	if len(stock.Log) == 0 {
+		return nil
+	}
+	return w.addLedger(stock, before.ledger)
+}
+
+// queue writes it all.
+func (w *stockWrites) queue(b *pgx.Batch) error {
+	w.queueHolds(b)
+	for _, queue := range w.others {
+		if err := queue(b); err != nil {
+			return err
+		}
+	}
+	w.queueQuotas(b)
+	w.queueLedger(b)
+	return nil
+}
+
+func (w *stockWrites) addQuota(q booking.Quota) {
+	c := &w.quotas
+	c.ids, c.held, c.sold, c.allocated = append(c.ids, q.ID.String()), append(c.held, q.Held), append(c.sold, q.Sold), append(c.allocated, q.Allocated)
+}
+
+func (w *stockWrites) queueQuotas(b *pgx.Batch) {
+	if c := &w.quotas; len(c.ids) > 0 {
+		b.Queue(updateQuotaCounters, c.ids, c.held, c.sold, c.allocated)
+	}
+}
+
+func (w *stockWrites) addHolds(stock *booking.Stock, before *snapshot) error {
+	event := stock.ID.String()
+	for hid, h := range stock.Holds {
+		old, there := before.holds[hid]
+		switch {
+		case !there:
+			items, err := json.Marshal(h.Items)
+			if err != nil {
+				return fmt.Errorf("describe hold: %w", err)
+			}
+			f := &w.fresh
+			f.ids, f.events, f.states, f.ends = append(f.ids, hid.String()), append(f.events, event), append(f.states, string(h.State)), append(f.ends, h.ExpiresAt)
+			f.totals, f.items, f.currencies = append(f.totals, h.Total.Amount), append(f.items, string(items)), append(f.currencies, stock.Currency)
+			var asked []byte
+			if h.Asked != (booking.Mark{}) {
+				asked = h.Asked[:]
+			}
+			f.first, f.asked = append(f.first, h.GrantedUntil), append(f.asked, asked)
+		case old.State != h.State || !old.ExpiresAt.Equal(h.ExpiresAt) || old.Order != h.Order:
+			k := &w.known
+			k.ids, k.states, k.ends = append(k.ids, hid.String()), append(k.states, string(h.State)), append(k.ends, h.ExpiresAt)
+			k.orders = append(k.orders, h.Order.String())
+		}
+	}
+	return nil
+}
+
+func (w *stockWrites) queueHolds(b *pgx.Batch) {
+	if f := &w.fresh; len(f.ids) > 0 {
+		b.Queue(insertHolds, w.now, f.ids, f.events, f.states, f.ends, f.first, f.totals, f.currencies, f.items, f.asked)
+	}
+	if k := &w.known; len(k.ids) > 0 {
+		b.Queue(updateHolds, k.ids, k.states, k.ends, k.orders)
+	}
+}
+
+func (w *stockWrites) addLedger(stock *booking.Stock, head booking.LedgerHead) error {
+	row, err := head.Row(stock.ID, stock.Now, stock.Log)
+	if err != nil {
+		return err
+	}
+	w.now = stock.Now
+	l := &w.ledger
+	l.events, l.firsts, l.times, l.entries = append(l.events, stock.ID.String()), append(l.firsts, row.First), append(l.times, row.At), append(l.entries, row.Entries)
+	l.prevs, l.hashes, l.nexts = append(l.prevs, row.Prev), append(l.hashes, row.Hash), append(l.nexts, head.Next)
+	return nil
+}
+
+func (w *stockWrites) queueLedger(b *pgx.Batch) {
+	if l := &w.ledger; len(l.events) > 0 {
+		b.Queue(insertLedger, l.events, l.firsts, l.times, l.entries, l.prevs, l.hashes)
+		b.Queue(touchStock, l.events, w.now, l.nexts, l.hashes)
+	}
+}
+
+// queueLedger writes one row of one event's ledger.
+func queueLedger(b *pgx.Batch, stock *booking.Stock, head booking.LedgerHead) error {
+	var w stockWrites
+	err := w.addLedger(stock, head)
+	w.queueLedger(b)
+	return err
+}
