@@ -1,0 +1,309 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/bus"
+	"guichet/cell/id"
+	"guichet/cell/store"
+	"guichet/internal/sqldb"
+)
+
+var turnTests = map[string]func(t *testing.T, s *store.Store){
+	"turns share one transaction and one stock":                       turnsShare,
+	"a turn that refuses and changed nothing leaves the others alone": turnRefuses,
+	"a turn that refuses after a change is decided alone":             turnUndone,
+	"a turn that the database refuses fails alone":                    turnBreaks,
+	"turns of one subject follow each other":                          turnsFollow,
+	"the last ticket goes to one of the turns of a batch":             turnsAtTheLastTicket,
+	"a turn sells what ended with its codes alone":                    turnWithCounters,
+	"a turn cannot read stock past the shared one":                    turnPastTheStock,
+	"a turn's key has one answer":                                     turnAnswers,
+	"turns and holds of two processes are counted once":               turnsOfTwoProcesses,
+}
+
+// asked is something that waits at the desk for its turn.
+type asked struct {
+	subject string
+	holds   []id.Hold
+	do      func(ctx context.Context) error
+}
+
+// together asks all of it while the desk is kept busy, so that it meets in one batch.
+func (b shop) together(t *testing.T, all ...asked) []error {
+	t.Helper()
+	began, open := make(chan struct{}), make(chan struct{})
+	errs := make([]error, len(all))
+	var crowd sync.WaitGroup
+	crowd.Go(func() {
+		if err := b.Desks.Turn(t.Context(), b.event.ID, func(context.Context) error { close(began); <-open; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-began
+	for i, a := range all {
+		crowd.Go(func() { errs[i] = b.Desks.Share(t.Context(), b.event.ID, a.subject, a.holds, a.do) })
+	}
+	for b.Desks.Waiting() < int64(len(all)+1) {
+		if t.Context().Err() != nil {
+			t.Fatal("they did not come")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	close(open)
+	crowd.Wait()
+	return errs
+}
+
+// sells converts a hold and says so.
+func (b shop) sells(hold id.Hold) asked {
+	return asked{subject: hold.String(), do: func(ctx context.Context) error { return b.convert(ctx, hold) }}
+}
+
+func (b shop) convert(ctx context.Context, hold id.Hold) error {
+	err := b.store.WithStock(ctx, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error { return stock.Convert(stock.Holds[hold]) })
+	if err != nil {
+		return err
+	}
+	event := b.event.ID.String()
+	return b.store.Publish(ctx, store.Outgoing{Key: event, Subject: bus.Fact(b.store.Cell, "order", hold.String(), "paid"), Payload: []byte("{}")})
+}
+
+const (
+	countLedger  = `SELECT count(*) FROM booking.ledger WHERE event_id = $1`
+	countUngiven = `SELECT count(*) FROM bus.outbox AS o JOIN bus.bucket AS b ON b.bucket = o.bucket WHERE o.seq > b.last_seq`
+)
+
+func turnsShare(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 1000, 10)
+	const turns = 30
+	var all []asked
+	for i := range turns {
+		hold := b.mustHold(t, b.floor, 2).ID
+		a := b.sells(hold)
+		if i%2 == 0 { // read with the stock; the others' when they ask for it
+			a.holds = []id.Hold{hold}
+		}
+		all = append(all, a)
+	}
+	event := b.event.ID.String()
+	rows, told := b.number(t, countLedger, event), b.number(t, countOutbox, event)
+	if err := errors.Join(b.together(t, all...)...); err != nil {
+		t.Fatal(err)
+	}
+	b.wantCounters(t, [4]int64{0, 2 * turns, 0, 0})
+	if n := b.number(t, countLedger, event) - rows; n != 1 {
+		t.Errorf("%d rows of the ledger: not one transaction", n)
+	}
+	if n := b.number(t, countOutbox, event) - told; n != turns+1 {
+		t.Errorf("the world was told %d times, want %d", n, turns+1)
+	}
+	if n := b.number(t, countUngiven); n != 0 {
+		t.Errorf("%d rows of the outbox have numbers that were not given out", n)
+	}
+}
+
+var errNo = errors.New("no")
+
+func turnRefuses(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	one, two := b.mustHold(t, b.floor, 1).ID, b.mustHold(t, b.floor, 1).ID
+	runs := 0
+	refuses := asked{do: func(ctx context.Context) error {
+		runs++
+		return b.store.WithStock(ctx, b.event.ID, ttl, []id.Hold{two}, func(stock *booking.Stock) error {
+			if stock.Holds[two].State != booking.HoldActive {
+				t.Errorf("the hold is %s", stock.Holds[two].State)
+			}
+			return errNo
+		})
+	}}
+	errs := b.together(t, refuses, b.sells(one))
+	wantErr(t, errs[0], errNo)
+	wantErr(t, errs[1], nil)
+	if runs != 1 {
+		t.Errorf("ran %d times", runs)
+	}
+	b.wantCounters(t, [4]int64{1, 1, 0, 0})
+}
+
+func turnUndone(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	one, two := b.mustHold(t, b.floor, 1).ID, b.mustHold(t, b.floor, 1).ID
+	var shared []bool
+	refuses := asked{do: func(ctx context.Context) error {
+		shared = append(shared, sqldb.Shares(ctx))
+		return b.store.InTx(ctx, func(ctx context.Context) error { return errors.Join(b.convert(ctx, two), errNo) })
+	}}
+	errs := b.together(t, refuses, b.sells(one))
+	wantErr(t, errs[0], errNo)
+	wantErr(t, errs[1], nil)
+	if fmt.Sprint(shared) != "[true false]" {
+		t.Errorf("its transactions were shared: %v, want once, and then not", shared)
+	}
+	b.wantCounters(t, [4]int64{1, 1, 0, 0})
+	if h, err := b.Look(t.Context(), two); err != nil || h.State != booking.HoldActive {
+		t.Errorf("the hold is %s, %v", h.State, err)
+	}
+}
+
+func turnBreaks(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	var all []asked
+	for range 5 {
+		all = append(all, b.sells(b.mustHold(t, b.floor, 1).ID))
+	}
+	all = append(all, asked{do: func(ctx context.Context) error {
+		_, err := b.store.DB.On(ctx).Exec(ctx, `UPDATE booking.quota SET held = -1 WHERE quota_id = $1`, b.hall.String())
+		return err
+	}})
+	errs := b.together(t, all...)
+	wantErr(t, errors.Join(errs[:5]...), nil)
+	if !sqldb.Violates(errs[5], "quota_held_check") {
+		t.Errorf("the guilty one was told %v", errs[5])
+	}
+	b.wantCounters(t, [4]int64{0, 5, 0, 0})
+}
+
+func turnsFollow(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	hold := b.mustHold(t, b.floor, 1).ID
+	var found []booking.HoldState
+	sell := asked{subject: "one", do: func(ctx context.Context) error {
+		if _, err := s.Clock(ctx); err != nil {
+			return err
+		}
+		if _, err := s.Event(ctx, b.event.ID); err != nil { // others have the floor meanwhile
+			return err
+		}
+		return b.store.WithStock(ctx, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error {
+			found = append(found, stock.Holds[hold].State)
+			return stock.Convert(stock.Holds[hold])
+		})
+	}}
+	if err := errors.Join(b.together(t, sell, sell, sell)...); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(found) != "[active converted converted]" {
+		t.Errorf("they found the hold %v", found)
+	}
+	b.wantCounters(t, [4]int64{0, 1, 0, 0})
+}
+
+// Two holds ended, one place is left for both: who comes first takes it again.
+func turnsAtTheLastTicket(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 2, 2)
+	var all []asked
+	for range 2 {
+		hold := b.mustHold(t, b.floor, 1).ID
+		if _, err := b.Release(t.Context(), hold); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b.sells(hold))
+	}
+	b.mustHold(t, b.floor, 1)
+	errs := b.together(t, all...)
+	if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), booking.ErrSoldOut) {
+		t.Errorf("they were told %v", errs)
+	}
+	b.wantCounters(t, [4]int64{1, 1, 0, 0})
+}
+
+func turnWithCounters(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	if _, err := s.PutCode(t.Context(), b.event.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
+		return booking.Code{Code: "SPRING", Kind: booking.PromoCode, MaxUses: new(int64(2)), Terms: booking.CodeTerms{Percent: 1000}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := b.want(b.floor, 2)
+	want.Promo = "spring"
+	h, err := b.Hold(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Release(t.Context(), h.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.together(t, b.sells(h.ID), b.sells(b.mustHold(t, b.floor, 1).ID))...); err != nil {
+		t.Fatal(err)
+	}
+	b.wantCounters(t, [4]int64{0, 3, 0, 0})
+	if c, err := s.Code(t.Context(), b.event.ID, "SPRING"); err != nil || c.Uses != 2 {
+		t.Errorf("the code was used %d times, %v", c.Uses, err)
+	}
+}
+
+func turnPastTheStock(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	change := asked{do: func(ctx context.Context) error {
+		if !sqldb.Shares(ctx) {
+			return nil
+		}
+		_, err := s.ChangeEvent(ctx, b.event.ID, func(*booking.Event, time.Time) error { return nil })
+		return err
+	}}
+	aside := asked{do: func(ctx context.Context) error {
+		return s.WithAside(ctx, b.event.ID, ttl, nil, func(*booking.Stock) (*booking.Named, error) { return nil, nil }) //nolint:nilnil // nobody's hold
+	}}
+	for i, err := range b.together(t, change, aside) {
+		if err == nil {
+			t.Errorf("turn %d read stock that others were changing", i)
+		}
+	}
+}
+
+func turnAnswers(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	hold := b.mustHold(t, b.floor, 1).ID
+	ran := 0
+	ask := func(fingerprint string, replayed *bool) asked {
+		return asked{subject: hold.String(), do: func(ctx context.Context) error {
+			_, _, again, err := s.AnswerOnce(ctx, "POST /v1/orders", "k", fingerprint, func(ctx context.Context) (int, []byte, error) {
+				ran++
+				return 201, []byte(`{}`), b.convert(ctx, hold)
+			})
+			*replayed = again
+			return err
+		}}
+	}
+	var first, second, third bool
+	if err := errors.Join(b.together(t, ask("print", &first), ask("print", &second))...); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, b.together(t, ask("another", &third))[0], store.ErrKeyReused)
+	if ran != 1 || first == second || third {
+		t.Errorf("ran %d times; replayed %v, %v, %v", ran, first, second, third)
+	}
+	b.wantCounters(t, [4]int64{0, 1, 0, 0})
+}
+
+// Both processes sell what buyers hold and grant holds to others, all at once.
+func turnsOfTwoProcesses(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 1000, 10)
+	const each = 40
+	var crowd sync.WaitGroup
+	for _, at := range []shop{b, b.at(twin(t, s))} {
+		for range each {
+			hold := b.mustHold(t, b.floor, 1).ID
+			sell := at.sells(hold)
+			crowd.Go(func() {
+				if err := at.Desks.Share(t.Context(), b.event.ID, sell.subject, nil, sell.do); err != nil {
+					t.Error(err)
+				}
+			})
+			crowd.Go(func() { at.mustHold(t, b.floor, 1) })
+		}
+	}
+	crowd.Wait()
+	b.wantCounters(t, [4]int64{2 * each, 2 * each, 0, 0})
+	if n := b.number(t, countUngiven); n != 0 {
+		t.Errorf("%d rows of the outbox have numbers that were not given out", n)
+	}
+}
