@@ -370,11 +370,11 @@ func TestLetGo_authorizationInTimeIsReadBack(t *testing.T) {
 func TestLetGo_bankThatIsStillDecidingIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 2)
+	tw.faults(t, sandbox.Faults{WebhookBlackout: true}) // nobody is heard while the desks change
 	for i := range tw.desks {
 		tw.desks[i].Processor = undecided{tw.desks[i].Processor}
 	}
 	o := tw.order(t, tw.floor, 2)
-	tw.faults(t, sandbox.Faults{WebhookBlackout: true})
 	tw.exec(t, pastGrace, o.ID.String())
 	for range 3 {
 		if err := tw.reconcile(t.Context(), 0); err != nil && !errors.Is(err, payment.ErrUndecided) {

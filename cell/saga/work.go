@@ -29,6 +29,7 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 	}
 	poll := time.NewTicker(pollPeriod)
 	defer poll.Stop()
+	var more chan struct{} // closed: there are more that are due, and the next tick is not waited for
 	for {
 		select { // a slot first: a run that is claimed is worked on
 		case slots <- struct{}{}:
@@ -39,45 +40,45 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 		case id := <-r.queue():
 			start(Claim{ID: id})
 			continue
+		case <-more:
 		case <-poll.C:
 		case <-ctx.Done():
 			return
 		}
 		<-slots
-		r.poll(ctx, slots, start, report)
+		if more = nil; r.poll(ctx, slots, start, report) {
+			more = make(chan struct{})
+			close(more)
+		}
 	}
 }
 
-// poll claims as many due runs as there are free slots, and again while there are more.
-func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim), report func(error)) {
-	for ctx.Err() == nil {
-		free := 0
-		for free < cap(slots) {
-			select {
-			case slots <- struct{}{}:
-				free++
-				continue
-			default:
-			}
-			break
+// poll claims as many due runs as there are free slots, and says whether there may be more.
+func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim), report func(error)) (more bool) {
+	free := 0
+	for free < cap(slots) {
+		select {
+		case slots <- struct{}{}:
+			free++
+			continue
+		default:
 		}
-		if free == 0 {
-			return
-		}
-		claims, err := r.claim(ctx, free)
-		for range free - len(claims) {
-			<-slots
-		}
-		for _, c := range claims {
-			start(c)
-		}
-		if err != nil && ctx.Err() == nil {
-			report(err)
-		}
-		if err != nil || len(claims) < free {
-			return
-		}
+		break
 	}
+	if free == 0 {
+		return true
+	}
+	claims, err := r.claim(ctx, free)
+	for range free - len(claims) {
+		<-slots
+	}
+	for _, c := range claims {
+		start(c)
+	}
+	if err != nil && ctx.Err() == nil {
+		report(err)
+	}
+	return err == nil && len(claims) == free
 }
 
 func (r *Runner) claim(ctx context.Context, limit int) ([]Claim, error) {

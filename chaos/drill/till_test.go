@@ -209,7 +209,7 @@ type mood string
 
 const (
 	answers mood = "answers"
-	fails   mood = "fails"        // of three calls one does nothing, and one does its work without an answer
+	fails   mood = "fails"        // of four calls one does nothing, the next does its work without an answer
 	late    mood = "answers late" // and its webhooks never arrive
 	away    mood = "is away"      // 500s by turns with answers that never come
 	down    mood = "is down"      // 500s, at once
@@ -278,12 +278,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"error":{"type":"invalid_request_error","code":"charge_already_refunded","message":"No."}}`))
-	case m == fails && try%3 == 1, m == away && try%2 == 1, m == down:
+	case m == fails && try%4 == 1, m == away && try%2 == 1, m == down:
 		w.WriteHeader(http.StatusInternalServerError)
 	case m == away: // a black hole
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the caller has left
 		<-r.Context().Done()
-	case m == fails && try%3 == 2:
+	case m == fails && try%4 == 2:
 		f.inner.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler) // done, and nobody hears so
 	case m == late:

@@ -86,16 +86,6 @@ var journeys = []journey{
 		want:  end{state: "expired", refund: "none", mails: []string{"order_expired"}},
 	},
 	{
-		name: "canceled paid", moods: []mood{answers, fails, late}, play: cancelsPaid,
-		tasks: []string{"cancel:EndOrder", "cancel:StartRefund", "cancel:NotifyCanceled", "refund:Decide", "refund:SendRefund", "refund:BookRefund"},
-		want:  end{state: "canceled", refund: "full", took: ticketPrice, gave: ticketPrice, mails: []string{"order_canceled", "order_paid"}},
-	},
-	{
-		name: "window closed", moods: []mood{answers, fails, late}, play: lapses,
-		tasks: []string{"purchase:Look", "purchase:Withdraw", "purchase:Settle", "purchase:NotifyExpired"},
-		want:  end{state: "expired", refund: "none", mails: []string{"order_expired"}},
-	},
-	{
 		name: "window closed, nobody there to ask", moods: []mood{answers, fails, late}, play: lapsesAway,
 		tasks: []string{
 			"purchase:CreateIntent", "purchase:LookAtClock", "purchase:Look", "purchase:LetGo", "purchase:NotifyLetGo", "purchase:FindIntent",
