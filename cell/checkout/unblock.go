@@ -14,7 +14,7 @@ import (
 
 // unblock makes the tickets valid again that a dispute blocked, unless another one of
 // the order is open: then they are its to unblock. Gates know their barcodes as
-// revoked, and take none back: each ticket gets a new one, and the buyer is sent them.
+// revoked, and take none back: each ticket gets a new one, which is sent to who has it.
 func (s *Service) unblock(ctx context.Context, stock *booking.Stock, o *Order, d *payment.Dispute) error {
 	if handed, err := s.handOver(ctx, d); handed || err != nil {
 		return err
@@ -49,7 +49,7 @@ func (s *Service) unblock(ctx context.Context, stock *booking.Stock, o *Order, d
 	if err := s.Store.Note(ctx, o.ID, stock.Now, "tickets_reissued"); err != nil {
 		return err
 	}
-	return s.tell(ctx, o, notify.OrderPaid, d.ID[:min(len(d.ID), notify.MaxPart)])
+	return s.tellReissued(ctx, o, again, d.ID)
 }
 
 // handOver leaves what a dispute blocked to another one of its order that is open.
