@@ -70,6 +70,11 @@ func TestTransfer_showsEverybodyWhatIsHis(t *testing.T) {
 		t.Errorf("%d mails, %s", len(told), told[0].Text)
 	}
 
+	s.ask(t, "POST /v1/orders/"+o.ID+"/resend", nil).want(t, "202")
+	pass(t, sender)
+	if pages := strings.Count(string(box.Mails("ana@example.org")[0].Files[0].Content), "/Type /Page\n"); pages != 1 {
+		t.Errorf("of her two tickets %d are mailed to her again", pages)
+	}
 	// Bob has the ticket, and nothing of the order.
 	ticket := s.ask(t, "GET /v1/tickets/"+bobs, nil).want(t, "200")
 	if k := read[client.Ticket](t, ticket); k.State != "valid" || k.Attendee != "Bob" || k.OrderID != "" || k.Barcode == "" || k.Barcode == old.Barcode || k.Transferred != nil || strings.Contains(string(ticket.body), o.ID) {
