@@ -24,6 +24,9 @@ func (s *Server) transferTicket(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.admitBuyer(in.To.Email); err != nil { // who has many tickets must not flood another's mailbox
+		return err
+	}
 	to := checkout.Recipient{Name: in.To.Name, Email: in.To.Email, Locale: in.To.Locale}
 	answer, err := s.once(c, tid.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
 		given, err := s.Checkout.Transfer(ctx, tid, to)

@@ -10,6 +10,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/cell/smtp/sink"
+	"guichet/internal/limit"
 )
 
 func recipient(name, email string) object {
@@ -262,4 +263,20 @@ func TestTransfer_ofACanceledEventIsRefused(t *testing.T) {
 	if got := s.ask(t, "POST /v1/tickets/"+o.Tickets[0].ID+"/transfer", recipient("Bob", "bob@example.org")).is(); !slices.Contains([]string{"409 event_over", "409 invalid_state"}, got) {
 		t.Error(got)
 	}
+}
+
+// Nobody's mailbox is flooded, whoever has many tickets.
+func TestTransfer_isLimitedPerRecipient(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(h *house) { h.server.Limits.Buyer = limit.Rate{PerMinute: 1, Burst: 1} }).stage(t)
+	o := s.paid(t, s.guest, 3)
+	give := func(n int, email string) answer {
+		t.Helper()
+		return s.ask(t, "POST /v1/tickets/"+o.Tickets[n].ID+"/transfer", recipient("Bob", email))
+	}
+	give(0, "bob@example.org").want(t, "201")
+	if a := give(1, "BOB@example.org").want(t, "429 too_many_requests"); a.header.Get("Retry-After") == "" {
+		t.Error("no word on when to come back")
+	}
+	give(2, "cy@example.org").want(t, "201")
 }
