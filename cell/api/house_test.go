@@ -213,7 +213,7 @@ func (h *house) count(t testing.TB, table string) int {
 var tables = []string{
 	"booking.organizer", "booking.event", "booking.quota", "booking.ticket_type", "booking.tier", "booking.code", "booking.buyer_tally", "booking.buyer_hold", "booking.hold", "booking.ledger", "booking.answer",
 	"booking.allocation", "booking.named_hold", "booking.series",
-	"checkout.orders", "checkout.item", "checkout.ticket", "checkout.moment", "payment.payment", "payment.posting",
+	"checkout.orders", "checkout.item", "checkout.ticket", "checkout.transfer", "checkout.policy", "checkout.moment", "payment.payment", "payment.posting",
 	"payment.refund", "bus.outbox", "search.document",
 }
 

@@ -26,8 +26,8 @@ const limitedKeys = 20_000
 // process for itself; the zero value does not limit.
 type Limits struct {
 	Holds  limit.Rate // per address: POST …/holds
-	Orders limit.Rate // per address: POST /v1/orders, each of which can lead to an attempt to pay
-	Buyer  limit.Rate // per e-mail address: POST /v1/orders
+	Orders limit.Rate // per address: POST /v1/orders, each of which can lead to an attempt to pay, and POST …/transfer
+	Buyer  limit.Rate // per e-mail address: POST /v1/orders, and POST …/transfer to it
 	// Trusted are the routers. Theirs and nobody else's X-Forwarded-For is believed.
 	Trusted []netip.Prefix
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -28,6 +29,9 @@ func (s *Server) resendOrder(c *gin.Context) error {
 	}
 	if o.State != checkout.Paid {
 		return checkout.ErrState.With("the order is %s; there are no tickets to mail", o.State).Field("state", string(o.State))
+	}
+	if !slices.ContainsFunc(o.Tickets, func(t checkout.Ticket) bool { return t.Owned() }) {
+		return checkout.ErrState.With("all tickets of the order were given away; who has them was mailed").Field("state", string(o.State))
 	}
 	if err := s.Mails.Resend(c, checkout.Letter(&o, notify.OrderPaid, "")); err != nil {
 		return err
@@ -78,38 +82,87 @@ func (s *Server) foundTickets(c *gin.Context) error {
 		}
 		orders = append(orders, o)
 	}
+	tickets, err := s.heldTickets(c, hash)
+	if err != nil {
+		return err
+	}
 	c.Header("Referrer-Policy", "no-referrer") // the address of this page is the right to it
 	if c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) == gin.MIMEHTML {
-		return s.foundPage(c, orders, until)
+		return s.foundPage(c, orders, tickets, until)
 	}
-	out := client.Found{Cell: s.Cell.String(), ExpiresAt: until, Items: make([]client.Order, 0, len(orders))}
+	out := client.Found{Cell: s.Cell.String(), ExpiresAt: until, Items: make([]client.Order, 0, len(orders)), Tickets: make([]client.Ticket, 0, len(tickets))}
 	for _, o := range orders {
 		v := s.orderView(o)
 		v.Payment = nil
 		out.Items = append(out.Items, v)
 	}
+	for _, t := range tickets {
+		out.Tickets = append(out.Tickets, holdersTicket(t))
+	}
 	c.JSON(http.StatusOK, out)
 	return nil
 }
 
-// foundPage is what a browser shows of found orders.
-func (s *Server) foundPage(c *gin.Context, orders []checkout.Order, until time.Time) error {
+// heldTickets are the single tickets that an address was given and has still.
+func (s *Server) heldTickets(c *gin.Context, addressHash string) ([]checkout.Ticket, error) {
+	ids, err := s.Mails.Queue.TicketsReached(c, addressHash, notify.MaxFound)
+	if err != nil {
+		return nil, err
+	}
+	var tickets []checkout.Ticket
+	for _, tid := range ids {
+		t, err := s.Checkout.Store.Ticket(c, tid)
+		if errors.Is(err, checkout.ErrTicketNotFound) { // its event has moved to another home
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !t.Dead() {
+			tickets = append(tickets, t)
+		}
+	}
+	return tickets, nil
+}
+
+// foundPage is what a browser shows of found orders and tickets.
+func (s *Server) foundPage(c *gin.Context, orders []checkout.Order, tickets []checkout.Ticket, until time.Time) error {
 	events := map[id.Event]booking.Event{}
 	p := foundView{Until: until.Format("2 January 2006, 15:04 MST"), Cell: s.Cell.String()}
-	for _, o := range orders {
-		e, ok := events[o.ID.Event()]
+	about := func(event id.Event) (foundOrder, error) {
+		e, ok := events[event]
 		if !ok {
 			var err error
-			if e, err = s.Booking.Store.Event(c, o.ID.Event()); err != nil {
-				return err
+			if e, err = s.Booking.Store.Event(c, event); err != nil {
+				return foundOrder{}, err
 			}
-			events[o.ID.Event()] = e
+			events[event] = e
 		}
-		v := foundOrder{Event: e.Name, When: inZone(e.StartsAt, e.TimeZone).Format("Monday 2 January 2006, 15:04"), Code: o.Code, State: string(o.State)}
+		return foundOrder{Event: e.Name, When: inZone(e.StartsAt, e.TimeZone).Format("Monday 2 January 2006, 15:04")}, nil
+	}
+	for _, o := range orders {
+		v, err := about(o.ID.Event())
+		if err != nil {
+			return err
+		}
+		v.Code, v.State = o.Code, string(o.State)
 		for _, t := range o.Tickets {
-			if t.State != checkout.TicketCanceled {
+			switch {
+			case !t.Owned():
+				v.Given = append(v.Given, foundTicket{Name: t.Name, Attendee: t.Gone.To})
+			case t.State != checkout.TicketCanceled:
 				v.Tickets = append(v.Tickets, foundTicket{Name: t.Name, Attendee: t.Attendee, ID: t.ID.String()})
 			}
+		}
+		p.Orders = append(p.Orders, v)
+	}
+	for _, t := range tickets {
+		v, err := about(t.ID.Event())
+		if err != nil {
+			return err
+		}
+		if v.State = string(t.State); t.State != checkout.TicketCanceled {
+			v.Tickets = []foundTicket{{Name: t.Name, Attendee: t.Attendee, ID: t.ID.String()}}
 		}
 		p.Orders = append(p.Orders, v)
 	}

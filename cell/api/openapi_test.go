@@ -110,7 +110,8 @@ func TestOpenAPI_hasEveryRouteThatIsServedAndNoOther(t *testing.T) {
 func TestOpenAPI_describesRequestsThatTheHandlersTake(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)
-	replace := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", "alc"+s.event.Quotas[0].ID[3:], "{series_id}", "ser_euw3_k3v9x2m4q7rt", "{code}", "SPRING", "{order_id}", s.paid(t, s.guest, 1).ID)
+	bought := s.paid(t, s.guest, 1)
+	replace := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", "alc"+s.event.Quotas[0].ID[3:], "{series_id}", "ser_euw3_k3v9x2m4q7rt", "{code}", "SPRING", "{order_id}", bought.ID, "{ticket_id}", bought.Tickets[0].ID)
 	bodies := 0
 	for path, item := range contractOf(t, s.house).doc.Paths.Map() {
 		for method, op := range item.Operations() {

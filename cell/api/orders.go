@@ -161,7 +161,11 @@ func (s *Server) refundOrder(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return s.orderView(o), nil
+		v := s.orderView(o)
+		if by == payment.ByOrganizer {
+			v.Tickets = presentTickets(o)
+		}
+		return v, nil
 	})
 	if err != nil {
 		return err

@@ -148,6 +148,7 @@ func (s *Server) listOrders(c *gin.Context) error {
 	for _, o := range orders {
 		v := s.orderView(o)
 		v.Payment = nil // the secret is the buyer's
+		v.Tickets = presentTickets(o)
 		page.Items = append(page.Items, v)
 	}
 	c.JSON(200, page)

@@ -161,23 +161,29 @@ var attendeeRoutes = []route{
 	},
 	{
 		method: http.MethodPost, path: "/v1/tickets/find", handle: (*Server).findTickets, in: client.FindTickets{}, out: client.Accepted{}, status: 202,
-		doc:    "Mail a link to the tickets of an address. The answer is the same whether there are any. It covers orders of events at home in the cell that answers.",
+		doc:    "Mail a link to the tickets of an address. The answer is the same whether there are any. It covers orders, and tickets that were given to the address, of events at home in the cell that answers.",
 		params: []param{{"cell", "string", "which cell is asked, for the router; default: the nearest"}}, problems: "invalid_order too_many_requests",
 	},
 	{
 		method: http.MethodGet, path: "/v1/tickets/found", handle: (*Server).foundTickets, out: client.Found{}, status: 200,
-		doc:    "The orders that a mailed link opens; a page for browsers.",
+		doc:    "The orders that a mailed link opens, and tickets of others' orders that the address was given; a page for browsers.",
 		params: []param{{"token", "string", "from the mail"}, {"cell", "string", "whose link it is, for the router"}}, problems: "link_invalid link_expired",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/invoice.pdf", handle: (*Server).invoicePDF, status: 200, media: "application/pdf", doc: "The invoice of a paid order.", problems: "invalid_id order_not_found paper_not_found moved"},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/credit_notes/{n}", handle: (*Server).creditNotePDF, status: 200, media: "application/pdf", doc: "The credit note of an order's nth refund: 1.pdf, 2.pdf and so on.", problems: "invalid_id order_not_found paper_not_found moved"},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/tickets", handle: (*Server).getTickets, out: Page[client.Ticket]{}, status: 200, doc: "The order's tickets.", problems: "invalid_id order_not_found moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}", handle: (*Server).getTicket, out: client.Ticket{}, status: 200, doc: "A ticket with its signed barcode.", problems: "invalid_id ticket_not_found moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found event_not_found invalid_state moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.ics", status: 200, media: "text/calendar", doc: "The ticket's date for a calendar.", problems: "invalid_id ticket_not_found event_not_found moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pkpass", status: 200, media: "application/vnd.apple.pkpass", doc: "The ticket for Apple's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state wallet_not_configured moved"},
-	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}/google_wallet", handle: (*Server).googleWallet, out: client.WalletLink{}, status: 200, doc: "Where to save the ticket in Google's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state wallet_not_configured moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}", handle: (*Server).getTicket, out: client.Ticket{}, status: 200, doc: "A ticket with its signed barcode. One that was given away says so, without the barcode.", problems: "invalid_id ticket_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pdf", status: 200, media: "application/pdf", doc: "The ticket on paper.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.png", status: 200, media: "image/png", doc: "The ticket's barcode as a QR code.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.ics", status: 200, media: "text/calendar", doc: "The ticket's date for a calendar.", problems: "invalid_id ticket_not_found event_not_found ticket_transferred moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}.pkpass", status: 200, media: "application/vnd.apple.pkpass", doc: "The ticket for Apple's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred wallet_not_configured moved"},
+	{
+		method: http.MethodPost, path: "/v1/tickets/{ticket_id}/transfer", handle: (*Server).transferTicket, guard: guardOrders, key: keyRequired, in: client.NewTransfer{}, out: client.Transfer{}, status: 201,
+		doc:      "Give a ticket to another person, who is mailed it with a new id and a new code; the old ones die. The order stays its buyer's, and so does what is refunded of it.",
+		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_order invalid_state ticket_transferred event_over transfer_not_allowed transfer_limit payment_disputed moved",
+	},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/transfer_policy", handle: (*Server).getTransferPolicy, out: client.TransferPolicy{}, status: 200, doc: "Whether tickets of the event may be given on; allowed by default.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}/google_wallet", handle: (*Server).googleWallet, out: client.WalletLink{}, status: 200, doc: "Where to save the ticket in Google's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred wallet_not_configured moved"},
 	{
 		method: http.MethodGet, path: "/v1/events/{event_id}/revocations", handle: (*Server).revocations, out: client.Revocations{}, status: 200, params: page[:1],
 		doc: "Barcodes that must not be let in any more, by their marks, signed, up to 1,000 a page; a gate keeps them and asks behind the last.", problems: "invalid_id event_not_found invalid_cursor moved",
@@ -250,6 +256,10 @@ var organizerRoutes = []route{
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/payment_policy", handle: (*Server).putPaymentPolicy, auth: organizer, in: client.PaymentPolicy{}, out: client.PaymentPolicy{}, status: 200,
 		doc: "What becomes of tickets while a bank has their payment in question: block, keep, or null for the cell's own policy.", problems: "invalid_id event_not_found invalid_payment_settings moved",
+	},
+	{
+		method: http.MethodPut, path: "/v1/events/{event_id}/transfer_policy", handle: (*Server).putTransferPolicy, auth: organizer, in: client.TransferPolicy{}, out: client.TransferPolicy{}, status: 200,
+		doc: "Whether tickets of the event may be given on: allowed or forbidden. What was given stays given.", problems: "invalid_id event_not_found invalid_transfer_policy moved",
 	},
 	{
 		method: http.MethodGet, path: "/v1/organizers/{organizer_id}/payouts", handle: (*Server).getPayouts, auth: organizer, out: client.Payouts{}, status: 200,

@@ -27,7 +27,7 @@ func (s *Server) getTickets(c *gin.Context) error {
 	}
 	page := Page[client.Ticket]{Items: []client.Ticket{}}
 	for _, t := range o.Tickets {
-		page.Items = append(page.Items, ticketView(t))
+		page.Items = append(page.Items, buyersTicket(t))
 	}
 	c.JSON(200, page)
 	return nil
@@ -45,11 +45,11 @@ func (s *Server) getTicket(c *gin.Context) error {
 		return err
 	}
 	if ending == "" {
-		c.JSON(200, ticketView(t))
+		c.JSON(200, holdersTicket(t))
 		return nil
 	}
-	if t.State == checkout.TicketCanceled && (ending == "png" || ending == "pdf" || ending == "pkpass") {
-		return checkout.ErrState.With("the ticket is canceled; nobody should carry it to the door").Field("state", string(t.State))
+	if err := usable(t); err != nil && (t.Dead() || ending == "png" || ending == "pdf" || ending == "pkpass") {
+		return err
 	}
 	switch ending {
 	case "png":

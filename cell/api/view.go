@@ -119,7 +119,7 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 		v.Items = append(v.Items, client.OrderItem{TicketTypeID: item.Type.String(), Name: item.Name, Quantity: item.Quantity, PriceAllIn: item.AllIn, ItemPrice: itemPrice(item), Seats: seats})
 	}
 	for _, t := range o.Tickets {
-		v.Tickets = append(v.Tickets, ticketView(t))
+		v.Tickets = append(v.Tickets, buyersTicket(t))
 	}
 	for _, m := range o.Timeline {
 		v.Timeline = append(v.Timeline, client.Moment{At: m.At.UTC(), What: m.What})

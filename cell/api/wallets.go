@@ -53,8 +53,8 @@ func (s *Server) googleWallet(c *gin.Context) error {
 	if s.Wallets.Google == nil {
 		return wallet.ErrNotConfigured.With("this cell makes no passes for Google's wallet")
 	}
-	if t.State == checkout.TicketCanceled {
-		return checkout.ErrState.With("the ticket is canceled; nobody should carry it to the door").Field("state", string(t.State))
+	if err := usable(t); err != nil {
+		return err
 	}
 	e, err := s.Booking.Store.Event(c, tid.Event())
 	if err != nil {

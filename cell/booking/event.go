@@ -180,6 +180,9 @@ func (e *Event) usable(now time.Time) error {
 	return nil
 }
 
+// Over says that nobody can use a ticket any more, or ever.
+func (e *Event) Over(now time.Time) bool { return e.usable(now) != nil }
+
 // end is when nobody can use a ticket any more.
 func (e *Event) end() time.Time {
 	if e.EndsAt != nil {

@@ -229,8 +229,22 @@ func (tw *town) auditMails(ctx context.Context, t *testing.T, o checkout.Order, 
 			want[string(kind)] = 1
 		}
 	}
-	if slices.ContainsFunc(o.Timeline, func(m checkout.Moment) bool { return m.What == "tickets_reissued" }) { // with new barcodes
+	reissued := slices.ContainsFunc(o.Timeline, func(m checkout.Moment) bool { return m.What == "tickets_reissued" }) // with new barcodes
+	if reissued && slices.ContainsFunc(o.Tickets, func(k checkout.Ticket) bool { return k.Owned() }) {
 		want[string(notify.OrderPaid)]++
+	}
+	for _, k := range o.Tickets { // each time it was given on, both were told; and who has it now, when it is void
+		for kind, n := range map[notify.Kind]int64{notify.TicketGiven: k.Transfers, notify.TicketReceived: k.Transfers} {
+			if n > 0 {
+				want[string(kind)] += n
+			}
+		}
+		if k.Transfers > 0 && reissued {
+			want[string(notify.TicketReceived)]++
+		}
+		if k.Transfers > 0 && k.State == checkout.TicketCanceled {
+			want[string(notify.TicketVoid)]++
+		}
 	}
 	parts := int64(0)
 	for _, b := range backs {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -289,5 +290,47 @@ func TestDispute_ofAStrangerIsIgnoredInTheEnd(t *testing.T) {
 	stored, ok, err := tw.stores[0].Notice(t.Context(), "evt_s")
 	if err != nil || !ok || stored.Outcome != payment.Ignored || !strings.Contains(string(stored.Body), "dp_s") {
 		t.Errorf("%+v, %t, %v", stored, ok, err)
+	}
+}
+
+// tellDispute is a notice of one of an order's disputes.
+func (tw *town) tellDispute(t *testing.T, o checkout.Order, dispute, what, status string, amount int64) {
+	t.Helper()
+	body := fmt.Sprintf(`{"id":"evt_%s_%s","object":"event","created":1,"type":"charge.dispute.%s","data":{"object":{"id":"%s","status":"%s","amount":%d,"currency":"eur","payment_intent":"%s"}}}`,
+		dispute, status, what, dispute, status, amount, o.Payment.IntentID)
+	if err := tw.hear(t.Context(), signed([]byte(body), time.Now())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A charge may be disputed in two parts. What the bank decides of one says nothing of
+// the other: the tickets are blocked until the last one is decided, whichever that is.
+func TestDispute_twoOfOneOrderKeepItsTicketsBlockedUntilBothAreDecided(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string][2]string{"the first is won first": {"dp_1", "dp_2"}, "the second is won first": {"dp_2", "dp_1"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tw := openTown(t, 10)
+			tw.unaudited = true // the disputes are told by hand, the provider knows none
+			o := tw.paid(t, tw.floor, 2)
+			for _, dispute := range []string{"dp_1", "dp_2"} {
+				tw.tellDispute(t, o, dispute, "created", "needs_response", 2000)
+			}
+			wantTickets(t, tw.look(t, o.ID), checkout.TicketRevoked, checkout.TicketRevoked)
+			tw.tellDispute(t, o, order[0], "closed", "won", 2000)
+			now := tw.look(t, o.ID)
+			wantTickets(t, now, checkout.TicketRevoked, checkout.TicketRevoked)
+			tw.wantRevoked(t, now, true)
+			if now.Payment.State != payment.Disputed {
+				t.Errorf("the payment is %s", now.Payment.State)
+			}
+			tw.tellDispute(t, o, order[1], "closed", "won", 2000)
+			now = tw.look(t, o.ID)
+			wantTickets(t, now, checkout.TicketValid, checkout.TicketValid)
+			tw.wantRevoked(t, now, false)
+			if now.Payment.State != payment.Captured {
+				t.Errorf("in the end the payment is %s", now.Payment.State)
+			}
+		})
 	}
 }

@@ -112,6 +112,10 @@ type Ticket struct {
 	State    TicketState
 	Barcode  string
 	Seat     booking.HeldSeat // zero for general admission
+
+	Transfers int64  // how often it was given on
+	Holder    Holder // who was given it; Attendee is his name
+	Gone      Given  // what its buyer is told once he gave it away; of a dead id, who had that
 }
 
 // Revocation is a barcode that must not be let in any more.

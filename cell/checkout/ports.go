@@ -43,6 +43,7 @@ type Store interface {
 	CancelTickets(ctx context.Context, order id.Order) error
 	// CancelSome voids single tickets of an order.
 	CancelSome(ctx context.Context, order id.Order, tickets []id.Ticket) error
+	// Ticket reads a ticket; of an id that was given away, what is left to be told.
 	Ticket(ctx context.Context, ticket id.Ticket) (Ticket, error)
 
 	InsertPayment(ctx context.Context, p payment.Payment) error
@@ -55,6 +56,7 @@ type Store interface {
 
 	Notices
 	DisputeStore
+	TransferStore
 	FeeStore
 	Post(ctx context.Context, e payment.Entry) error
 

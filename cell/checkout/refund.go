@@ -91,13 +91,15 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 	return sent, s.void(ctx, stock, o)
 }
 
-// void cancels a paid order: tickets void, stock back.
+// void cancels a paid order: tickets void, stock back, their holders told.
 func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) error {
 	sold := map[id.TicketType]int64{}
 	var seats []booking.SeatID
+	var ended []id.Ticket
 	for i, t := range o.Tickets {
 		if t.State != TicketCanceled {
 			sold[t.Type]++
+			ended = append(ended, t.ID)
 			if t.Seat.ID != "" {
 				seats = append(seats, t.Seat.ID)
 			}
@@ -106,6 +108,9 @@ func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) erro
 	}
 	stock.Return(o.ID, sold, seats...)
 	if err := s.Store.CancelTickets(ctx, o.ID); err != nil {
+		return err
+	}
+	if err := s.tellHolders(ctx, o, ended); err != nil {
 		return err
 	}
 	o.State = Canceled

@@ -88,6 +88,9 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 		return sent, err
 	}
 	o.cancel(tickets)
+	if err := s.tellHolders(ctx, o, tickets); err != nil {
+		return sent, err
+	}
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "tickets_refunded"); err != nil {
 		return sent, err
 	}

@@ -12,10 +12,13 @@ import (
 	"guichet/cell/ticket"
 )
 
-// unblock makes the tickets valid again that a dispute blocked. Gates know their
-// barcodes as revoked, and take none back: each ticket gets a new one, and the buyer
-// is sent them.
+// unblock makes the tickets valid again that a dispute blocked, unless another one of
+// the order is open: then they are its to unblock. Gates know their barcodes as
+// revoked, and take none back: each ticket gets a new one, which is sent to who has it.
 func (s *Service) unblock(ctx context.Context, stock *booking.Stock, o *Order, d *payment.Dispute) error {
+	if handed, err := s.handOver(ctx, d); handed || err != nil {
+		return err
+	}
 	var again []Ticket
 	for i := range o.Tickets {
 		t := &o.Tickets[i]
@@ -46,7 +49,22 @@ func (s *Service) unblock(ctx context.Context, stock *booking.Stock, o *Order, d
 	if err := s.Store.Note(ctx, o.ID, stock.Now, "tickets_reissued"); err != nil {
 		return err
 	}
-	return s.tell(ctx, o, notify.OrderPaid, d.ID[:min(len(d.ID), notify.MaxPart)])
+	return s.tellReissued(ctx, o, again, d.ID)
+}
+
+// handOver leaves what a dispute blocked to another one of its order that is open.
+func (s *Service) handOver(ctx context.Context, d *payment.Dispute) (handed bool, err error) {
+	all, err := s.Store.DisputesOf(ctx, d.Order)
+	if err != nil {
+		return false, err
+	}
+	at := slices.IndexFunc(all, func(other payment.Dispute) bool { return other.ID != d.ID && other.State == payment.DisputeOpen })
+	if at < 0 {
+		return false, nil
+	}
+	all[at].Blocked = append(all[at].Blocked, d.Blocked...)
+	d.Blocked = nil
+	return true, s.Store.SetDispute(ctx, all[at])
 }
 
 // endDisputed ends a paid order of a canceled event that the cancellation left alone,

@@ -50,6 +50,7 @@ func TestWalk_killedAtEveryStep(t *testing.T) {
 		{"hold ends while the provider is away", true, moods[:1], holdEndsAway, wantExpired},
 		{"cancel while the provider is away", true, moods[:1], cancelAway, wantCanceled},
 		{"event is canceled", false, moods[:1], eventCanceled, wantEventCanceled},
+		{"ticket is given on", false, moods[:1], givesOn, wantGivenOn},
 	} {
 		for _, mood := range f.moods {
 			t.Run(f.name+", the provider "+mood, func(t *testing.T) {
@@ -339,6 +340,23 @@ func eventCanceled(t *testing.T, w *walker) checkout.Order {
 	return o
 }
 
+func givesOn(t *testing.T, w *walker) checkout.Order {
+	t.Helper()
+	left := w.life.left
+	w.life.left = -1
+	o := w.prepare(t, w.create(t, w.floor))
+	w.pay(t, o)
+	w.finish(t, o.ID)
+	w.life.left = left
+	ticket := w.look(t, o.ID).Tickets[0].ID
+	if _, err := w.dying.Transfer(t.Context(), ticket, bob); err != nil {
+		if _, err := w.alive.Transfer(t.Context(), ticket, bob); err != nil && !errors.Is(err, checkout.ErrTransferred) { // it was, and nobody heard
+			t.Fatal(err)
+		}
+	}
+	return o
+}
+
 // wantEnd: the order's state, how many tickets are valid, how much the provider
 // took and gave back, and each letter once.
 func (w *walker) wantEnd(t *testing.T, o checkout.Order, state checkout.State, valid int, took, gave int64, told ...notify.Kind) {
@@ -439,6 +457,14 @@ func wantEventCanceled(t *testing.T, w *walker, o checkout.Order) {
 	t.Helper()
 	w.wantEnd(t, o, checkout.Canceled, 0, 4250, 4250, notify.OrderPaid, notify.EventCanceled)
 	w.wantStock(t, 0, 0)
+}
+
+func wantGivenOn(t *testing.T, w *walker, o checkout.Order) {
+	t.Helper()
+	w.wantEnd(t, o, checkout.Paid, 1, 4250, 0, notify.OrderPaid, notify.TicketGiven, notify.TicketReceived)
+	if k := o.Tickets[0]; k.Transfers != 1 || k.Attendee != bob.Name {
+		t.Errorf("%+v", k)
+	}
 }
 
 // recentIntents are the newest hundred, which a walk's order is among.

@@ -303,15 +303,16 @@ type Moment struct {
 
 // Ticket is a right of admission.
 type Ticket struct {
-	ID           string `json:"id"`
-	OrderID      string `json:"order_id"`
-	EventID      string `json:"event_id"`
-	TicketTypeID string `json:"ticket_type_id"`
-	Name         string `json:"name"`     // of the ticket type
-	Attendee     string `json:"attendee"` // may be empty
-	State        string `json:"state"`
-	Barcode      string `json:"barcode"`
-	Seat         *Seat  `json:"seat,omitempty"` // none for general admission
+	ID           string       `json:"id"`
+	OrderID      string       `json:"order_id,omitempty"` // none for who was given the ticket: the order is another's
+	EventID      string       `json:"event_id"`
+	TicketTypeID string       `json:"ticket_type_id"`
+	Name         string       `json:"name"`     // of the ticket type
+	Attendee     string       `json:"attendee"` // may be empty
+	State        string       `json:"state"`
+	Barcode      string       `json:"barcode,omitempty"`     // none when it was given away
+	Seat         *Seat        `json:"seat,omitempty"`        // none for general admission
+	Transferred  *Transferred `json:"transferred,omitempty"` // to whom it was given
 }
 
 // Organizer is an account that sells.

@@ -13,11 +13,13 @@ type Accepted struct {
 	Accepted bool `json:"accepted"`
 }
 
-// Found are the orders of an address at one cell, youngest first.
+// Found are the orders of an address at one cell, and the tickets of others' orders
+// that it was given, youngest first.
 type Found struct {
 	Cell      string    `json:"cell"` // orders of events at home elsewhere are found there
 	ExpiresAt time.Time `json:"expires_at"`
 	Items     []Order   `json:"items"`
+	Tickets   []Ticket  `json:"tickets"`
 }
 
 // WalletLink is where a visitor saves a ticket in his wallet.

@@ -25,9 +25,11 @@ const LinkLife = 24 * time.Hour
 // Records are what a letter is read from.
 type Records interface {
 	Order(ctx context.Context, order id.Order) (checkout.Order, error)
+	Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error)
 	Refunds(ctx context.Context, order id.Order) ([]payment.Back, error)
 	Event(ctx context.Context, event id.Event) (booking.Event, error)
 	OrdersReached(ctx context.Context, addressHash string, limit int) ([]id.Order, error)
+	TicketsReached(ctx context.Context, addressHash string, limit int) ([]id.Ticket, error)
 	Clock(ctx context.Context) (time.Time, error)
 }
 
@@ -53,6 +55,9 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 	if err != nil {
 		return notify.Facts{}, nil, fmt.Errorf("read event: %w", err)
 	}
+	if m.Kind == notify.TicketReceived || m.Kind == notify.TicketGiven || m.Kind == notify.TicketVoid {
+		return c.transferred(ctx, m, o, e)
+	}
 	f := notify.Facts{
 		Name: m.Name, Event: e.Name, Venue: place(e.Venue), StartsAt: e.StartsAt, TimeZone: e.TimeZone, Code: o.Code,
 		Total: &o.Total, Link: c.Site + "/v1/orders/" + o.ID.String(),
@@ -76,17 +81,18 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 	return f, nil, nil
 }
 
-// tickets are an order's tickets on paper and its date for the calendar. An order
-// that was canceled since has a mail of its own.
+// tickets are the buyer's own tickets of an order on paper and its date for the
+// calendar. An order that was canceled since has a mail of its own, and who was given
+// a ticket has his.
 func (c *Composer) tickets(o checkout.Order, e booking.Event) ([]notify.Attachment, error) {
 	var pages []render.Page
 	for _, t := range o.Tickets {
-		if t.State != checkout.TicketCanceled && len(pages) < render.MaxPages {
+		if t.State != checkout.TicketCanceled && t.Owned() && len(pages) < render.MaxPages {
 			pages = append(pages, Page(t, o, e))
 		}
 	}
 	if len(pages) == 0 {
-		return nil, notify.ErrObsolete.With("no ticket of the order is valid any more; it is %s", o.State)
+		return nil, notify.ErrObsolete.With("no ticket of the order is its buyer's any more; it is %s", o.State)
 	}
 	paper, err := render.PDF(pages)
 	if err != nil {
@@ -105,7 +111,11 @@ func (c *Composer) search(ctx context.Context, m notify.Message) (notify.Facts, 
 	if err != nil {
 		return notify.Facts{}, fmt.Errorf("look for orders: %w", err)
 	}
-	if len(orders) == 0 {
+	tickets, err := c.Records.TicketsReached(ctx, hash, notify.MaxFound)
+	if err != nil {
+		return notify.Facts{}, fmt.Errorf("look for tickets: %w", err)
+	}
+	if len(orders)+len(tickets) == 0 {
 		return notify.Facts{}, notify.ErrObsolete.With("this cell has no tickets for the address")
 	}
 	now, err := c.Records.Clock(ctx)
@@ -114,7 +124,7 @@ func (c *Composer) search(ctx context.Context, m notify.Message) (notify.Facts, 
 	}
 	until := now.Add(LinkLife)
 	query := url.Values{"token": {c.Signer.Link(hash, until)}, "cell": {c.Cell}}
-	return notify.Facts{Count: len(orders), Link: c.Site + "/v1/tickets/found?" + query.Encode(), Until: until, TimeZone: "UTC"}, nil
+	return notify.Facts{Count: len(orders) + len(tickets), Link: c.Site + "/v1/tickets/found?" + query.Encode(), Until: until, TimeZone: "UTC"}, nil
 }
 
 // place is a venue in one line.

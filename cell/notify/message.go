@@ -29,12 +29,15 @@ const (
 	Refund            Kind = "refund" // of a part; the tickets stay
 	LatePaymentRefund Kind = "late_payment_refund"
 	EventCanceled     Kind = "event_canceled"
+	TicketReceived    Kind = "ticket_received" // by transfer, with the ticket
+	TicketGiven       Kind = "ticket_given"    // to who had it before
+	TicketVoid        Kind = "ticket_void"     // to who had it by transfer
 	FindMyTickets     Kind = "find_my_tickets"
 )
 
 // Kinds are all of them, in the order of an order's life.
 func Kinds() []Kind {
-	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, FindMyTickets}
+	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, TicketReceived, TicketGiven, TicketVoid, FindMyTickets}
 }
 
 // State of a message.
@@ -65,6 +68,13 @@ type Message struct {
 
 // MaxPart bounds Message.Part.
 const MaxPart = 64
+
+// Ticket is the single ticket that a message is about: its part names it, and behind a
+// dot what tells this time from others.
+func (m *Message) Ticket() (id.Ticket, error) {
+	text, _, _ := strings.Cut(m.Part, ".")
+	return id.ParseTicket(text)
+}
 
 // About is what the message is about: the order, or the hash of the address.
 func (m *Message) About() string {

@@ -11,7 +11,7 @@ import (
 // time is the database's.
 type Queue interface {
 	// Enqueue stores a message unless there is one for its order, kind and part, and
-	// remembers that the address has the order.
+	// remembers that the address has the order, or a ticket of it.
 	Enqueue(ctx context.Context, m Message) error
 	// Again stores m with the next free part after prefix, unless limit parts with the
 	// prefix were made within the window: then wait says when there is room again.
@@ -32,6 +32,8 @@ type Queue interface {
 	Forget(ctx context.Context, keep, searches time.Duration, limit int) (int64, error)
 	// OrdersReached lists orders that the address was told about, youngest first.
 	OrdersReached(ctx context.Context, addressHash string, limit int) ([]id.Order, error)
+	// TicketsReached lists single tickets that the address was given, youngest first.
+	TicketsReached(ctx context.Context, addressHash string, limit int) ([]id.Ticket, error)
 }
 
 // Composer gathers what a mail says, at the moment it is sent.

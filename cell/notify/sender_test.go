@@ -96,6 +96,8 @@ func (d *desk) Again(context.Context, Message, string, int, time.Duration) (time
 	return 0, nil
 }
 
+func (d *desk) TicketsReached(context.Context, string, int) ([]id.Ticket, error) { return nil, nil }
+
 func (d *desk) OrdersReached(context.Context, string, int) ([]id.Order, error) { return nil, nil }
 
 // post is composer and courier; send says what becomes of the nth mail.

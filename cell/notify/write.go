@@ -15,7 +15,8 @@ import (
 
 // Facts are what a mail can tell. What is empty is not told.
 type Facts struct {
-	Name     string // of the buyer
+	Name     string // of who gets the mail
+	Other    string // of the other person of a transfer
 	Event    string
 	Venue    string // "Suntory Hall, Tokyo"
 	StartsAt time.Time
@@ -74,7 +75,7 @@ func Write(k Kind, locale string, f Facts) (Mail, error) {
 }
 
 func (t *tongue) page(l letter, f Facts) (page, error) {
-	b := blanks{Name: line(f.Name), Event: line(f.Event), Code: f.Code, Count: f.Count}
+	b := blanks{Name: line(f.Name), Other: line(f.Other), Event: line(f.Event), Code: f.Code, Count: f.Count}
 	if f.Amount != nil {
 		b.Amount = t.price(*f.Amount)
 	}

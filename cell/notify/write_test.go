@@ -22,7 +22,7 @@ func facts() Facts {
 		Name: "Zoë <b>\"Z\"</b>\r\nBcc: x@example.org", Event: "Beethoven & 第九 <Ode>", Venue: "サントリーホール, Tokyo",
 		StartsAt: time.Date(2026, 12, 24, 10, 30, 0, 0, time.UTC), TimeZone: "Asia/Tokyo", Code: "K7Q2M9X",
 		Items: []Item{{2, "Balcony"}, {1, "Child"}}, Total: &money.Money{Amount: 1234550, Currency: "EUR"}, Amount: &money.Money{Amount: 5000, Currency: "JPY"},
-		Count: 3, Link: "https://tickets.example/v1/orders/ord_1?a=1&b=2",
+		Count: 3, Other: "Bob \u202e& Söhne\nLtd.", Link: "https://tickets.example/v1/orders/ord_1?a=1&b=2",
 	}
 }
 

@@ -76,8 +76,8 @@ const selectOrder = `SELECT hold_id, code, state, refund_status, total, fees, cu
 const selectItems = `SELECT ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats
 	FROM checkout.item WHERE order_id = $1 ORDER BY position`
 
-const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode, seat_id, seat_section, seat_row, seat_number
-	FROM checkout.ticket WHERE order_id = $1 ORDER BY position`
+const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode, seat_id, seat_section, seat_row, seat_number,
+	transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at FROM checkout.ticket WHERE order_id = $1 ORDER BY position`
 
 const selectMoments = `SELECT what, at FROM checkout.moment WHERE order_id = $1 ORDER BY at, what`
 
@@ -176,8 +176,13 @@ func scanItems(rows pgx.Rows, o *checkout.Order) error {
 
 func scanTicket(row pgx.CollectableRow) (checkout.Ticket, error) {
 	var t checkout.Ticket
-	var kid, oid, tid, state, seat string
-	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode, &seat, &t.Seat.Section, &t.Seat.Row, &t.Seat.Number); err != nil {
+	var kid, oid, tid, state, seat, first string
+	var givenAt *time.Time
+	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode, &seat, &t.Seat.Section, &t.Seat.Row, &t.Seat.Number,
+		&t.Transfers, &t.Holder.Email, &t.Holder.Locale, &t.Holder.By, &first, &t.Gone.To, &givenAt); err != nil {
+		return t, err
+	}
+	if err := goneOf(&t, first, givenAt); err != nil {
 		return t, err
 	}
 	t.Seat.ID = booking.SeatID(seat)
@@ -254,9 +259,10 @@ func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
 }
 
 const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode,
-	seat_id, seat_section, seat_row, seat_number FROM checkout.ticket WHERE ticket_id = $1`
+	seat_id, seat_section, seat_row, seat_number, transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at
+	FROM checkout.ticket WHERE ticket_id = $1`
 
-// Ticket reads a ticket.
+// Ticket reads a ticket; of an id that was given away, what is left to be told.
 func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error) {
 	rows, err := s.DB.On(ctx).Query(ctx, selectTicket, ticket.String())
 	if err != nil {
@@ -264,7 +270,7 @@ func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, 
 	}
 	t, err := pgx.CollectExactlyOneRow(rows, scanTicket)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return t, checkout.ErrTicketNotFound
+		return s.deadTicket(ctx, ticket)
 	}
 	return t, sqldb.Classify(err)
 }

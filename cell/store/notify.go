@@ -20,12 +20,15 @@ const insertMessage = `INSERT INTO notify.message (message_id, event_id, order_i
 const insertReach = `INSERT INTO notify.reach (address_hash, order_id, event_id, at) VALUES ($1, $2, $3, clock_timestamp())
 	ON CONFLICT (address_hash, order_id) DO NOTHING`
 
-// Enqueue stores a mail once, and with an order's tickets that the address has it.
+// Enqueue stores a mail once, and with tickets that the address has them.
 func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
 	b := &pgx.Batch{}
 	b.Queue(insertMessage, messageRow(m)...)
 	if m.Kind == notify.OrderPaid {
 		b.Queue(insertReach, notify.AddressHash(m.To), m.Order.String(), m.Order.Event().String())
+	}
+	if err := reachTicket(b, &m); err != nil {
+		return err
 	}
 	return s.DB.Put(ctx, b)
 }

@@ -1,0 +1,46 @@
+package letter
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"guichet/cell/booking"
+	"guichet/cell/checkout"
+	"guichet/cell/notify"
+	"guichet/cell/ticket/ical"
+	"guichet/cell/ticket/render"
+)
+
+// transferred is what mails about a single ticket say that was given on. They tell
+// nothing of the order it came from: neither its id nor what was paid for it.
+func (c *Composer) transferred(ctx context.Context, m notify.Message, o checkout.Order, e booking.Event) (notify.Facts, []notify.Attachment, error) {
+	f := notify.Facts{Name: m.Name, Event: e.Name, Venue: place(e.Venue), StartsAt: e.StartsAt, TimeZone: e.TimeZone, Code: o.Code}
+	about, err := m.Ticket()
+	if err != nil {
+		return f, nil, notify.ErrRefused.With("the mail names no ticket")
+	}
+	f.Link = c.Site + "/v1/tickets/" + about.String()
+	if m.Kind == notify.TicketVoid {
+		return f, nil, nil
+	}
+	if m.Kind == notify.TicketGiven {
+		t, err := c.Records.Ticket(ctx, about)
+		f.Other = t.Gone.To
+		return f, nil, err
+	}
+	at := slices.IndexFunc(o.Tickets, func(t checkout.Ticket) bool { return t.ID == about })
+	if at < 0 || o.Tickets[at].State == checkout.TicketCanceled {
+		return f, nil, notify.ErrObsolete.With("the ticket was canceled, or given on")
+	}
+	t := o.Tickets[at]
+	f.Other, f.Items = t.Holder.By, []notify.Item{{Quantity: 1, Name: t.Name}}
+	paper, err := render.PDF([]render.Page{Page(t, o, e)})
+	if err != nil {
+		return f, nil, fmt.Errorf("print ticket: %w", err)
+	}
+	return f, []notify.Attachment{
+		{Name: "ticket-" + o.Code + ".pdf", Media: "application/pdf", Content: paper},
+		{Name: "event-" + o.Code + ".ics", Media: ical.Media, Content: ical.File(TicketEntry(t, o, e))},
+	}, nil
+}
