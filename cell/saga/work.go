@@ -19,14 +19,16 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 	slots := make(chan struct{}, workers)
 	var running sync.WaitGroup
 	defer running.Wait()
-	start := func(c Claim) {
+	start := func(c Claim, call *outside) {
 		running.Go(func() {
 			defer func() { <-slots }()
-			if err := r.advance(ctx, c); err != nil && !errors.Is(err, ErrElsewhere) && ctx.Err() == nil {
+			if err := r.advance(ctx, c, call); err != nil && !errors.Is(err, ErrElsewhere) && ctx.Err() == nil {
 				report(err)
 			}
 		})
 	}
+	r.working.Add(1)
+	defer r.working.Add(-1)
 	poll := time.NewTicker(pollPeriod)
 	defer poll.Stop()
 	for {
@@ -36,8 +38,8 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 			return
 		}
 		select {
-		case id := <-r.queue():
-			start(Claim{ID: id})
+		case k := <-r.queue():
+			start(k.claim, k.call)
 			continue
 		case <-poll.C:
 		case <-ctx.Done():
@@ -49,7 +51,7 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 }
 
 // poll claims as many due runs as there are free slots, and again while there are more.
-func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim), report func(error)) {
+func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim, *outside), report func(error)) {
 	for ctx.Err() == nil {
 		free := 0
 		for free < cap(slots) {
@@ -69,7 +71,7 @@ func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim
 			<-slots
 		}
 		for _, c := range claims {
-			start(c)
+			start(c, nil)
 		}
 		if err != nil && ctx.Err() == nil {
 			report(err)
@@ -109,7 +111,7 @@ func (r *Runner) Pass(ctx context.Context) (int, error) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.advance(ctx, c)
+			errs[i] = r.advance(ctx, c, nil)
 		})
 	}
 	running.Wait()
@@ -138,7 +140,7 @@ func (r *Runner) Retry(ctx context.Context, id string) error {
 		if m.Timeout > 0 {
 			run.Deadline = now.Add(m.Timeout)
 		}
-		r.afterwards(ctx, run, now)
+		r.afterwards(ctx, run, now, nil)
 		return r.Store.SaveRun(ctx, run, 0)
 	})
 	if err != nil {
