@@ -285,9 +285,11 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// sagasDue lets every wait of sagas that rest end now.
-const sagasDue = `UPDATE saga.run SET wake_at = clock_timestamp(), position = jsonb_set(position, '{until}', to_jsonb(clock_timestamp()))
-	WHERE status = 'running' AND lease_owner = ''`
+// sagasDue lets every wait of sagas that rest end now, and the short lease of a caller
+// who does not come.
+const sagasDue = `UPDATE saga.run SET wake_at = clock_timestamp(), position = jsonb_set(position, '{until}', to_jsonb(clock_timestamp())),
+	lease_owner = '', lease_until = clock_timestamp()
+	WHERE status = 'running' AND (lease_owner = '' OR lease_until < clock_timestamp() + INTERVAL '3 seconds')`
 
 // reconcile makes everything due and lets a process look after it.
 func (tw *town) reconcile(ctx context.Context, process int) error {

@@ -25,6 +25,7 @@ func jsonOf(v any) (json.RawMessage, error) {
 // attempt is one go at carrying a run on in one transaction.
 type attempt struct {
 	inline bool             // in somebody else's transaction: his is the fault
+	hands  bool             // though inline, a call to the outside is made by this process
 	desk   bool             // at the event's desk
 	clean  bool             // nothing was moved yet
 	faults map[int]*failure // handlers, by number, whose fault is known from the go before
@@ -87,7 +88,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 			}
 		case h.Outside != nil:
 			e.run.WakeAt = e.now
-			if a.inline {
+			if a.inline && (!a.hands || h.Ready != nil && h.Ready() != nil) {
 				return nil, nil
 			}
 			if h.Ready != nil {
@@ -178,33 +179,38 @@ func (e *engine) wake() time.Time {
 // stored with the run and concerns nobody else. ErrElsewhere means that somebody is
 // at it.
 func (r *Runner) Drive(ctx context.Context, id string) error {
-	return r.advance(ctx, Claim{ID: id, Asked: true})
+	if h := r.recall(id); h != nil {
+		return r.advance(ctx, h.claim, h.call)
+	}
+	return r.advance(ctx, Claim{ID: id, Asked: true}, nil)
 }
 
 // advance works on a run. A claim without a fence is made good in the first
-// transaction.
-func (r *Runner) advance(ctx context.Context, c Claim) error {
+// transaction. call is what is to be asked first, nil when that is not known.
+func (r *Runner) advance(ctx context.Context, c Claim, call *outside) error {
 	var heard []error
 	var done *outcome
 	for {
+		if call != nil {
+			if done = r.call(ctx, call); done.err != nil {
+				heard = append(heard, fmt.Errorf("%s at %s: %w", c.ID, call.call.State, done.err))
+				if ctx.Err() != nil { // nobody knows what came of it; its key does
+					r.postpone(ctx, c, ctx.Err())
+					return errors.Join(heard...)
+				}
+			}
+		}
 		// What has happened outside is stored although the caller may have gone.
 		store, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
-		call, said, err := r.commit(store, &c, done)
+		next, said, err := r.commit(store, &c, done)
 		cancel()
 		heard = append(heard, said...)
 		if err != nil {
 			r.postpone(ctx, c, err)
 			return errors.Join(append(heard, err)...)
 		}
-		if call == nil {
+		if call = next; call == nil {
 			return errors.Join(heard...)
-		}
-		if done = r.call(ctx, call); done.err != nil {
-			heard = append(heard, fmt.Errorf("%s at %s: %w", c.ID, call.call.State, done.err))
-			if ctx.Err() != nil { // nobody knows what came of it; its key does
-				r.postpone(ctx, c, ctx.Err())
-				return errors.Join(heard...)
-			}
 		}
 	}
 }
@@ -312,7 +318,7 @@ func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) 
 	}
 	if next == nil {
 		run.Owner = ""
-		r.afterwards(ctx, run, now)
+		r.afterwards(ctx, run, now, nil)
 	}
 	return next, r.Store.SaveRun(ctx, run, r.lease())
 }

@@ -48,8 +48,8 @@ type Store interface {
 
 	// Clock is the database's.
 	Clock(ctx context.Context) (time.Time, error)
-	// InsertRun is ErrRunExists when the id is taken.
-	InsertRun(ctx context.Context, r *Run) error
+	// InsertRun is ErrRunExists when the id is taken. The lease is as with SaveRun.
+	InsertRun(ctx context.Context, r *Run, lease time.Duration) error
 	// LockRun locks and reads a run, then the clock and whether signals wait, and
 	// whether somebody holds its lease.
 	LockRun(ctx context.Context, id string) (r *Run, leased bool, now time.Time, err error)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"guichet/internal/kind"
@@ -56,8 +57,11 @@ type Runner struct {
 	mu    sync.Mutex // guards the fields below
 	known map[string]*Machine
 	kept  map[string]bool // definitions, by name and version, that the store has for sure
+	// handed are calls to the outside by the run whose caller makes them
+	handed map[string]*handed
 
-	kicks     chan string
+	working   atomic.Int32 // how often Work is at it
+	kicks     chan handed
 	makeKicks sync.Once
 }
 
@@ -207,7 +211,8 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		first := run.At.State
 		r.moment(n.Name, first, Before)
 		e.succeed(e.root(), result)
-		if _, err := r.chain(ctx, e, &attempt{inline: true}); err != nil {
+		call, err := r.chain(ctx, e, &attempt{inline: true, hands: n.Soon || r.working.Load() > 0})
+		if err != nil {
 			return err
 		}
 		if n.Soon && run.WakeAt.Equal(now) {
@@ -216,11 +221,16 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		if err := r.keep(ctx, n.Name, d); err != nil {
 			return err
 		}
-		if err := r.Store.InsertRun(ctx, run); err != nil {
+		r.lend(run, call)
+		if err := r.Store.InsertRun(ctx, run, leaseOf(call)); err != nil {
 			return err
 		}
 		r.stored(ctx, n.Name, first)
-		r.afterwards(ctx, run, now)
+		if n.Soon && call != nil {
+			r.remember(ctx, run, call)
+		} else {
+			r.afterwards(ctx, run, now, call)
+		}
 		r.moment(n.Name, first, After)
 		return nil
 	})
@@ -255,9 +265,12 @@ func (r *Runner) keep(ctx context.Context, name string, d definition) error {
 }
 
 // afterwards says, once it is true, what became of a run, and has it worked on if
-// it is due.
-func (r *Runner) afterwards(ctx context.Context, run *Run, now time.Time) {
-	id, name, status, due := run.ID, run.Name, run.Status, run.WakeAt.Equal(now)
+// it is due, beginning with the call that it was lent for.
+func (r *Runner) afterwards(ctx context.Context, run *Run, now time.Time, call *outside) {
+	k, name, status, due := handed{claim: Claim{ID: run.ID}, call: call}, run.Name, run.Status, run.WakeAt.Equal(now)
+	if call != nil {
+		k.claim.Taken = run.Taken
+	}
 	r.Store.After(ctx, func() {
 		switch {
 		case status != Running:
@@ -265,21 +278,21 @@ func (r *Runner) afterwards(ctx context.Context, run *Run, now time.Time) {
 				r.Watch.Ended(name, status)
 			}
 		case due:
-			r.Kick(id)
+			r.kick(k)
 		}
 	})
 }
 
-// Kick has a run looked at by this process without waiting for the poll.
-func (r *Runner) Kick(id string) {
+// kick has a run worked on by this process without waiting for the poll.
+func (r *Runner) kick(k handed) {
 	select {
-	case r.queue() <- id:
-	default: // the poll finds it
+	case r.queue() <- k:
+	default: // the poll finds it, when its lease has run out
 	}
 }
 
-func (r *Runner) queue() chan string {
-	r.makeKicks.Do(func() { r.kicks = make(chan string, maxKicks) })
+func (r *Runner) queue() chan handed {
+	r.makeKicks.Do(func() { r.kicks = make(chan handed, maxKicks) })
 	return r.kicks
 }
 
@@ -316,11 +329,13 @@ func (r *Runner) Signal(ctx context.Context, s Signal) error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.chain(ctx, e, &attempt{inline: true}); err != nil {
+		call, err := r.chain(ctx, e, &attempt{inline: true, hands: r.working.Load() > 0})
+		if err != nil {
 			return err
 		}
-		r.afterwards(ctx, run, now)
-		return r.Store.SaveRun(ctx, run, 0)
+		r.lend(run, call)
+		r.afterwards(ctx, run, now, call)
+		return r.Store.SaveRun(ctx, run, leaseOf(call))
 	})
 	if err != nil {
 		return fmt.Errorf("signal %s: %w", s.Run, err)

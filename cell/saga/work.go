@@ -19,14 +19,16 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 	slots := make(chan struct{}, workers)
 	var running sync.WaitGroup
 	defer running.Wait()
-	start := func(c Claim) {
+	start := func(c Claim, call *outside) {
 		running.Go(func() {
 			defer func() { <-slots }()
-			if err := r.advance(ctx, c); err != nil && !errors.Is(err, ErrElsewhere) && ctx.Err() == nil {
+			if err := r.advance(ctx, c, call); err != nil && !errors.Is(err, ErrElsewhere) && ctx.Err() == nil {
 				report(err)
 			}
 		})
 	}
+	r.working.Add(1)
+	defer r.working.Add(-1)
 	poll := time.NewTicker(pollPeriod)
 	defer poll.Stop()
 	var more chan struct{} // closed: there are more that are due, and the next tick is not waited for
@@ -37,8 +39,8 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 			return
 		}
 		select {
-		case id := <-r.queue():
-			start(Claim{ID: id})
+		case k := <-r.queue():
+			start(k.claim, k.call)
 			continue
 		case <-more:
 		case <-poll.C:
@@ -54,7 +56,7 @@ func (r *Runner) Work(ctx context.Context, report func(error)) {
 }
 
 // poll claims as many due runs as there are free slots, and says whether there may be more.
-func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim), report func(error)) (more bool) {
+func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim, *outside), report func(error)) (more bool) {
 	free := 0
 	for free < cap(slots) {
 		select {
@@ -73,7 +75,7 @@ func (r *Runner) poll(ctx context.Context, slots chan struct{}, start func(Claim
 		<-slots
 	}
 	for _, c := range claims {
-		start(c)
+		start(c, nil)
 	}
 	if err != nil && ctx.Err() == nil {
 		report(err)
@@ -110,7 +112,7 @@ func (r *Runner) Pass(ctx context.Context) (int, error) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = r.advance(ctx, c)
+			errs[i] = r.advance(ctx, c, nil)
 		})
 	}
 	running.Wait()
@@ -139,7 +141,7 @@ func (r *Runner) Retry(ctx context.Context, id string) error {
 		if m.Timeout > 0 {
 			run.Deadline = now.Add(m.Timeout)
 		}
-		r.afterwards(ctx, run, now)
+		r.afterwards(ctx, run, now, nil)
 		return r.Store.SaveRun(ctx, run, 0)
 	})
 	if err != nil {

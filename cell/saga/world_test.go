@@ -252,8 +252,8 @@ func (d *dying) InTx(ctx context.Context, do func(context.Context) error) error 
 	return errors.Join(err, d.life("after a commit"))
 }
 
-func (d *dying) InsertRun(ctx context.Context, r *saga.Run) error {
-	return errors.Join(d.life("insert run"), d.Store.InsertRun(ctx, r))
+func (d *dying) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
+	return errors.Join(d.life("insert run"), d.Store.InsertRun(ctx, r, lease))
 }
 
 func (d *dying) LockRun(ctx context.Context, id string) (*saga.Run, bool, time.Time, error) {

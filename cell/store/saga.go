@@ -36,17 +36,20 @@ func (s *Store) Definition(ctx context.Context, name, version string) ([]byte, e
 }
 
 const insertRun = `INSERT INTO saga.run (run_id, event_id, name, version, status, place, position, input, output, steps, error, cause,
-	started_at, deadline, wake_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+	started_at, deadline, ended_at, lease_owner, taken, wake_at, lease_until)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $16, $17, $18,
+	CASE WHEN $17 = '' THEN $15 ELSE clock_timestamp() + $19::float8 * INTERVAL '1 second' END,
+	CASE WHEN $17 = '' THEN '1970-01-01 00:00:00+00'::timestamptz ELSE clock_timestamp() + $19::float8 * INTERVAL '1 second' END)
 	ON CONFLICT (run_id) DO NOTHING`
 
-// InsertRun stores a new run.
-func (s *Store) InsertRun(ctx context.Context, r *saga.Run) error {
+// InsertRun stores a new run, leased when it has an owner.
+func (s *Store) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
 	position, err := json.Marshal(r.At)
 	if err != nil {
 		return err
 	}
 	tag, err := s.DB.On(ctx).Exec(ctx, insertRun, r.ID, r.Event, r.Name, r.Version, string(r.Status), r.Where(), position, r.Input, r.Output,
-		r.Steps, r.Error, r.Cause, r.StartedAt, orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt))
+		r.Steps, r.Error, r.Cause, r.StartedAt, orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())
 	if err == nil && tag.RowsAffected() == 0 {
 		return saga.ErrRunExists.With("%s was begun before", r.ID)
 	}
