@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"guichet/cell/store"
+	"guichet/internal/httpd"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
 )
@@ -62,6 +63,7 @@ func (r *report) line(format string, args ...any) { fmt.Fprintf(r, format+"\n", 
 //
 //	make bench-desk
 func BenchmarkHolds(b *testing.B) {
+	httpd.CollectSeldom() // as cmd/cell does, for all variants alike
 	r := &report{}
 	r.line("# Holds\n\n%s\n", machine())
 	r.line("The cell process, its PostgreSQL (fsync on) and the clients share the machine. %d rounds of %s for each line, interleaved with what they are compared with.", rounds, span)

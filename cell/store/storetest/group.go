@@ -71,7 +71,7 @@ func groupLeftOut(t *testing.T, s *store.Store) {
 		if _, err := two.within(ctx, two.floor, 2); err != nil { // locked by another process until it is done
 			return err
 		}
-		began := time.Now() //nolint:forbidigo // how long it takes is what is tested
+		began := time.Now()                                       //nolint:forbidigo // how long it takes is what is tested
 		if err := s.Batch(t.Context(), ttl, groups); err != nil { //nolint:contextcheck // it is another process
 			return err
 		}
