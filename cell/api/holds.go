@@ -42,6 +42,9 @@ func (s *Server) createHold(c *gin.Context) error {
 // holdAnswer renders a hold, to be sent and kept.
 func holdAnswer(status int) booking.Answer {
 	return func(h booking.Hold) (int, []byte, error) {
+		if body := plainHold(h); body != nil {
+			return status, body, nil
+		}
 		body, err := json.Marshal(holdView(h))
 		return status, body, err
 	}

@@ -145,7 +145,7 @@ func (s *Server) checked(r route) gin.HandlerFunc {
 // checkQuery refuses parameters that the call does not have, and ones that a
 // proxy and we could read differently: broken escapes, and one given twice.
 func (r *route) checkQuery(raw string) error {
-	if r.anyParams {
+	if r.anyParams || raw == "" {
 		return nil
 	}
 	query, err := url.ParseQuery(raw)

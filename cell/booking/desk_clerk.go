@@ -27,9 +27,8 @@ func (c *clerk) work() {
 			return
 		}
 		relief.Reset(heldUp)
-		took := d.serve(groups)
+		d.serve(groups, d.done)
 		relief.Stop()
-		d.done(groups, took)
 	}
 }
 
@@ -75,16 +74,18 @@ func (d *Desks) done(groups []*Group, took time.Duration) {
 
 // serveAlone serves a desk that no clerk may wait for.
 func (d *Desks) serveAlone(g *Group) {
-	took := d.serve([]*Group{g})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.putBack(g, took)
-	d.hire()
+	d.serve([]*Group{g}, func(groups []*Group, took time.Duration) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.putBack(g, took)
+		d.hire()
+	})
 }
 
 // serve answers every op of the groups, those aside that were left out. Ops whose
-// callers have gone are not decided.
-func (d *Desks) serve(groups []*Group) (took time.Duration) {
+// callers have gone are not decided. The desks are freed before the last are answered:
+// who comes again at once does not wait behind himself.
+func (d *Desks) serve(groups []*Group, free func(groups []*Group, took time.Duration)) {
 	began := d.Now()
 	var batch []*Group
 	for _, g := range groups {
@@ -92,26 +93,28 @@ func (d *Desks) serve(groups []*Group) (took time.Duration) {
 			batch = append(batch, g)
 		}
 	}
+	var last []*Op
 	if len(batch) == 1 {
-		d.inTurn(batch[0])
+		last = d.inTurn(batch[0])
 	} else if len(batch) > 1 {
 		d.decide(batch)
-		d.answerAll(batch)
+		batch = here(batch)
+		for _, g := range batch {
+			last = append(last, g.Ops...)
+		}
 	}
-	took = d.Now().Sub(began)
+	took := d.Now().Sub(began)
+	free(groups, took)
+	d.answerAll(last)
 	if d.Watch != nil {
 		d.report(batch, began, took)
 	}
-	return took
 }
 
 // report tells the watch of a batch.
 func (d *Desks) report(groups []*Group, began time.Time, took time.Duration) {
 	size := 0
 	for _, g := range groups {
-		if g.Elsewhere {
-			continue
-		}
 		size += len(g.Ops)
 		for _, op := range g.Ops {
 			d.Watch.Waited(began.Sub(op.at))
@@ -133,43 +136,37 @@ func (d *Desks) present(ops []*Op) []*Op {
 	return there
 }
 
-// inTurn serves one event. Turns of their own stand between the batches they came between.
-func (d *Desks) inTurn(g *Group) {
-	rest := g.Ops
-	for len(rest) > 0 {
+// inTurn serves one event. Turns of their own stand between the batches they came
+// between. All but the last are answered; those are to be.
+func (d *Desks) inTurn(g *Group) (last []*Op) {
+	for rest := g.Ops; len(rest) > 0; {
+		d.answerAll(last)
 		n := 0
 		for n < len(rest) && rest[n].turn == nil {
 			n++
 		}
 		if n == 0 {
+			n = 1
 			op := rest[0]
 			op.Err = safely(func() error { return op.turn(op.ctx) })
-			d.answer(op)
-			rest = rest[1:]
-			continue
+		} else {
+			d.decide([]*Group{{Event: g.Event, Ops: rest[:n]}})
 		}
-		batch := []*Group{{Event: g.Event, Ops: rest[:n]}}
-		d.decide(batch)
-		d.answerAll(batch)
-		rest = rest[n:]
+		last, rest = rest[:n], rest[n:]
 	}
+	return last
 }
 
-// answerAll answers what was decided; then those turns that must be decided alone
-// have theirs.
-func (d *Desks) answerAll(groups []*Group) {
+// answerAll answers what was decided; then those turns that must be decided alone,
+// by the row locks, have theirs.
+func (d *Desks) answerAll(ops []*Op) {
 	var apart []*Op
-	for _, g := range groups {
-		if g.Elsewhere {
+	for _, op := range ops {
+		if op.Apart {
+			apart = append(apart, op)
 			continue
 		}
-		for _, op := range g.Ops {
-			if op.Apart {
-				apart = append(apart, op)
-				continue
-			}
-			d.answer(op)
-		}
+		d.answer(op)
 	}
 	for _, op := range apart {
 		op.Err = safely(func() error { return op.Turn(op.ctx) })

@@ -66,6 +66,15 @@ type HoldItem struct {
 	Returned int64  `json:"returned,omitempty"` // tickets that these counters got back after the sale
 }
 
+// Same says whether two items without seats are alike in everything. Items with
+// seats never are.
+func (i *HoldItem) Same(o *HoldItem) bool {
+	return len(i.Seats) == 0 && len(o.Seats) == 0 && i.Type == o.Type && i.Name == o.Name && i.Quantity == o.Quantity && i.AllIn == o.AllIn &&
+		i.Allocation == o.Allocation && i.Fees == o.Fees && i.Tax == o.Tax && i.TaxOnTop == o.TaxOnTop && i.Saved == o.Saved &&
+		i.Tier == o.Tier && i.TierName == o.TierName && i.Promo == o.Promo && i.Access == o.Access &&
+		i.Buyer == o.Buyer && i.Tallied == o.Tallied && i.Returned == o.Returned
+}
+
 // Price is the face value of one ticket, less what a promo code took off.
 func (i *HoldItem) Price() money.Money {
 	p := i.AllIn

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"hash"
+	"io"
+	"sync"
 	"time"
 
 	"guichet/cell/id"
@@ -22,10 +25,23 @@ type Key struct {
 
 // hold is the id of the hold that is made under the key: always the same, and
 // nobody's to guess who does not know the event's secret.
-func (k *Key) hold(of id.Event, secret []byte) id.Hold {
-	mac := hmac.New(sha256.New, secret)
-	_, _ = mac.Write([]byte(k.Scope + "\n" + k.Key))
-	return id.HoldFrom(of, mac.Sum(nil))
+func (k *Key) hold(of id.Event, by *keyDigests) id.Hold {
+	mac, _ := by.pool.Get().(hash.Hash)
+	defer by.pool.Put(mac)
+	mac.Reset()
+	var sum [sha256.Size]byte
+	_, _ = io.WriteString(mac, k.Scope)
+	_, _ = io.WriteString(mac, "\n")
+	_, _ = io.WriteString(mac, k.Key)
+	return id.HoldFrom(of, mac.Sum(sum[:0]))
+}
+
+// keyDigests are digests with an event's secret in them, to be used again: working
+// it in costs as much as the rest.
+type keyDigests struct{ pool sync.Pool }
+
+func digestsWith(secret []byte) *keyDigests {
+	return &keyDigests{sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
 }
 
 // Mark is a digest of a request, as it is stored.

@@ -20,7 +20,7 @@ type Service struct {
 	Desks  *Desks
 	Now    func() time.Time // for descriptions only; stock goes by the database's clock
 
-	secrets sync.Map // id.Event → []byte
+	secrets sync.Map // id.Event → *keyDigests
 	known   atomic.Int64
 }
 
@@ -107,11 +107,11 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 	event := want.Hold.Event()
 	var named []id.Hold
 	if key != nil {
-		secret, err := s.secretOf(ctx, event)
+		digests, err := s.digestsOf(ctx, event)
 		if err != nil {
 			return nil, fmt.Errorf("place hold: %w", err)
 		}
-		want.Hold, want.Asked = key.hold(event, secret), key.asked()
+		want.Hold, want.Asked = key.hold(event, digests), key.asked()
 		named = []id.Hold{want.Hold}
 	}
 	for round := 1; ; round++ {
@@ -141,11 +141,12 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 // maxSecrets bounds the events whose secrets a process remembers.
 const maxSecrets = 10_000
 
-// secretOf is the event's secret, which never changes and goes with it to another home.
-func (s *Service) secretOf(ctx context.Context, event id.Event) ([]byte, error) {
-	if secret, known := s.secrets.Load(event); known {
-		bytes, _ := secret.([]byte)
-		return bytes, nil
+// digestsOf have the event's secret in them, which never changes and goes with it to
+// another home.
+func (s *Service) digestsOf(ctx context.Context, event id.Event) (*keyDigests, error) {
+	if known, there := s.secrets.Load(event); there {
+		digests, _ := known.(*keyDigests)
+		return digests, nil
 	}
 	secret, err := s.Store.HoldSecret(ctx, event)
 	if err != nil {
@@ -155,8 +156,9 @@ func (s *Service) secretOf(ctx context.Context, event id.Event) ([]byte, error) 
 		s.secrets.Clear()
 		s.known.Store(0)
 	}
-	s.secrets.Store(event, secret)
-	return secret, nil
+	digests := digestsWith(secret)
+	s.secrets.Store(event, digests)
+	return digests, nil
 }
 
 // dueMayHaveIt says whether holds that are due could hold what the refusal says is gone.

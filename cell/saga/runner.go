@@ -23,7 +23,7 @@ const (
 	// storePatience bounds what is stored after a caller has gone.
 	storePatience = 5 * time.Second
 	// DefaultWorkers is how many runs a process works on at once.
-	DefaultWorkers = 8
+	DefaultWorkers = 32
 	pollPeriod     = time.Second
 	maxKicks       = 1024 // runs that wait for a worker; those beyond are found by the poll
 	// passingPause is when a run is tried again that could not be worked on at all:

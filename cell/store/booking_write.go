@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,6 +36,35 @@ type holdColumnsOut struct {
 	ends, first                                    []time.Time
 	totals                                         []int64
 	asked                                          [][]byte
+}
+
+// grow makes room for n more.
+func (c *holdColumnsOut) grow(n int) {
+	for _, column := range []*[]string{&c.ids, &c.events, &c.states, &c.items, &c.currencies} {
+		*column = slices.Grow(*column, n)
+	}
+	c.ends, c.first, c.totals, c.asked = slices.Grow(c.ends, n), slices.Grow(c.first, n), slices.Grow(c.totals, n), slices.Grow(c.asked, n)
+}
+
+// itemTexts writes holds' items. Most holds of a batch are of the same, and writing
+// that down costs more than comparing it.
+type itemTexts struct {
+	last *booking.HoldItem
+	text string
+}
+
+func (t *itemTexts) of(items []booking.HoldItem) (string, error) {
+	if len(items) == 1 && t.last != nil && t.last.Same(&items[0]) {
+		return t.text, nil
+	}
+	text, err := json.Marshal(items)
+	if err != nil {
+		return "", fmt.Errorf("describe hold: %w", err)
+	}
+	if len(items) == 1 {
+		t.last, t.text = &items[0], string(text)
+	}
+	return string(text), nil
 }
 
 // queueStock writes what changed of one stock; see stockWrites.
@@ -99,17 +129,19 @@ func (w *stockWrites) queueQuotas(b *pgx.Batch) {
 
 func (w *stockWrites) addHolds(stock *booking.Stock, before *snapshot) error {
 	event := stock.ID.String()
+	w.fresh.grow(len(stock.Holds) - len(before.holds))
+	var items itemTexts
 	for hid, h := range stock.Holds {
 		old, there := before.holds[hid]
 		switch {
 		case !there:
-			items, err := json.Marshal(h.Items)
+			text, err := items.of(h.Items)
 			if err != nil {
-				return fmt.Errorf("describe hold: %w", err)
+				return err
 			}
 			f := &w.fresh
 			f.ids, f.events, f.states, f.ends = append(f.ids, hid.String()), append(f.events, event), append(f.states, string(h.State)), append(f.ends, h.ExpiresAt)
-			f.totals, f.items, f.currencies = append(f.totals, h.Total.Amount), append(f.items, string(items)), append(f.currencies, stock.Currency)
+			f.totals, f.items, f.currencies = append(f.totals, h.Total.Amount), append(f.items, text), append(f.currencies, stock.Currency)
 			var asked []byte
 			if h.Asked != (booking.Mark{}) {
 				asked = h.Asked[:]

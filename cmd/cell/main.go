@@ -12,6 +12,7 @@ import (
 	"syscall"
 	_ "time/tzdata" // events name IANA zones, whatever the machine has installed
 
+	"guichet/internal/httpd"
 	"guichet/internal/telemetry"
 )
 
@@ -40,5 +41,6 @@ func run(ctx context.Context, getenv func(string) string, log io.Writer) error {
 		return err
 	}
 	defer house.close()
+	httpd.CollectSeldom()
 	return house.serve(ctx)
 }

@@ -6,7 +6,6 @@ package topology
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,15 +20,28 @@ var ErrBadCell = kind.Invalid.New("invalid_cell")
 // region on, a letter ("euw3", "euw3b").
 type CellID string
 
-var cellPattern = regexp.MustCompile(`^[a-z]{2,4}[0-9][a-z]?$`)
-
 // ParseCell accepts exactly the text that String gives.
 func ParseCell(s string) (CellID, error) {
-	if !cellPattern.MatchString(s) {
+	if !isCell(s) {
 		return "", ErrBadCell.With("%.20q is not a cell name like euw3 or euw3b", s)
 	}
 	return CellID(s), nil
 }
+
+// isCell: two to four letters, a digit and at most one more letter. Every id that is
+// read passes here, so it is written out.
+func isCell(s string) bool {
+	n := 0
+	for n < len(s) && letter(s[n]) {
+		n++
+	}
+	if n < 2 || n > 4 || n == len(s) || s[n] < '0' || s[n] > '9' {
+		return false
+	}
+	return len(s) == n+1 || len(s) == n+2 && letter(s[n+1])
+}
+
+func letter(c byte) bool { return 'a' <= c && c <= 'z' }
 
 func (c CellID) String() string { return string(c) }
 
@@ -68,27 +80,18 @@ func ParseRef(s string) (Ref, bool) {
 	if len(s) > 48 {
 		return Ref{}, false
 	}
-	parts := strings.Split(s, "_")
-	if len(parts) != 3 && len(parts) != 4 || !isKind(parts[0]) {
+	sort, rest, _ := strings.Cut(s, "_")
+	cell, rest, _ := strings.Cut(rest, "_")
+	key, own, member := strings.Cut(rest, "_")
+	if !isKind(sort) || !isCell(cell) || !isRand(key, EventRandLen) || member && !isRand(own, MemberRandLen) {
 		return Ref{}, false
 	}
-	cell, err := ParseCell(parts[1])
-	if err != nil || !isRand(parts[2], EventRandLen) {
-		return Ref{}, false
-	}
-	ref := Ref{Kind: parts[0], Key: EventKey{Birth: cell, Rand: parts[2]}}
-	if len(parts) == 4 {
-		if !isRand(parts[3], MemberRandLen) {
-			return Ref{}, false
-		}
-		ref.Own = parts[3]
-	}
-	return ref, true
+	return Ref{Kind: sort, Key: EventKey{Birth: CellID(cell), Rand: key}, Own: own}, true
 }
 
 // isKind: three lower-case letters, as in "evt".
 func isKind(s string) bool {
-	return len(s) == 3 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
+	return len(s) == 3 && letter(s[0]) && letter(s[1]) && letter(s[2])
 }
 
 func isRand(s string, n int) bool {

@@ -29,14 +29,14 @@ func (m *members) more() bool {
 	}
 }
 
-// name reads the name of an object's member and steps to its value.
-func (m *members) name() string {
+// name reads the name of an object's member, in its quotes, and steps to its value.
+func (m *members) name() []byte {
 	text := m.value()
 	for m.raw[m.at] != ':' {
 		m.at++
 	}
 	m.at++
-	return unquoted(text)
+	return text
 }
 
 // value reads the value that begins here, without the space around it.

@@ -93,10 +93,10 @@ func Unmarshal(body []byte, v any) error {
 		}
 		return ErrJSON.With("%s", detail)
 	}
-	return fill("", body, reflect.ValueOf(v).Elem())
+	return fill(nil, body, reflect.ValueOf(v).Elem())
 }
 
-func fill(at string, raw json.RawMessage, v reflect.Value) error {
+func fill(at *place, raw json.RawMessage, v reflect.Value) error {
 	raw = bytes.TrimSpace(raw)
 	if v.Kind() == reflect.Pointer {
 		if string(raw) == "null" {
@@ -123,44 +123,44 @@ func fill(at string, raw json.RawMessage, v reflect.Value) error {
 }
 
 // fillSlice takes null for no elements, as Go's own clients write it.
-func fillSlice(at string, raw json.RawMessage, v reflect.Value) error {
+func fillSlice(at *place, raw json.RawMessage, v reflect.Value) error {
 	v.SetZero()
 	if string(raw) == "null" {
 		return nil
 	}
 	if raw[0] != '[' {
-		return ErrField.At(at, "must be an array")
+		return ErrField.At(at.String(), "must be an array")
 	}
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 	parts := members{raw: raw, at: 1}
 	for i := 0; parts.more(); i++ {
 		if i == maxElements {
-			return ErrField.At(at, "must have at most %d elements", maxElements).Field("limit", maxElements)
+			return ErrField.At(at.String(), "must have at most %d elements", maxElements).Field("limit", maxElements)
 		}
 		v.Grow(1)
 		v.SetLen(i + 1)
-		if err := fill(at+"/"+strconv.Itoa(i), parts.value(), v.Index(i)); err != nil {
+		if err := fill(&place{up: at, index: i}, parts.value(), v.Index(i)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func leaf(at string, raw json.RawMessage, v reflect.Value) error {
+func leaf(at *place, raw json.RawMessage, v reflect.Value) error {
 	if string(raw) == "null" {
-		return ErrField.At(at, "must not be null")
+		return ErrField.At(at.String(), "must not be null")
 	}
 	if plain(raw, v) {
 		return nil
 	}
 	if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
 		if e := kind.As(err); e != nil {
-			return e.At(at, "%s", e.Detail)
+			return e.At(at.String(), "%s", e.Detail)
 		}
-		return ErrField.At(at, "must be %s", want(v.Type()))
+		return ErrField.At(at.String(), "must be %s", want(v.Type()))
 	}
 	if hasNUL(raw) {
-		return ErrField.At(at, "must not contain the NUL character")
+		return ErrField.At(at.String(), "must not contain the NUL character")
 	}
 	return nil
 }
@@ -204,25 +204,53 @@ func want(t reflect.Type) string {
 // escaped writes a name as a part of a JSON pointer.
 var escaped = strings.NewReplacer("~", "~0", "/", "~1")
 
-func fillStruct(at string, raw json.RawMessage, v reflect.Value) error {
+// place is where a value stands: a member of an object, or an element of an array.
+// It is written out as a JSON pointer only when something is wrong there; nil is the
+// whole body.
+type place struct {
+	up    *place
+	name  []byte // as it stands in the body, quotes included; nil for an element
+	index int
+}
+
+func (p *place) String() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.name == nil:
+		return p.up.String() + "/" + strconv.Itoa(p.index)
+	default:
+		return p.up.String() + "/" + escaped.Replace(unquoted(p.name))
+	}
+}
+
+// find looks up the field that a name of a body stands for.
+func find(fields map[string]int, name []byte) (index int, known bool) {
+	if bytes.IndexByte(name, '\\') >= 0 {
+		index, known = fields[unquoted(name)]
+		return index, known
+	}
+	index, known = fields[string(name[1:len(name)-1])]
+	return index, known
+}
+
+func fillStruct(at *place, raw json.RawMessage, v reflect.Value) error {
 	if raw[0] != '{' {
-		return ErrField.At(at, "must be an object")
+		return ErrField.At(at.String(), "must be an object")
 	}
 	fields := fieldsOf(v.Type())
 	var seen [maxFields]bool
 	for parts := (members{raw: raw, at: 1}); parts.more(); {
-		name := parts.name()
-		pointer := at + "/" + escaped.Replace(name)
-		index, known := fields[name]
+		here := place{up: at, name: parts.name()}
+		index, known := find(fields, here.name)
 		if !known {
-			pointer = cut(pointer, len(at)+1+maxEchoed)
-			return ErrUnknownField.At(pointer, "is not a field of this call")
+			return ErrUnknownField.At(cut(here.String(), len(at.String())+1+maxEchoed), "is not a field of this call")
 		}
 		if seen[index] {
-			return ErrField.At(pointer, "is given twice")
+			return ErrField.At(here.String(), "is given twice")
 		}
 		seen[index] = true
-		if err := fill(pointer, parts.value(), v.Field(index)); err != nil {
+		if err := fill(&here, parts.value(), v.Field(index)); err != nil {
 			return err
 		}
 	}

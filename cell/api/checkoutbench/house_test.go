@@ -90,8 +90,17 @@ func migrate(ctx context.Context, dsn string) error {
 	return store.New(db, cell).Migrate(ctx)
 }
 
-// newHouse opens a house; bare takes webhooks without sagas.
-func newHouse(b *testing.B, isBare bool) *house {
+// kind is how a house takes money.
+type kind int
+
+const (
+	takesAtOnce kind = iota
+	takesLater       // cards are authorized first
+	isBare           // it takes webhooks without sagas
+)
+
+// newHouse opens a house.
+func newHouse(b *testing.B, as kind) *house {
 	b.Helper()
 	db, err := sqldb.Open(b.Context(), testdb.New(b, migrate, testdb.Durable), "checkoutbench", sqldb.MaxConns(sqldb.DefaultMaxConns))
 	if err != nil {
@@ -114,7 +123,7 @@ func newHouse(b *testing.B, isBare bool) *house {
 	})
 	h.checkout = &checkout.Service{
 		Store: h.store, Signer: h.signer, Notifier: &notify.Service{Queue: h.store}, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
-		Desks: desks, Runs: &saga.Runner{Store: h.store, Owner: crand.Text()}, Processor: h.processor,
+		Desks: desks, Manual: as == takesLater, Runs: &saga.Runner{Store: h.store, Owner: crand.Text()}, Processor: h.processor,
 	}
 	if err := h.checkout.Register(); err != nil {
 		b.Fatal(err)
@@ -124,7 +133,7 @@ func newHouse(b *testing.B, isBare bool) *house {
 		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	hooks := server.Handler()
-	if isBare {
+	if as == isBare {
 		hooks = h.bareHook()
 	}
 	handler.Store(h.listen(hooks))

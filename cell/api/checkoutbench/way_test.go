@@ -135,6 +135,13 @@ func overHTTP(h *house) way {
 	}}
 }
 
+// authorizing is overHTTP where cards are authorized first.
+func authorizing(h *house) way {
+	w := overHTTP(h)
+	w.name = "4 as 1, the money taken last"
+	return w
+}
+
 var person = checkout.Buyer{Email: "zoe@example.org", Name: "Zoë", Locale: "fr"}
 
 // until asks again and again for what is nearly there.

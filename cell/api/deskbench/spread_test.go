@@ -30,7 +30,7 @@ func zipf(n int) func(r *rand.Rand) int {
 
 func manyEvents(b *testing.B, r *report) {
 	b.Helper()
-	r.line("## Many events\n\n256 clients over so many events, popularity by Zipf %.1f. The fewer requests meet at a desk, the fewer share a transaction.\n", skew)
+	r.line("## Many events\n\n256 clients over so many events, popularity by Zipf %.1f. Requests for different events share a transaction; each event in it costs rows of its own.\n", skew)
 	r.line("| events | holds/s | p50 ms | p99 ms | of one event | CPU µs here | CPU µs PostgreSQL |\n|--:|--:|--:|--:|--:|--:|--:|")
 	s := open(b, nil)
 	shop := newHouse(b, s)

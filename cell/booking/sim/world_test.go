@@ -121,7 +121,7 @@ func open(seed uint64, missing defence) *world {
 	w.db = newDB(w)
 	w.clients, w.haste = clients, 1
 	most := events
-	if random.IntN(4) == 0 {
+	if random.IntN(8) == 0 {
 		w.clients, w.haste, most = rushClients, rush, rushEvents
 	}
 	for range 1 + random.IntN(most) {
