@@ -9,8 +9,8 @@ const spare = 64 << 20
 var ballast []byte
 
 // CollectSeldom lets the collector of garbage come less often. Go collects when the
-// heap is twice what lives, and of a process that answers requests little lives: at
-// 20,000 holds a second it came 25 times a second, for an eighth of the process's work.
+// heap is twice what lives, and of a process that answers requests little lives: with
+// a hot event it took an eighth of the process's work.
 // What is kept here counts as living, so the process takes at most spare more than
 // without, whatever else it holds: a higher GOGC would multiply what a big heap takes,
 // and a memory limit would let the collector run all the time when more lives than that.
