@@ -14,6 +14,9 @@ import (
 const (
 	// BatchSize is how many requests one transaction answers at most.
 	BatchSize = 512
+	// TurnsAtOnce is how many turns one transaction takes in at most: each is some
+	// milliseconds that all of its batch wait for.
+	TurnsAtOnce = 128
 	// Clerks is how many transactions over several desks a process works on at the
 	// same time, so that hot events and cold ones do not wait for each other.
 	Clerks = 2
@@ -118,7 +121,8 @@ func (d *Desks) Turn(ctx context.Context, event id.Event, do func(ctx context.Co
 // Share is Turn in a transaction that do shares with whatever else waits: what many
 // ask of the database at once travels together. subject is what do is about: two of
 // the same are done one after the other. holds are loaded before. do must not read
-// stock but through the store's WithStock, and wait for nothing but the database.
+// stock but through the store's WithStock, wait for nothing but the database, and do
+// all in one InTx: that joins the shared transaction, and is one where do is decided alone.
 func (d *Desks) Share(ctx context.Context, event id.Event, subject string, holds []id.Hold, do func(ctx context.Context) error) error {
 	return d.Do(ctx, event, &Op{Turn: do, Subject: subject, Holds: holds})
 }

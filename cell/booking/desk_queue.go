@@ -59,7 +59,7 @@ func (d *Desks) desk(event id.Event) *desk {
 
 // wait is how long the event's own batches will take.
 func (k *desk) wait() time.Duration {
-	ahead := len(k.ops) / BatchSize
+	ahead := max(len(k.ops)/BatchSize, k.turns/TurnsAtOnce)
 	if k.busy {
 		ahead++
 	}
@@ -110,7 +110,7 @@ func (d *Desks) take() []*Group {
 
 // take gives up to n ops in their order. Nobody else takes any until they are back.
 func (k *desk) take(n int) *Group {
-	n = min(n, len(k.ops))
+	n = k.fit(min(n, len(k.ops)))
 	g := &Group{Event: k.event, Ops: k.ops[:n:n], desk: k}
 	if k.ops = k.ops[n:]; len(k.ops) == 0 {
 		k.ops = nil
@@ -122,6 +122,20 @@ func (k *desk) take(n int) *Group {
 	}
 	k.busy, k.alone = true, false
 	return g
+}
+
+// fit is how many of the first n ops a batch takes, for it takes few turns.
+func (k *desk) fit(n int) int {
+	turns := 0
+	for i, op := range k.ops[:n] {
+		if !op.isTurn() {
+			continue
+		}
+		if turns++; turns > TurnsAtOnce {
+			return i
+		}
+	}
+	return n
 }
 
 // putBack makes the group's desk free again. An event that was left out of a batch

@@ -45,6 +45,10 @@ func (c *counter) Batch(_ context.Context, _ time.Duration, groups []*booking.Gr
 		}
 	}
 	for _, op := range ops {
+		if op.Turn != nil {
+			op.Err = op.Turn(op.Context())
+			continue
+		}
 		op.Settle(&booking.Stock{}, nil)
 		c.decided = append(c.decided, op)
 	}
@@ -238,6 +242,39 @@ func TestDesk_keepsTheOrderOfTurnsAndBatches(t *testing.T) {
 		}
 		if !slices.IsSorted(order) || len(order) != 9 {
 			t.Errorf("decided in the order %v", order)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// Everybody in a batch waits for its turns, so it takes few.
+func TestDesk_takesFewTurnsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counter{}
+		d, event := desksOf(c), id.NewEvent("euw3")
+		open := make(chan struct{})
+		var crowd sync.WaitGroup
+		crowd.Go(func() { _ = d.Turn(t.Context(), event, func(context.Context) error { <-open; return nil }) })
+		synctest.Wait()
+		ran := 0
+		for range 2*booking.TurnsAtOnce + 1 {
+			crowd.Go(func() {
+				if err := d.Share(t.Context(), event, "", nil, func(context.Context) error { ran++; return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			crowd.Go(func() {
+				if err := d.Do(t.Context(), event, &booking.Op{Decide: yes}); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(open)
+		crowd.Wait()
+		if want := []int{2 * booking.TurnsAtOnce, 2 * booking.TurnsAtOnce, 2}; !slices.Equal(c.sizes, want) || ran != 2*booking.TurnsAtOnce+1 {
+			t.Errorf("batches of %v, want %v; %d turns", c.sizes, want, ran)
 		}
 		time.Sleep(time.Minute)
 	})
