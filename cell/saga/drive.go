@@ -88,7 +88,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 			}
 		case h.Outside != nil:
 			e.run.WakeAt = e.now
-			if a.inline && (!a.hands || h.Ready != nil && h.Ready() != nil) {
+			if a.inline && (!a.hands || !h.ready()) {
 				return nil, nil
 			}
 			if h.Ready != nil {

@@ -14,7 +14,6 @@ import (
 type handed struct {
 	claim Claim
 	call  *outside
-	until time.Time // by this process's clock: later the lease may be another's
 }
 
 // lend takes the lease of a run for the call, in the transaction at hand.
@@ -33,16 +32,18 @@ func leaseOf(call *outside) time.Duration {
 	return soon
 }
 
-// remember keeps a call, once it is stored, for the caller who drives the run himself.
+// remember keeps a call, once it is stored, for the caller who drives the run himself,
+// and forgets it before its lease is over: later the run may be another's, or further on.
 func (r *Runner) remember(ctx context.Context, run *Run, call *outside) {
-	h := &handed{Claim{ID: run.ID, Taken: run.Taken}, call, time.Now().Add(soon - soon/4)}
+	h := &handed{Claim{ID: run.ID, Taken: run.Taken}, call}
 	r.Store.After(ctx, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.handed == nil || len(r.handed) >= maxKicks { // callers who did not come; their leases have run out
+		if r.handed == nil {
 			r.handed = map[string]*handed{}
 		}
 		r.handed[run.ID] = h
+		time.AfterFunc(soon-soon/4, func() { r.forget(run.ID, h) })
 	})
 }
 
@@ -52,8 +53,13 @@ func (r *Runner) recall(id string) *handed {
 	defer r.mu.Unlock()
 	h := r.handed[id]
 	delete(r.handed, id)
-	if h == nil || time.Now().After(h.until) {
-		return nil
-	}
 	return h
+}
+
+func (r *Runner) forget(id string, h *handed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.handed[id] == h {
+		delete(r.handed, id)
+	}
 }

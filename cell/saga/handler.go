@@ -74,6 +74,9 @@ func plain(result any) (any, error) {
 	return decode(text)
 }
 
+// ready says that the outside would be asked now.
+func (h Handler) ready() bool { return h.Ready == nil || h.Ready() == nil }
+
 // safely turns a panic, which is our own bug, into an error: one run's fault must
 // not take the process down with it.
 func safely(do func() error) (err error) {

@@ -81,7 +81,7 @@ func (s *Shared) run(ctx context.Context, conn *pgx.Conn) error {
 	if err := s.Ready(); err != nil {
 		return abandon(ctx, conn, err)
 	}
-	if err := t.play(s.Parts); err != nil {
+	if err := t.play(s.Parts); err != nil { //nolint:contextcheck // each part has its own request's
 		return abandon(ctx, conn, err)
 	}
 	for _, p := range s.Parts {
