@@ -24,10 +24,11 @@ func FuzzPlainHold(f *testing.F) {
 			h.Items = append(h.Items, booking.HoldItem{Type: id.NewTicketType(event), Name: name, Quantity: quantity, AllIn: money.Money{Amount: amount, Currency: currency}, Fees: fees, TierName: tier})
 		}
 		want, err := json.Marshal(holdView(h))
-		if err != nil {
-			t.Skip()
+		got := plainHold(h)
+		if err != nil && got != nil {
+			t.Fatalf("%s, which encoding/json refuses: %v", got, err)
 		}
-		if got := plainHold(h); got != nil && string(got) != string(want) {
+		if got != nil && string(got) != string(want) {
 			t.Errorf("%s\n%s", got, want)
 		}
 	})

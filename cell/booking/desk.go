@@ -115,7 +115,7 @@ func (d *Desks) Do(ctx context.Context, event id.Event, op *Op) error {
 // Turn runs do when it is its turn at the event's desk, in a transaction of its
 // own: for operations that write more than stock.
 func (d *Desks) Turn(ctx context.Context, event id.Event, do func(ctx context.Context) error) error {
-	return d.Do(ctx, event, &Op{turn: do})
+	return d.Do(ctx, event, &Op{ownTurn: do})
 }
 
 // Share is Turn in a transaction that do shares with whatever else waits: what many

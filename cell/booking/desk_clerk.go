@@ -142,13 +142,13 @@ func (d *Desks) inTurn(g *Group) (last []*Op) {
 	for rest := g.Ops; len(rest) > 0; {
 		d.answerAll(last)
 		n := 0
-		for n < len(rest) && rest[n].turn == nil {
+		for n < len(rest) && rest[n].ownTurn == nil {
 			n++
 		}
 		if n == 0 {
 			n = 1
 			op := rest[0]
-			op.Err = safely(func() error { return op.turn(op.ctx) })
+			op.Err = safely(func() error { return op.ownTurn(op.ctx) })
 		} else {
 			d.decide([]*Group{{Event: g.Event, Ops: rest[:n]}})
 		}

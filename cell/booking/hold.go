@@ -124,11 +124,13 @@ func (h *Hold) NeedsCounters() bool {
 
 // Differs says whether something about the hold was changed that is stored.
 func (h *Hold) Differs(now *Hold) bool {
-	returned := func(h *Hold) (n int64) {
-		for i := range h.Items {
-			n += h.Items[i].Returned
-		}
-		return n
+	return now.State != h.State || now.Order != h.Order || !now.ExpiresAt.Equal(h.ExpiresAt) || now.Returned() != h.Returned()
+}
+
+// Returned is how many of the hold's tickets were given back one by one.
+func (h *Hold) Returned() (n int64) {
+	for i := range h.Items {
+		n += h.Items[i].Returned
 	}
-	return now.State != h.State || now.Order != h.Order || !now.ExpiresAt.Equal(h.ExpiresAt) || returned(now) != returned(h)
+	return n
 }

@@ -86,15 +86,15 @@ type Op struct {
 	Body     []byte
 	Replayed bool
 
-	turn func(ctx context.Context) error // a transaction of its own: see Desks.Turn
-	ctx  context.Context                 //nolint:containedctx // an op is a request's place in the queue
-	at   time.Time
-	done chan struct{}
+	ownTurn func(ctx context.Context) error // a transaction of its own: see Desks.Turn
+	ctx     context.Context                 //nolint:containedctx // an op is a request's place in the queue
+	at      time.Time
+	done    chan struct{}
 }
 
 // isTurn says that the op may lock more than its event's rows: it stands in no batch
 // of several events.
-func (o *Op) isTurn() bool { return o.turn != nil || o.Turn != nil }
+func (o *Op) isTurn() bool { return o.ownTurn != nil || o.Turn != nil }
 
 // Context is the request's own.
 func (o *Op) Context() context.Context { return o.ctx }

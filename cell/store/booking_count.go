@@ -107,7 +107,7 @@ func queueBuyerHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error
 	var made, ended struct{ buyers, holds []string }
 	for hid, h := range stock.Holds {
 		old, there := before.holds[hid]
-		if there && returned(h.Items) != returned(old.Items) {
+		if there && h.Returned() != old.Returned() {
 			items, err := json.Marshal(h.Items)
 			if err != nil {
 				return fmt.Errorf("describe hold: %w", err)
@@ -130,13 +130,6 @@ func queueBuyerHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error
 		b.Queue(deleteBuyerHolds, stock.ID.String(), ended.buyers, ended.holds)
 	}
 	return nil
-}
-
-func returned(items []booking.HoldItem) (n int64) {
-	for i := range items {
-		n += items[i].Returned
-	}
-	return n
 }
 
 // refusals are the constraints that repeat what the stock decides. Running into
