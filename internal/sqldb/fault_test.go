@@ -226,14 +226,6 @@ func TestOpen_givesEverySessionItsLimits(t *testing.T) {
 			t.Errorf("%s = %q (%v), want %q", setting, got, err, want)
 		}
 	}
-	if n := openAsPrograms(t, dsn).Pool.Config().MaxConns; n != sqldb.DefaultMaxConns {
-		t.Errorf("a pool has %d connections, want %d", n, sqldb.DefaultMaxConns)
-	}
-	for _, n := range []int{0, -1, 1001} {
-		if got := openAsPrograms(t, dsn, sqldb.MaxConns(n)).Pool.Config().MaxConns; got != sqldb.DefaultMaxConns {
-			t.Errorf("MaxConns(%d) gives %d", n, got)
-		}
-	}
 	if _, err := sqldb.Open(t.Context(), "postgres://%%", "guichet-test"); err == nil {
 		t.Error("a damaged URL was taken")
 	}

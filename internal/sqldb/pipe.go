@@ -78,7 +78,7 @@ func piped(ctx context.Context, send sender, read func(b *pgx.Batch), decide fun
 
 // pipeOnConnection makes attempts until one is through.
 func (db *DB) pipeOnConnection(ctx context.Context, attempt func(ctx context.Context, conn *pgx.Conn) error) error {
-	conn, err := db.Pool.Acquire(ctx)
+	conn, err := db.pipes.Acquire(ctx)
 	if err != nil {
 		return Classify(err)
 	}

@@ -92,7 +92,9 @@ func (db *DB) Confine(ctx context.Context, role Role) error {
 		return fmt.Errorf("confine to %s: %w", role.Name, Classify(err))
 	}
 	db.role.Store(&role.Name)
-	db.Pool.Reset() // sessions that were opened before end when they are given back
+	for _, p := range db.pools() {
+		p.Reset() // sessions that were opened before end when they are given back
+	}
 	return nil
 }
 

@@ -108,6 +108,12 @@ func TestConfine_reachesSessionsThatWereThereBefore(t *testing.T) {
 	if err := db.Migrate(bounded(t), files("0001.sql", rooms)); err != nil {
 		t.Fatal(err)
 	}
+	piped := func(sql string) error {
+		return db.InPipe(bounded(t), func(b *pgx.Batch) { b.Queue(sql) }, func(*pgx.Batch) error { return nil })
+	}
+	if err := piped(`SELECT id FROM shop.book`); err != nil { // as the owner, who may do anything
+		t.Fatal(err)
+	}
 	err := db.InTx(bounded(t), func(ctx context.Context, tx pgx.Tx) error {
 		if err := db.Confine(ctx, role); err != nil { // while this session is at work as the owner
 			return err
@@ -121,6 +127,9 @@ func TestConfine_reachesSessionsThatWereThereBefore(t *testing.T) {
 	for range 4 {
 		if got := says(t, db, `DELETE FROM shop.book`); got != "42501" {
 			t.Errorf("an old session works on: %q", got)
+		}
+		if got := sqldb.SQLState(piped(`DELETE FROM shop.book`)); got != "42501" {
+			t.Errorf("an old pipe works on: %q", got)
 		}
 	}
 }

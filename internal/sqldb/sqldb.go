@@ -6,6 +6,7 @@ package sqldb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	statementTimeout = "15000" // ms
 	connectTimeout   = 5 * time.Second
 	// DefaultMaxConns bounds a pool when the configuration says nothing.
-	DefaultMaxConns = 16
+	DefaultMaxConns = 24
 )
 
 // Querier is what reading code needs: the pool, or the transaction in ctx.
@@ -30,18 +31,26 @@ type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 // DB is one database of one engine, PostgreSQL or CockroachDB.
 type DB struct {
 	Pool *pgxpool.Pool
-	role atomic.Pointer[string] // whom new sessions work as; see Confine
+	// pipes are the sessions of InPipe and Together, gathered those of Ask and Store: apart,
+	// and mostly the same few, so that what they ask again and again is planned once and is
+	// at hand, and nobody who is served by many waits for a session behind many. The two
+	// are apart since who decides may wait for a lock, and who reads does not.
+	pipes, gathered *pgxpool.Pool
+	// asked and stored let many share a message outside of transactions.
+	asked, stored *gathering
+	role          atomic.Pointer[string] // whom new sessions work as; see Confine
 }
 
 // Option changes a DB, or its pool's configuration, before it is opened.
 type Option func(*DB, *pgxpool.Config)
 
-// MaxConns bounds the pool.
+// MaxConns bounds the sessions, of all pools together.
 func MaxConns(n int) Option {
 	return func(_ *DB, c *pgxpool.Config) {
 		if n > 0 && n <= 1000 {
@@ -72,14 +81,67 @@ func Open(ctx context.Context, dsn, application string, opts ...Option) (*DB, er
 	for _, o := range opts {
 		o(db, cfg)
 	}
-	if db.Pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+	pipes, gathered := shares(cfg.MaxConns)
+	byKey := cfg.Copy()
+	byKey.AfterConnect = db.plansByKey
+	for _, p := range []struct {
+		pool  **pgxpool.Pool
+		cfg   *pgxpool.Config
+		conns int32
+	}{{&db.Pool, cfg, max(cfg.MaxConns-pipes-gathered, 1)}, {&db.pipes, byKey, pipes}, {&db.gathered, byKey, gathered}} {
+		own := p.cfg.Copy()
+		own.MaxConns = p.conns
+		if *p.pool, err = pgxpool.NewWithConfig(ctx, own); err != nil {
+			db.Close()
+			return nil, fmt.Errorf("open database: %w", err)
+		}
 	}
+	db.asked, db.stored = &gathering{pool: db.gathered}, &gathering{pool: db.gathered}
 	return db, nil
 }
 
-// Close waits for running transactions and closes the pool.
-func (db *DB) Close() { db.Pool.Close() }
+// shares are what pipes and gathering get of so many sessions: a third, as each clerk of a
+// desk that waits for another process's lock keeps one, and what the messages on their
+// way need.
+func shares(all int32) (pipes, gathered int32) {
+	return max(all/3, 1), min(max(all/6, 1), 2*gatherers)
+}
+
+// pools are those that are open.
+func (db *DB) pools() []*pgxpool.Pool {
+	return slices.DeleteFunc([]*pgxpool.Pool{db.gathered, db.pipes, db.Pool}, func(p *pgxpool.Pool) bool { return p == nil })
+}
+
+const (
+	planOnce  = `SET plan_cache_mode = 'force_generic_plan'`
+	planByKey = `SET enable_seqscan = off`
+	// A plan that had to read a whole table all the same would look so costly that
+	// it were compiled each time.
+	neverCompile = `SET jit = off`
+)
+
+// plansByKey is asked for each new session of a pipe. All that is asked there is asked by
+// key: PostgreSQL's plan of a statement must not be one that was made while its table was small and
+// reads all of it when it has grown, and none is made twice. CockroachDB plans by itself.
+func (db *DB) plansByKey(ctx context.Context, conn *pgx.Conn) error {
+	if !onCockroach(conn) {
+		b := &pgx.Batch{}
+		for _, sql := range []string{planOnce, planByKey, neverCompile} {
+			b.Queue(sql)
+		}
+		if err := conn.SendBatch(ctx, b).Close(); err != nil {
+			return err
+		}
+	}
+	return db.assumeRole(ctx, conn)
+}
+
+// Close waits for running transactions and closes the pools.
+func (db *DB) Close() {
+	for _, p := range db.pools() {
+		p.Close()
+	}
+}
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return Classify(db.Pool.Ping(ctx)) }

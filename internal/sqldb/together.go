@@ -89,10 +89,11 @@ func (s *Shared) run(ctx context.Context, conn *pgx.Conn) error {
 			return abandon(ctx, conn, ErrUndone)
 		}
 	}
-	if err := s.Last(&t.next); err != nil {
+	last := merge(t.next)
+	if err := s.Last(last); err != nil {
 		return abandon(ctx, conn, err)
 	}
-	if err := sendCommit(ctx, conn, &t.next); err != nil {
+	if err := sendCommit(ctx, conn, last); err != nil {
 		return err
 	}
 	for _, p := range s.Parts {
@@ -109,7 +110,7 @@ func (s *Shared) run(ctx context.Context, conn *pgx.Conn) error {
 type together struct {
 	ctx  context.Context //nolint:containedctx // of the transaction, not of a part
 	conn *pgx.Conn
-	next pgx.Batch     // what the parts have asked, not sent yet
+	next []asked       // what the parts have asked, not sent yet
 	turn chan struct{} // the part at work gives the floor back
 	err  error         // what ended the transaction
 }
@@ -118,6 +119,10 @@ type together struct {
 func (t *together) play(parts []*Part) error {
 	for _, p := range parts {
 		p.own, p.begun, p.Err, p.Undo = &partTx{t: t, answered: make(chan struct{})}, false, nil, false
+		p.own.who = p.own
+		if p.Subject != "" {
+			p.own.who = p.Subject
+		}
 	}
 	for {
 		waiting := 0
@@ -170,9 +175,9 @@ func (p *Part) perform(t *together) {
 
 // send asks the database what the parts have queued. A failure there is everybody's.
 func (t *together) send() {
-	b := t.next
-	t.next = pgx.Batch{}
+	b := merge(t.next)
+	t.next = nil
 	if t.err == nil && b.Len() > 0 {
-		t.err = t.conn.SendBatch(t.ctx, &b).Close()
+		t.err = t.conn.SendBatch(t.ctx, b).Close()
 	}
 }

@@ -15,6 +15,7 @@ import (
 type partTx struct {
 	joined   joined
 	t        *together
+	who      any           // asks: itself, or its subject
 	answered chan struct{} // its answer is there: it may go on
 	ended    bool
 	wrote    bool  // something that is not a SELECT
@@ -36,21 +37,35 @@ func (p *partTx) wait() error {
 // business as long as the session is well.
 func (p *partTx) queue(q *pgx.QueuedQuery) {
 	p.wrote = p.wrote || !strings.HasPrefix(q.SQL, "SELECT")
-	if take := q.Fn; take != nil {
+	if w := wantedBy(q); w != nil {
+		q = w.with(q, func(take func(pgx.Row) error) func(pgx.Row) error {
+			return func(row pgx.Row) (err error) {
+				if p.err == nil { // else it does not want to know any more
+					err = p.found(take(row))
+				}
+				return err
+			}
+		})
+	} else if take := q.Fn; take != nil {
 		q.Fn = func(br pgx.BatchResults) error {
-			if p.err != nil { // it does not want to know any more
+			if p.err != nil {
 				_, err := br.Exec()
 				return err
 			}
-			err := take(br)
-			if broken(err) {
-				return err
-			}
-			p.err = err
-			return nil
+			return p.found(take(br))
 		}
 	}
-	p.t.next.QueuedQueries = append(p.t.next.QueuedQueries, q)
+	p.t.next = append(p.t.next, asked{q, p.who})
+}
+
+// found keeps what the part found wrong with an answer; what is wrong with the session
+// is everybody's.
+func (p *partTx) found(err error) error {
+	if broken(err) {
+		return err
+	}
+	p.err = err
+	return nil
 }
 
 // broken says that an error is the session's or the transaction's, not only of who
@@ -100,7 +115,9 @@ func (p *partTx) SendBatch(_ context.Context, b *pgx.Batch) pgx.BatchResults {
 // put queues what nobody waits for: what is wrong with an answer ends the transaction.
 func (p *partTx) put(b *pgx.Batch) {
 	p.wrote = true
-	p.t.next.QueuedQueries = append(p.t.next.QueuedQueries, b.QueuedQueries...)
+	for _, q := range b.QueuedQueries {
+		p.t.next = append(p.t.next, asked{q, p.who})
+	}
 }
 
 // Begin implements pgx.Tx: there are no transactions within a part.

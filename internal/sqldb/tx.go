@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,17 +36,32 @@ func txOf(ctx context.Context) pgx.Tx {
 }
 
 // Ask sends reads in one message, in the transaction of ctx or without one. Each
-// sees one state; a later one may see a newer one.
+// sees one state; a later one may see a newer one. Those that are all about rows
+// share the message with what others ask at the same time.
 func (db *DB) Ask(ctx context.Context, b *pgx.Batch) error {
 	if tx := txOf(ctx); tx != nil {
 		return Classify(tx.SendBatch(ctx, b).Close())
 	}
+	ask := db.asked.ask
+	if slices.ContainsFunc(b.QueuedQueries, func(q *pgx.QueuedQuery) bool { return !aboutRows(q) }) {
+		ask = func(ctx context.Context, b *pgx.Batch) error { return db.Pool.SendBatch(ctx, b).Close() }
+	}
 	for lost := 0; ; lost++ {
-		err := Classify(db.Pool.SendBatch(ctx, b).Close())
+		err := Classify(ask(ctx, b))
 		if !errors.Is(err, ErrUnavailable) || lost == maxLost || !pause(ctx, lostPause) { // as in inTx
 			return err
 		}
 	}
+}
+
+// Store sends writes about rows, in the transaction of ctx or in one that they share with
+// what others store at the same time. Each must be right by itself, and right when
+// it is done again: what became of a message whose answer was lost, nobody knows.
+func (db *DB) Store(ctx context.Context, b *pgx.Batch) error {
+	if tx := txOf(ctx); tx != nil {
+		return Classify(tx.SendBatch(ctx, b).Close())
+	}
+	return Classify(db.stored.ask(ctx, b))
 }
 
 // Put sends writes whose answers nobody waits for: what they run into ends the
