@@ -75,7 +75,7 @@ func checkValue(op string, value any) string {
 
 // holds decides a rule. A variable that is not there fails the flow, except when
 // that is what is asked.
-func (r *rule) holds(data, context any) (bool, *failure) {
+func (r *rule) holds(data any, context contextObject) (bool, *failure) {
 	switch {
 	case r.and != nil:
 		for _, part := range r.and {

@@ -278,16 +278,17 @@ func (r *Runner) commit(ctx context.Context, c *Claim, done *outcome) (next *out
 
 // goOn is one go, in its transaction.
 func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) (*outside, error) {
-	run, leased, now, err := r.Store.LockRun(ctx, c.ID)
+	at, err := r.Store.LockRun(ctx, c.ID, Signal{})
 	if err != nil {
 		return nil, err
 	}
+	run, now := at.Run, at.Now
 	a.event = run.Event
 	asked := c.Asked && c.Taken == 0
 	switch {
 	case run.Status != Running:
 		return nil, nil
-	case c.Taken == 0 && leased, c.Taken != 0 && (run.Taken != c.Taken || run.Owner != r.Owner):
+	case c.Taken == 0 && at.Leased, c.Taken != 0 && (run.Taken != c.Taken || run.Owner != r.Owner):
 		return nil, ErrElsewhere.With("%s is worked on by somebody else", c.ID).After(time.Second)
 	case c.Taken == 0:
 		run.Taken++

@@ -189,21 +189,23 @@ func (e *engine) inputOf(f *frame) (any, *failure) {
 }
 
 // context is the context object, $$.
-func (e *engine) context(f *frame) any {
-	input, _ := decode(e.run.Input)
-	retries := 0
-	for _, n := range f.at.Tries {
-		retries += n
-	}
-	return map[string]any{
-		"Execution": map[string]any{
-			"Id": e.run.ID, "Name": e.run.ID, "Input": input, "StartTime": e.run.StartedAt.UTC().Format(time.RFC3339Nano),
-		},
-		"State": map[string]any{
-			"Name": f.at.State, "EnteredTime": f.at.Entered.UTC().Format(time.RFC3339Nano), "RetryCount": json.Number(strconv.Itoa(retries)),
-		},
-		"StateMachine": map[string]any{"Id": e.run.Name + "@" + e.run.Version, "Name": e.run.Name},
-		"Task":         map[string]any{"Token": Token(e.run.ID, f.state().Handler())},
+func (e *engine) context(f *frame) contextObject {
+	return func() any {
+		input, _ := decode(e.run.Input)
+		retries := 0
+		for _, n := range f.at.Tries {
+			retries += n
+		}
+		return map[string]any{
+			"Execution": map[string]any{
+				"Id": e.run.ID, "Name": e.run.ID, "Input": input, "StartTime": e.run.StartedAt.UTC().Format(time.RFC3339Nano),
+			},
+			"State": map[string]any{
+				"Name": f.at.State, "EnteredTime": f.at.Entered.UTC().Format(time.RFC3339Nano), "RetryCount": json.Number(strconv.Itoa(retries)),
+			},
+			"StateMachine": map[string]any{"Id": e.run.Name + "@" + e.run.Version, "Name": e.run.Name},
+			"Task":         map[string]any{"Token": Token(e.run.ID, f.state().Handler())},
+		}
 	}
 }
 
@@ -259,7 +261,7 @@ func (e *engine) leave(f *frame, out any) {
 }
 
 func (e *engine) moveTo(f *frame, next string, data any) {
-	if size(data) > MaxData {
+	if tooLarge(data) {
 		e.fail(f, &failure{errDataLimit, "more than " + strconv.Itoa(MaxData) + " bytes of data"})
 		return
 	}
@@ -284,13 +286,52 @@ func (e *engine) moveTo(f *frame, next string, data any) {
 	e.succeed(f.up, outputs)
 }
 
-// size of data as JSON; what cannot be written is too large.
-func size(data any) int {
-	text, err := json.Marshal(data)
-	if err != nil {
-		return MaxData + 1
+// tooLarge says of data whether it is more than MaxData as JSON; so is what cannot be
+// written. It is asked with each step, so what is far below is not written out.
+func tooLarge(data any) bool {
+	if most, known := atMost(data); known && most <= MaxData {
+		return false
 	}
-	return len(text)
+	text, err := json.Marshal(data)
+	return err != nil || len(text) > MaxData
+}
+
+// Bounds of what JSON makes of a value.
+const (
+	longestEscape = 6 // bytes for one: \u0000
+	longestNumber = 25
+)
+
+// atMost is a bound of the bytes that data takes as JSON, for what plain makes.
+func atMost(data any) (n int, known bool) {
+	switch v := data.(type) {
+	case nil, bool, float64, int64, int:
+		return longestNumber, true
+	case json.Number:
+		return len(v), true
+	case string:
+		return longestEscape*len(v) + 2, true
+	case []any:
+		for _, item := range v {
+			most, known := atMost(item)
+			if !known {
+				return 0, false
+			}
+			n += most + 1
+		}
+		return n + 2, true
+	case map[string]any:
+		for key, item := range v {
+			most, known := atMost(item)
+			if !known {
+				return 0, false
+			}
+			n += longestEscape*len(key) + most + 4
+		}
+		return n + 2, true
+	default:
+		return 0, false
+	}
 }
 
 // end closes the run. A failed one keeps its position: it can be tried again.

@@ -78,11 +78,14 @@ func cutStep(text string) (step any, rest string, err error) {
 	return int(n), rest, nil
 }
 
+// contextObject makes the context object, for the few paths that ask for it.
+type contextObject func() any
+
 // look answers the node, false when there is none.
-func (p *path) look(data, context any) (any, bool) {
+func (p *path) look(data any, context contextObject) (any, bool) {
 	at := data
 	if p.context {
-		at = context
+		at = context()
 	}
 	for _, step := range p.steps {
 		switch step := step.(type) {

@@ -50,9 +50,9 @@ type Store interface {
 	Clock(ctx context.Context) (time.Time, error)
 	// InsertRun is ErrRunExists when the id is taken. The lease is as with SaveRun.
 	InsertRun(ctx context.Context, r *Run, lease time.Duration) error
-	// LockRun locks and reads a run, then the clock and whether signals wait, and
-	// whether somebody holds its lease.
-	LockRun(ctx context.Context, id string) (r *Run, leased bool, now time.Time, err error)
+	// LockRun locks and reads a run, and what must be known behind the lock; about is
+	// a signal that it is locked for, or none.
+	LockRun(ctx context.Context, id string, about Signal) (Locked, error)
 	// SaveRun stores what the engine changed, and the lease: lease long for
 	// Owner, or given up when Owner is empty. A zero WakeAt is never.
 	SaveRun(ctx context.Context, r *Run, lease time.Duration) error
@@ -68,8 +68,9 @@ type Store interface {
 	// FinishStep writes down what came of it.
 	FinishStep(ctx context.Context, s Step) error
 
-	// InsertSignal is false when the id was there before; taken is one that is heard at once.
-	InsertSignal(ctx context.Context, s Signal, event string, taken bool) (fresh bool, err error)
+	// InsertSignal keeps a signal, once; taken is one that is heard at once. The caller
+	// holds the run's lock.
+	InsertSignal(ctx context.Context, s Signal, event string, taken bool) error
 	// TakeSignal answers the oldest signal that was not taken yet; false is none.
 	TakeSignal(ctx context.Context, run, handler string) (payload json.RawMessage, there bool, err error)
 
@@ -77,6 +78,15 @@ type Store interface {
 	Run(ctx context.Context, id string) (Run, []Step, error)
 	// ForgetRuns deletes up to limit runs that ended before, with all their rows.
 	ForgetRuns(ctx context.Context, age time.Duration, limit int) (int64, error)
+}
+
+// Locked is a run behind its lock.
+type Locked struct {
+	Run     *Run
+	Leased  bool // somebody holds its lease
+	Now     time.Time
+	Waiting int64 // signals that were not taken yet
+	There   bool  // so is the signal that was asked about, taken or not
 }
 
 // Claim is a lease on a run. Taken is the fence: who comes later has a higher one.

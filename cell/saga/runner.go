@@ -301,12 +301,18 @@ func (r *Runner) queue() chan handed {
 // it. ErrOver means that the run has ended.
 func (r *Runner) Signal(ctx context.Context, s Signal) error {
 	err := r.Store.InTx(ctx, func(ctx context.Context) error {
-		run, leased, now, err := r.Store.LockRun(ctx, s.Run)
+		at, err := r.Store.LockRun(ctx, s.Run, s)
 		if err != nil {
 			return err
 		}
-		if run.Status != Running {
+		run, now := at.Run, at.Now
+		switch {
+		case run.Status != Running:
 			return ErrOver
+		case at.There: // it is heard once
+			return nil
+		case at.Waiting >= MaxSignals:
+			return ErrTooManySignals.With("%d signals wait for this saga", MaxSignals).After(time.Second)
 		}
 		m, err := r.machine(ctx, run.Name, run.Version)
 		if err != nil {
@@ -314,10 +320,12 @@ func (r *Runner) Signal(ctx context.Context, s Signal) error {
 		}
 		e := r.engine(m, run, now)
 		f := e.signaled(e.root(), s.Handler)
-		atOnce := f != nil && !leased && !run.Signals
-		fresh, err := r.Store.InsertSignal(ctx, s, run.Event, atOnce)
-		if err != nil || !fresh || leased || f == nil { // who holds the lease looks before he lets the run rest
+		atOnce := f != nil && !at.Leased && at.Waiting == 0
+		if err := r.Store.InsertSignal(ctx, s, run.Event, atOnce); err != nil {
 			return err
+		}
+		if at.Leased || f == nil { // who holds the lease looks before he lets the run rest
+			return nil
 		}
 		if !atOnce {
 			err = r.take(ctx, e, f, s.Handler)

@@ -151,6 +151,12 @@ func TestSignal_tooManyAreRefused(t *testing.T) {
 			t.Fatalf("signal %d: %v", i, err)
 		}
 	}
+	if _, there, err := w.store().TakeSignal(t.Context(), "p", "signed"); err != nil || !there {
+		t.Fatal(there, err)
+	}
+	if err := r.Signal(t.Context(), saga.Signal{Run: "p", Handler: "signed", ID: "one more", Payload: 1}); err != nil {
+		t.Errorf("one was heard, and the next is refused: %v", err)
+	}
 }
 
 // What a caller begins is his: when a handler fails in his transaction, or he

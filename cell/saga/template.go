@@ -66,7 +66,7 @@ func parseTemplate(v any, at string, depth int) (*template, error) {
 }
 
 // fill answers the payload; a path without a node is a failure of the flow.
-func (t *template) fill(data, context any) (any, *failure) {
+func (t *template) fill(data any, context contextObject) (any, *failure) {
 	switch {
 	case t.path != nil:
 		v, ok := t.path.look(data, context)

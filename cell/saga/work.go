@@ -125,10 +125,11 @@ const passLimit = 64
 // Retry lets a run that failed go on where it failed, with its tries given back.
 func (r *Runner) Retry(ctx context.Context, id string) error {
 	err := r.Store.InTx(ctx, func(ctx context.Context) error {
-		run, _, now, err := r.Store.LockRun(ctx, id)
+		at, err := r.Store.LockRun(ctx, id, Signal{})
 		if err != nil {
 			return err
 		}
+		run, now := at.Run, at.Now
 		if run.Status != Failed {
 			return ErrNotFailed.With("the run is %s", run.Status)
 		}

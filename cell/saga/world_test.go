@@ -256,11 +256,11 @@ func (d *dying) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration)
 	return errors.Join(d.life("insert run"), d.Store.InsertRun(ctx, r, lease))
 }
 
-func (d *dying) LockRun(ctx context.Context, id string) (*saga.Run, bool, time.Time, error) {
+func (d *dying) LockRun(ctx context.Context, id string, about saga.Signal) (saga.Locked, error) {
 	if err := d.life("lock run"); err != nil {
-		return nil, false, time.Time{}, err
+		return saga.Locked{}, err
 	}
-	return d.Store.LockRun(ctx, id)
+	return d.Store.LockRun(ctx, id, about)
 }
 
 func (d *dying) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) error {

@@ -184,6 +184,18 @@ func (s *Store) put(ctx context.Context, sql string, args ...any) error {
 	return s.DB.Put(ctx, b)
 }
 
+// insertOne inserts a row by a statement about rows whose first column is the key and
+// which answers the keys that it has stored: whether this one was.
+func (s *Store) insertOne(ctx context.Context, sql, key string, more ...any) (stored bool, err error) {
+	b := &pgx.Batch{}
+	sqldb.FindEach(b, sql, func(pgx.Row) error {
+		stored = true
+		return nil
+	}, key, more...)
+	err = s.DB.Store(ctx, b)
+	return stored && err == nil, err
+}
+
 // queueEvent queues the three reads that make an event.
 func queueEvent(b *pgx.Batch, e *booking.Event, event, quotas string) {
 	b.Queue(event, e.ID.String()).QueryRow(func(row pgx.Row) error { return scanEvent(row, e) })

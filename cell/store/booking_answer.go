@@ -28,7 +28,8 @@ const answersPerSweep = 1000
 const claimAnswer = `INSERT INTO booking.answer (scope, key, fingerprint, status, body) VALUES ($1, $2, $3, 0, '')
 	ON CONFLICT (scope, key) DO NOTHING`
 
-const selectAnswer = `SELECT fingerprint, status, body FROM booking.answer WHERE scope = $1 AND key = $2`
+const selectFirstAnswers = `SELECT n.key, f.fingerprint, f.status, f.body FROM unnest($1::text[], $2::text[]) AS n (key, scope)
+	CROSS JOIN LATERAL (SELECT a.fingerprint, a.status, a.body FROM booking.answer AS a WHERE a.scope = n.scope AND a.key = n.key LIMIT 1) AS f`
 
 const updateAnswer = `UPDATE booking.answer SET status = $3, body = $4 WHERE scope = $1 AND key = $2`
 
@@ -67,8 +68,6 @@ func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, 
 	return status, body, replayed, err
 }
 
-const insertAnswer = `INSERT INTO booking.answer (scope, key, fingerprint, status, body) VALUES ($1, $2, $3, $4, $5)`
-
 // answerBehindLock is AnswerOnce for a turn that shares its transaction: behind the
 // event's lock a look at the key is final, as in Batch.
 func (s *Store) answerBehindLock(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
@@ -79,13 +78,15 @@ func (s *Store) answerBehindLock(ctx context.Context, scope, key, fingerprint st
 	if status, body, err = do(ctx); err != nil {
 		return status, body, false, err
 	}
-	return status, body, false, s.put(ctx, insertAnswer, scope, key, fingerprint, int64(status), body)
+	return status, body, false, s.put(ctx, insertAnswers, sqldb.Row(scope, key, fingerprint, int64(status), body)...)
 }
 
 // replay reads a key's first answer.
 func replay(ctx context.Context, q sqldb.Querier, scope, key, fingerprint string) (status int, body []byte, err error) {
 	var first string
-	err = q.QueryRow(ctx, selectAnswer, scope, key).Scan(&first, &status, &body)
+	b := &pgx.Batch{}
+	sqldb.FindOne(b, selectFirstAnswers, func(row pgx.Row) error { return row.Scan(&first, &status, &body) }, key, scope)
+	err = q.SendBatch(ctx, b).Close()
 	if err == nil && first != fingerprint {
 		return 0, nil, ErrKeyReused.With("this Idempotency-Key was used with another body")
 	}

@@ -150,6 +150,11 @@ func alone(ctx context.Context) error {
 	return nil
 }
 
+// findHolds is selectHolds, saying whose each row is.
+const findHolds = `SELECT n.hold_id, f.hold_id, f.state, f.created_at, f.expires_at, f.order_id, f.total, f.currency, f.items, f.granted_until, f.asked_mark
+	FROM unnest($1::text[], $2::text[]) AS n (hold_id, event_id)
+	CROSS JOIN LATERAL (SELECT ` + holdColumns + ` FROM booking.hold AS h WHERE h.hold_id = n.hold_id AND h.event_id = n.event_id LIMIT 1) AS f`
+
 // loadMore reads the holds that nobody named before, and their seats. What another
 // turn has read and changed meanwhile stays.
 func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) error {
@@ -160,10 +165,9 @@ func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) er
 	}
 	var seats []string
 	b := &pgx.Batch{}
-	events := slices.Repeat([]string{stock.ID.String()}, len(missing))
-	b.Queue(selectHolds, texts(missing), events).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			h, err := scanHold(rows)
+	for _, hid := range missing {
+		sqldb.FindEach(b, findHolds, func(row pgx.Row) error {
+			h, err := scanHold(row)
 			if err != nil {
 				return err
 			}
@@ -171,9 +175,9 @@ func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) er
 				stock.Holds[h.ID], w.was.holds[h.ID] = &h, h
 			}
 			seats = append(seats, seatTexts(h.SeatIDs())...)
-		}
-		return rows.Err()
-	})
+			return nil
+		}, hid.String(), stock.ID.String())
+	}
 	if err := s.DB.Ask(ctx, b); err != nil || !stock.Seated || len(seats) == 0 {
 		return err
 	}

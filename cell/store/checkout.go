@@ -16,14 +16,23 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const insertOrder = `INSERT INTO checkout.orders (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency,
-	buyer, attendees, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-	ON CONFLICT (event_id, code) DO NOTHING`
+const insertOrders = `INSERT INTO checkout.orders (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency,
+	buyer, attendees, created_at, expires_at)
+	SELECT n.order_id, n.event_id, n.hold_id, n.code, n.state, n.refund_status, n.total, n.fees, n.currency, n.buyer::jsonb, n.attendees::jsonb, n.created_at, n.expires_at
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[],
+		$12::timestamptz[], $13::timestamptz[])
+		AS n (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at)
+	ON CONFLICT (event_id, code) DO NOTHING RETURNING order_id`
 
-const insertItem = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+const insertItems = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats)
+	SELECT n.order_id, n.position, n.ticket_type_id, n.name, n.quantity, n.all_in, n.fees, n.tax, n.tax_on_top, n.saved, n.tier_name, n.seats::jsonb
+	FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bool[], $10::bigint[],
+		$11::text[], $12::text[])
+		AS n (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats)`
 
-const insertMoment = `INSERT INTO checkout.moment (order_id, what, at) VALUES ($1, $2, $3) ON CONFLICT (order_id, what) DO NOTHING`
+const insertMoments = `INSERT INTO checkout.moment (order_id, what, at)
+	SELECT n.order_id, n.what, n.at FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n (order_id, what, at)
+	ON CONFLICT (order_id, what) DO NOTHING`
 
 // InsertOrder stores a new order with its items; a code that is taken stores nothing.
 func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
@@ -35,13 +44,13 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 	if err != nil {
 		return fmt.Errorf("describe attendees: %w", err)
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, insertOrder, o.ID.String(), o.ID.Event().String(), o.Hold.String(), o.Code, string(o.State), string(o.Refund),
+	return s.DB.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error {
+		stored, err := s.insertOne(ctx, insertOrders, o.ID.String(), o.ID.Event().String(), o.Hold.String(), o.Code, string(o.State), string(o.Refund),
 			o.Total.Amount, o.Fees, o.Total.Currency, buyer, attendees, o.CreatedAt, o.ExpiresAt)
 		if err != nil {
-			return sqldb.Classify(err)
+			return err
 		}
-		if tag.RowsAffected() == 0 {
+		if !stored {
 			return checkout.ErrCodeTaken
 		}
 		b := &pgx.Batch{}
@@ -50,10 +59,10 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 			if err != nil {
 				return err
 			}
-			b.Queue(insertItem, o.ID.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount,
-				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName, seats)
+			b.Queue(insertItems, sqldb.Row(o.ID.String(), int64(i), item.Type.String(), item.Name, item.Quantity, item.AllIn.Amount,
+				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName, seats)...)
 		}
-		b.Queue(insertMoment, o.ID.String(), "created", o.CreatedAt)
+		b.Queue(insertMoments, sqldb.Row(o.ID.String(), "created", o.CreatedAt)...)
 		return s.DB.Put(ctx, b)
 	})
 }
@@ -70,16 +79,26 @@ func describeSeats(item booking.HoldItem) ([]byte, error) {
 	return seats, nil
 }
 
-const selectOrder = `SELECT hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at
-	FROM checkout.orders WHERE order_id = $1`
+// Orders are read by looking each id up, as holds are (selectHolds).
+const selectOrders = `SELECT n.order_id, f.hold_id, f.code, f.state, f.refund_status, f.total, f.fees, f.currency, f.buyer, f.attendees, f.created_at, f.expires_at
+	FROM unnest($1::text[]) AS n (order_id)
+	CROSS JOIN LATERAL (SELECT o.hold_id, o.code, o.state, o.refund_status, o.total, o.fees, o.currency, o.buyer, o.attendees, o.created_at, o.expires_at
+		FROM checkout.orders AS o WHERE o.order_id = n.order_id LIMIT 1) AS f`
 
-const selectItems = `SELECT ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats
-	FROM checkout.item WHERE order_id = $1 ORDER BY position`
+const selectItems = `SELECT n.order_id, f.ticket_type_id, f.name, f.quantity, f.all_in, f.fees, f.tax, f.tax_on_top, f.saved, f.tier_name, f.seats
+	FROM unnest($1::text[]) AS n (order_id)
+	CROSS JOIN LATERAL (SELECT i.position, i.ticket_type_id, i.name, i.quantity, i.all_in, i.fees, i.tax, i.tax_on_top, i.saved, i.tier_name, i.seats
+		FROM checkout.item AS i WHERE i.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.position`
 
-const selectTickets = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode, seat_id, seat_section, seat_row, seat_number,
-	transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at FROM checkout.ticket WHERE order_id = $1 ORDER BY position`
+const selectTickets = `SELECT n.order_id, f.ticket_id, f.order_id, f.ticket_type_id, f.name, f.attendee, f.state, f.barcode,
+	f.seat_id, f.seat_section, f.seat_row, f.seat_number, f.transfers, f.holder_email, f.holder_locale, f.given_by, f.first_id, f.given_to, f.given_at
+	FROM unnest($1::text[]) AS n (order_id)
+	CROSS JOIN LATERAL (SELECT t.position, t.ticket_id, t.order_id, t.ticket_type_id, t.name, t.attendee, t.state, t.barcode,
+		t.seat_id, t.seat_section, t.seat_row, t.seat_number, t.transfers, t.holder_email, t.holder_locale, t.given_by, t.first_id, t.given_to, t.given_at
+		FROM checkout.ticket AS t WHERE t.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.position`
 
-const selectMoments = `SELECT what, at FROM checkout.moment WHERE order_id = $1 ORDER BY at, what`
+const selectMoments = `SELECT n.order_id, f.what, f.at FROM unnest($1::text[]) AS n (order_id)
+	CROSS JOIN LATERAL (SELECT m.what, m.at FROM checkout.moment AS m WHERE m.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.at, f.what`
 
 // Brief reads an order with its payment, and nothing else of it.
 func (s *Store) Brief(ctx context.Context, order id.Order) (checkout.Order, error) {
@@ -94,14 +113,14 @@ func (s *Store) Brief(ctx context.Context, order id.Order) (checkout.Order, erro
 
 func queueBrief(b *pgx.Batch, o *checkout.Order) {
 	order := o.ID
-	b.Queue(selectOrder, order.String()).QueryRow(func(row pgx.Row) error {
+	sqldb.FindOne(b, selectOrders, func(row pgx.Row) error {
 		*o = checkout.Order{ID: order} // the batch may be sent again
 		return scanOrder(row, o)
-	})
-	b.Queue(selectPayment, order.String()).QueryRow(func(row pgx.Row) (err error) {
+	}, order.String())
+	sqldb.FindOne(b, selectPayments, func(row pgx.Row) (err error) {
 		o.Payment, err = scanPayment(row, order)
 		return err
-	})
+	}, order.String())
 }
 
 // Order reads an order with its payment, tickets and timeline, in one message to
@@ -111,20 +130,18 @@ func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, erro
 	o := checkout.Order{ID: order}
 	b := &pgx.Batch{}
 	queueBrief(b, &o)
-	b.Queue(selectItems, order.String()).Query(func(rows pgx.Rows) error { return scanItems(rows, &o) })
-	b.Queue(selectTickets, order.String()).Query(func(rows pgx.Rows) error {
-		tickets, err := pgx.CollectRows(rows, scanTicket)
-		o.Tickets = tickets
+	sqldb.FindEach(b, selectItems, func(row pgx.Row) error { return scanItem(row, &o) }, order.String())
+	sqldb.FindEach(b, selectTickets, func(row pgx.Row) error {
+		t, err := scanTicket(row)
+		o.Tickets = append(o.Tickets, t)
 		return err
-	})
-	b.Queue(selectMoments, order.String()).Query(func(rows pgx.Rows) error {
-		moments, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (checkout.Moment, error) {
-			var m checkout.Moment
-			return m, row.Scan(&m.What, &m.At)
-		})
-		o.Timeline = moments
+	}, order.String())
+	sqldb.FindEach(b, selectMoments, func(row pgx.Row) error {
+		var m checkout.Moment
+		err := row.Scan(&m.What, &m.At)
+		o.Timeline = append(o.Timeline, m)
 		return err
-	})
+	}, order.String())
 	if err := s.send(ctx, b); err != nil {
 		return checkout.Order{ID: order}, sqldb.Classify(err)
 	}
@@ -151,30 +168,28 @@ func scanOrder(row pgx.Row, o *checkout.Order) error {
 	return nil
 }
 
-func scanItems(rows pgx.Rows, o *checkout.Order) error {
-	for rows.Next() {
-		item := booking.HoldItem{}
-		item.AllIn.Currency = o.Total.Currency
-		var tid string
-		var seats []byte
-		if err := rows.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount, &item.Fees, &item.Tax, &item.TaxOnTop, &item.Saved, &item.TierName, &seats); err != nil {
-			return err
-		}
-		if len(seats) > 0 {
-			if err := json.Unmarshal(seats, &item.Seats); err != nil {
-				return corrupt(err)
-			}
-		}
-		var err error
-		if item.Type, err = id.ParseTicketType(tid); err != nil {
+func scanItem(row pgx.Row, o *checkout.Order) error {
+	item := booking.HoldItem{}
+	item.AllIn.Currency = o.Total.Currency
+	var tid string
+	var seats []byte
+	if err := row.Scan(&tid, &item.Name, &item.Quantity, &item.AllIn.Amount, &item.Fees, &item.Tax, &item.TaxOnTop, &item.Saved, &item.TierName, &seats); err != nil {
+		return err
+	}
+	if len(seats) > 0 {
+		if err := json.Unmarshal(seats, &item.Seats); err != nil {
 			return corrupt(err)
 		}
-		o.Items = append(o.Items, item)
 	}
-	return rows.Err()
+	var err error
+	if item.Type, err = id.ParseTicketType(tid); err != nil {
+		return corrupt(err)
+	}
+	o.Items = append(o.Items, item)
+	return nil
 }
 
-func scanTicket(row pgx.CollectableRow) (checkout.Ticket, error) {
+func scanTicket(row pgx.Row) (checkout.Ticket, error) {
 	var t checkout.Ticket
 	var kid, oid, tid, state, seat, first string
 	var givenAt *time.Time
@@ -200,26 +215,29 @@ func scanTicket(row pgx.CollectableRow) (checkout.Ticket, error) {
 	return t, nil
 }
 
-const updateOrder = `UPDATE checkout.orders SET state = $2, refund_status = $3 WHERE order_id = $1`
+const updateOrders = `UPDATE checkout.orders SET state = n.state, refund_status = n.refund_status
+	FROM unnest($1::text[], $2::text[], $3::text[]) AS n (order_id, state, refund_status)
+	WHERE checkout.orders.order_id = n.order_id AND checkout.orders.order_id = ANY($1)`
 
 // SetOrder stores an order's state and a moment; the caller holds the event's lock.
 func (s *Store) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
 	b := &pgx.Batch{}
-	b.Queue(updateOrder, o.ID.String(), string(o.State), string(o.Refund))
-	b.Queue(insertMoment, o.ID.String(), what, at)
+	b.Queue(updateOrders, sqldb.Row(o.ID.String(), string(o.State), string(o.Refund))...)
+	b.Queue(insertMoments, sqldb.Row(o.ID.String(), what, at)...)
 	return s.DB.Put(ctx, b)
 }
 
 // Note adds a moment to the timeline, once per word.
 func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what string) error {
-	return s.put(ctx, insertMoment, order.String(), what, at)
+	return s.put(ctx, insertMoments, sqldb.Row(order.String(), what, at)...)
 }
 
 const insertTickets = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at,
 	seat_id, seat_section, seat_row, seat_number)
-	SELECT t.ticket_id, $1, $2, t.position, t.ticket_type_id, t.name, t.attendee, t.state, t.barcode, $3, t.seat_id, t.section, t.row_name, t.number
-	FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
-		AS t (ticket_id, position, ticket_type_id, name, attendee, state, barcode, seat_id, section, row_name, number)`
+	SELECT t.ticket_id, t.order_id, t.event_id, t.position, t.ticket_type_id, t.name, t.attendee, t.state, t.barcode, t.issued_at, t.seat_id, t.section, t.row_name, t.number
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[],
+		$11::text[], $12::text[], $13::text[], $14::text[])
+		AS t (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at, seat_id, section, row_name, number)`
 
 // InsertTickets stores the tickets of one order; the constraint ticket_once keeps
 // a second set of them out, whatever happens (P3).
@@ -227,19 +245,12 @@ func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at
 	if len(tickets) == 0 {
 		return nil
 	}
-	places := make([]int64, len(tickets))
-	columns := make([][]string, 10)
+	var rows sqldb.Rows
 	for i, t := range tickets {
-		places[i] = int64(i)
-		for c, text := range []string{
-			t.ID.String(), t.Type.String(), t.Name, t.Attendee, string(t.State), t.Barcode, string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number,
-		} {
-			columns[c] = append(columns[c], text)
-		}
+		rows.Add(t.ID.String(), t.Order.String(), t.Order.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee, string(t.State), t.Barcode, at,
+			string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number)
 	}
-	order := tickets[0].Order
-	return s.put(ctx, insertTickets, order.String(), order.Event().String(), at, columns[0], places, columns[1], columns[2], columns[3], columns[4],
-		columns[5], columns[6], columns[7], columns[8], columns[9])
+	return s.put(ctx, insertTickets, rows...)
 }
 
 const (
@@ -264,11 +275,7 @@ const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee
 
 // Ticket reads a ticket; of an id that was given away, what is left to be told.
 func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectTicket, ticket.String())
-	if err != nil {
-		return checkout.Ticket{}, sqldb.Classify(err)
-	}
-	t, err := pgx.CollectExactlyOneRow(rows, scanTicket)
+	t, err := scanTicket(s.DB.On(ctx).QueryRow(ctx, selectTicket, ticket.String()))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s.deadTicket(ctx, ticket)
 	}

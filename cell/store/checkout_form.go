@@ -82,7 +82,9 @@ func list[T any](items []T) ([]byte, error) {
 	return json.Marshal(items)
 }
 
-const insertReplies = `INSERT INTO checkout.answer (order_id, event_id, answers, consents, at) VALUES ($1, $2, $3, $4, $5)`
+const insertReplies = `INSERT INTO checkout.answer (order_id, event_id, answers, consents, at)
+	SELECT n.order_id, n.event_id, n.answers::jsonb, n.consents::jsonb, n.at
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n (order_id, event_id, answers, consents, at)`
 
 // InsertReplies stores what a buyer answered and agreed to.
 func (s *Store) InsertReplies(ctx context.Context, order id.Order, r checkout.Replies, at time.Time) error {
@@ -94,16 +96,19 @@ func (s *Store) InsertReplies(ctx context.Context, order id.Order, r checkout.Re
 	if err != nil {
 		return err
 	}
-	return s.put(ctx, insertReplies, order.String(), order.Event().String(), answers, consents, at)
+	return s.put(ctx, insertReplies, sqldb.Row(order.String(), order.Event().String(), answers, consents, at)...)
 }
 
-const selectReplies = `SELECT answers, consents FROM checkout.answer WHERE order_id = $1`
+const selectReplies = `SELECT n.order_id, f.answers, f.consents FROM unnest($1::text[]) AS n (order_id)
+	CROSS JOIN LATERAL (SELECT a.answers, a.consents FROM checkout.answer AS a WHERE a.order_id = n.order_id LIMIT 1) AS f`
 
 // Replies reads them back; zero when nothing was asked.
 func (s *Store) Replies(ctx context.Context, order id.Order) (checkout.Replies, error) {
 	var r checkout.Replies
 	var answers, consents []byte
-	err := s.DB.On(ctx).QueryRow(ctx, selectReplies, order.String()).Scan(&answers, &consents)
+	b := &pgx.Batch{}
+	sqldb.FindOne(b, selectReplies, func(row pgx.Row) error { return row.Scan(&answers, &consents) }, order.String())
+	err := s.send(ctx, b)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, nil
 	}

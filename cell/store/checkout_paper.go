@@ -14,12 +14,20 @@ import (
 	"guichet/internal/sqldb"
 )
 
-// insertPaper takes no number for a cause that has its paper.
-const insertPaper = `WITH n AS (INSERT INTO checkout.paper_counter AS c (organizer_id, kind, series, last)
-		SELECT $5, $2, $6, 1 WHERE NOT EXISTS (SELECT 1 FROM checkout.paper AS p WHERE p.order_id = $1 AND p.kind = $2 AND p.cause = $3)
-		ON CONFLICT (organizer_id, kind, series) DO UPDATE SET last = c.last + 1 RETURNING last)
+// insertPapers takes no number for a cause that has its paper. Those of one counter
+// get the numbers up to its new last one.
+const insertPapers = `WITH n AS (SELECT u.order_id, u.kind, u.cause, u.event_id, u.organizer_id, u.series, u.amount, u.currency, u.issued_at, u.content
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::timestamptz[], $10::text[])
+			AS u (order_id, kind, cause, event_id, organizer_id, series, amount, currency, issued_at, content)
+		WHERE (SELECT count(*) FROM checkout.paper AS p WHERE p.order_id = u.order_id AND p.kind = u.kind AND p.cause = u.cause) = 0),
+	raised AS (INSERT INTO checkout.paper_counter AS c (organizer_id, kind, series, last)
+		SELECT n.organizer_id, n.kind, n.series, count(*) FROM n GROUP BY n.organizer_id, n.kind, n.series
+		ON CONFLICT (organizer_id, kind, series) DO UPDATE SET last = c.last + excluded.last RETURNING organizer_id, kind, series, last)
 	INSERT INTO checkout.paper (order_id, kind, cause, event_id, organizer_id, series, number, amount, currency, issued_at, content)
-	SELECT $1, $2, $3, $4, $5, $6, n.last, $7, $8, $9, $10 FROM n`
+	SELECT n.order_id, n.kind, n.cause, n.event_id, n.organizer_id, n.series,
+		r.last + 1 - row_number() OVER (PARTITION BY n.organizer_id, n.kind, n.series ORDER BY n.order_id, n.cause),
+		n.amount, n.currency, n.issued_at, n.content::jsonb
+	FROM n JOIN raised AS r ON r.organizer_id = n.organizer_id AND r.kind = n.kind AND r.series = n.series`
 
 // IssuePaper writes a paper under the next number of its organizer, kind and this
 // cell's series. The counter's row is raised in the same transaction, so a number
@@ -29,8 +37,8 @@ func (s *Store) IssuePaper(ctx context.Context, p checkout.Paper) error {
 	if err != nil {
 		return fmt.Errorf("describe paper: %w", err)
 	}
-	return s.put(ctx, insertPaper, p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
-		p.Total.Amount, p.Total.Currency, p.IssuedAt, content)
+	return s.put(ctx, insertPapers, sqldb.Row(p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
+		p.Total.Amount, p.Total.Currency, p.IssuedAt, content)...)
 }
 
 const selectPaper = `SELECT cause, organizer_id, series, number, amount, currency, issued_at, content FROM checkout.paper

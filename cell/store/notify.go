@@ -14,18 +14,22 @@ import (
 
 // Two constraints say the same, the id and what it is made of: two processes at once
 // may meet at either, so neither is named.
-const insertMessage = `INSERT INTO notify.message (message_id, event_id, order_id, kind, part, address, name, locale, state, next_at, created_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING`
+const insertMessages = `INSERT INTO notify.message (message_id, event_id, order_id, kind, part, address, name, locale, state, next_at, created_at)
+	SELECT n.message_id, n.event_id, n.order_id, n.kind, n.part, n.address, n.name, n.locale, 'queued', clock_timestamp(), clock_timestamp()
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+		AS n (message_id, event_id, order_id, kind, part, address, name, locale)
+	ON CONFLICT DO NOTHING`
 
-const insertReach = `INSERT INTO notify.reach (address_hash, order_id, event_id, at) VALUES ($1, $2, $3, clock_timestamp())
+const insertReach = `INSERT INTO notify.reach (address_hash, order_id, event_id, at)
+	SELECT n.address_hash, n.order_id, n.event_id, clock_timestamp() FROM unnest($1::text[], $2::text[], $3::text[]) AS n (address_hash, order_id, event_id)
 	ON CONFLICT (address_hash, order_id) DO NOTHING`
 
 // Enqueue stores a mail once, and with tickets that the address has them.
 func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
 	b := &pgx.Batch{}
-	b.Queue(insertMessage, messageRow(m)...)
+	b.Queue(insertMessages, messageRow(m)...)
 	if m.Kind == notify.OrderPaid {
-		b.Queue(insertReach, notify.AddressHash(m.To), m.Order.String(), m.Order.Event().String())
+		b.Queue(insertReach, sqldb.Row(notify.AddressHash(m.To), m.Order.String(), m.Order.Event().String())...)
 	}
 	if err := reachTicket(b, &m); err != nil {
 		return err
@@ -38,7 +42,7 @@ func messageRow(m notify.Message) []any {
 	if !m.Order.IsZero() {
 		event = m.Order.Event().String()
 	}
-	return []any{m.ID(), event, m.About(), string(m.Kind), m.Part, m.To, m.Name, m.Locale}
+	return sqldb.Row(m.ID(), event, m.About(), string(m.Kind), m.Part, m.To, m.Name, m.Locale)
 }
 
 const countParts = `SELECT count(*) FROM notify.message WHERE order_id = $1 AND kind = $2 AND substr(part, 1, length($3)) = $3`
@@ -58,7 +62,7 @@ func (s *Store) Again(ctx context.Context, m notify.Message, prefix string, limi
 	}
 	for n := taken; n < limit; n++ {
 		m.Part = fmt.Sprintf("%s%d", slots, n)
-		tag, err := s.DB.On(ctx).Exec(ctx, insertMessage, messageRow(m)...)
+		tag, err := s.DB.On(ctx).Exec(ctx, insertMessages, messageRow(m)...)
 		if err != nil {
 			return 0, sqldb.Classify(err)
 		}

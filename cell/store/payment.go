@@ -16,15 +16,18 @@ import (
 // firstCheck is when it is first seen whether a payment has a saga, in seconds.
 const firstCheck = 5
 
-const insertPayment = `INSERT INTO payment.payment (payment_id, order_id, event_id, provider, state, amount, currency, next_check_at,
-	organizer_id, fee, destination) VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + $8::float8 * INTERVAL '1 second',
-	$9, $10, coalesce((SELECT p.account FROM payment.payee AS p WHERE p.organizer_id = $9), ''))`
+const insertPayments = `INSERT INTO payment.payment (payment_id, order_id, event_id, provider, state, amount, currency, next_check_at,
+	organizer_id, fee, destination)
+	SELECT n.payment_id, n.order_id, n.event_id, n.provider, n.state, n.amount, n.currency, clock_timestamp() + n.check_in * INTERVAL '1 second',
+		n.organizer_id, n.fee, coalesce((SELECT p.account FROM payment.payee AS p WHERE p.organizer_id = n.organizer_id), '')
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::float8[], $9::text[], $10::bigint[])
+		AS n (payment_id, order_id, event_id, provider, state, amount, currency, check_in, organizer_id, fee)`
 
 // InsertPayment stores a payment that is about to be made. Its destination is the
 // account that the organizer has at this moment; p's own is not read.
 func (s *Store) InsertPayment(ctx context.Context, p payment.Payment) error {
-	return s.put(ctx, insertPayment, p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
-		string(p.State), p.Amount.Amount, p.Amount.Currency, float64(firstCheck), organizerText(p.Organizer), p.Fee)
+	return s.put(ctx, insertPayments, sqldb.Row(p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
+		string(p.State), p.Amount.Amount, p.Amount.Currency, float64(firstCheck), organizerText(p.Organizer), p.Fee)...)
 }
 
 // organizerText is "" for rows from before organizers were kept with them.
@@ -42,8 +45,10 @@ func parseOrganizer(text string) (id.Organizer, error) {
 	return id.ParseOrganizer(text)
 }
 
-const selectPayment = `SELECT payment_id, provider, intent_id, client_secret, state, amount, received, currency, settled, attempts,
-	organizer_id, destination, fee FROM payment.payment WHERE order_id = $1`
+const selectPayments = `SELECT n.order_id, f.payment_id, f.provider, f.intent_id, f.client_secret, f.state, f.amount, f.received, f.currency, f.settled, f.attempts,
+	f.organizer_id, f.destination, f.fee FROM unnest($1::text[]) AS n (order_id)
+	CROSS JOIN LATERAL (SELECT p.payment_id, p.provider, p.intent_id, p.client_secret, p.state, p.amount, p.received, p.currency, p.settled, p.attempts,
+		p.organizer_id, p.destination, p.fee FROM payment.payment AS p WHERE p.order_id = n.order_id LIMIT 1) AS f`
 
 // scanPayment reads the payment of an order, nil when it needs none.
 func scanPayment(row pgx.Row, order id.Order) (*payment.Payment, error) {
@@ -67,21 +72,25 @@ func scanPayment(row pgx.Row, order id.Order) (*payment.Payment, error) {
 	return &p, nil
 }
 
-const updateIntent = `UPDATE payment.payment SET intent_id = $2, client_secret = $3,
-	state = CASE WHEN state = 'created' THEN 'pending' ELSE state END WHERE order_id = $1 AND intent_id = ''`
+const updateIntents = `UPDATE payment.payment SET intent_id = n.intent_id, client_secret = n.client_secret,
+	state = CASE WHEN state = 'created' THEN 'pending' ELSE state END
+	FROM unnest($1::text[], $2::text[], $3::text[]) AS n (order_id, intent_id, client_secret)
+	WHERE payment.payment.order_id = n.order_id AND payment.payment.order_id = ANY($1) AND payment.payment.intent_id = ''`
 
 // SetIntent remembers what the provider made; the first one stays.
 func (s *Store) SetIntent(ctx context.Context, p payment.Payment) error {
-	return s.put(ctx, updateIntent, p.Order.String(), p.IntentID, p.ClientSecret)
+	return s.put(ctx, updateIntents, sqldb.Row(p.Order.String(), p.IntentID, p.ClientSecret)...)
 }
 
-const updatePayment = `UPDATE payment.payment SET state = $2, received = $3, settled = $4,
-	intent_id = CASE WHEN $5 = '' THEN intent_id ELSE $5 END, client_secret = CASE WHEN $6 = '' THEN client_secret ELSE $6 END
-	WHERE order_id = $1`
+const updatePayments = `UPDATE payment.payment SET state = n.state, received = n.received, settled = n.settled,
+	intent_id = CASE WHEN n.intent_id = '' THEN payment.payment.intent_id ELSE n.intent_id END,
+	client_secret = CASE WHEN n.client_secret = '' THEN payment.payment.client_secret ELSE n.client_secret END
+	FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bool[], $5::text[], $6::text[]) AS n (order_id, state, received, settled, intent_id, client_secret)
+	WHERE payment.payment.order_id = n.order_id AND payment.payment.order_id = ANY($1)`
 
 // SetPayment stores what the provider said; the caller holds the event's lock.
 func (s *Store) SetPayment(ctx context.Context, p payment.Payment) error {
-	return s.put(ctx, updatePayment, p.Order.String(), string(p.State), p.Received, p.Settled, p.IntentID, p.ClientSecret)
+	return s.put(ctx, updatePayments, sqldb.Row(p.Order.String(), string(p.State), p.Received, p.Settled, p.IntentID, p.ClientSecret)...)
 }
 
 const claimPayments = `UPDATE payment.payment SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'

@@ -15,8 +15,10 @@ import (
 // insertPostings writes an entry whole or not at all: one that is there already,
 // with whatever lines, is not added to.
 const insertPostings = `INSERT INTO payment.posting (entry_id, line, order_id, event_id, account, amount, currency, kind)
-	SELECT $1, u.line, $2, $3, u.account, u.amount, $4, $5 FROM unnest($6::bigint[], $7::text[], $8::bigint[]) AS u (line, account, amount)
-	WHERE NOT EXISTS (SELECT 1 FROM payment.posting AS p WHERE p.entry_id = $1)
+	SELECT u.entry_id, u.line, u.order_id, u.event_id, u.account, u.amount, u.currency, u.kind
+	FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[])
+		AS u (entry_id, line, order_id, event_id, account, amount, currency, kind)
+	WHERE (SELECT count(*) FROM payment.posting AS p WHERE p.entry_id = u.entry_id) = 0
 	ON CONFLICT (entry_id, line) DO NOTHING`
 
 // Post appends a balanced entry, once by its id (P4). One without postings is nothing.
@@ -27,12 +29,11 @@ func (s *Store) Post(ctx context.Context, e payment.Entry) error {
 	if len(e.Postings) == 0 {
 		return nil
 	}
-	var lines, amounts []int64
-	var accounts []string
+	var rows sqldb.Rows
 	for i, p := range e.Postings {
-		lines, accounts, amounts = append(lines, int64(i)), append(accounts, string(p.Account)), append(amounts, p.Amount)
+		rows.Add(e.ID, int64(i), e.Order.String(), e.Order.Event().String(), string(p.Account), p.Amount, e.Currency, string(e.Kind))
 	}
-	if err := s.put(ctx, insertPostings, e.ID, e.Order.String(), e.Order.Event().String(), e.Currency, string(e.Kind), lines, accounts, amounts); err != nil {
+	if err := s.put(ctx, insertPostings, rows...); err != nil {
 		return fmt.Errorf("post %s: %w", e.ID, err)
 	}
 	return nil

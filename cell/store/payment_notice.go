@@ -11,8 +11,10 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const insertNotice = `INSERT INTO payment.notice (notice_id, type, order_id, body, created_at, outcome) VALUES ($1, $2, $3, $4, $5, $6)
-	ON CONFLICT (notice_id) DO NOTHING`
+const insertNotices = `INSERT INTO payment.notice (notice_id, type, order_id, body, created_at, outcome)
+	SELECT n.notice_id, n.type, n.order_id, n.body, n.created_at, n.outcome
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::text[]) AS n (notice_id, type, order_id, body, created_at, outcome)
+	ON CONFLICT (notice_id) DO NOTHING RETURNING notice_id`
 
 // InsertNotice stores a webhook once, by the provider's event id: as ignored when
 // its type says nothing to us, else as done until SetNotice knows better.
@@ -21,8 +23,7 @@ func (s *Store) InsertNotice(ctx context.Context, n payment.Notice, order string
 	if n.Intent == nil && n.Dispute == nil {
 		became = payment.Ignored
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, insertNotice, n.ID, n.Type, order, body, n.Created, string(became))
-	return tag.RowsAffected() == 1, sqldb.Classify(err)
+	return s.insertOne(ctx, insertNotices, n.ID, n.Type, order, body, n.Created, string(became))
 }
 
 const updateNotice = `UPDATE payment.notice SET outcome = $2, order_id = CASE WHEN $3 = '' THEN order_id ELSE $3 END,

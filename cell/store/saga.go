@@ -35,12 +35,17 @@ func (s *Store) Definition(ctx context.Context, name, version string) ([]byte, e
 	return []byte(body), sqldb.Classify(err)
 }
 
-const insertRun = `INSERT INTO saga.run (run_id, event_id, name, version, status, place, position, input, output, steps, error, cause,
+const insertRuns = `INSERT INTO saga.run (run_id, event_id, name, version, status, place, position, input, output, steps, error, cause,
 	started_at, deadline, ended_at, lease_owner, taken, wake_at, lease_until)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $16, $17, $18,
-	CASE WHEN $17 = '' THEN $15 ELSE clock_timestamp() + $19::float8 * INTERVAL '1 second' END,
-	CASE WHEN $17 = '' THEN '1970-01-01 00:00:00+00'::timestamptz ELSE clock_timestamp() + $19::float8 * INTERVAL '1 second' END)
-	ON CONFLICT (run_id) DO NOTHING`
+	SELECT n.run_id, n.event_id, n.name, n.version, n.status, n.place, n.position::jsonb, n.input::jsonb, n.output::jsonb, n.steps, n.error, n.cause,
+	n.started_at, n.deadline, n.ended_at, n.lease_owner, n.taken,
+	CASE WHEN n.lease_owner = '' THEN n.wake_at ELSE clock_timestamp() + n.lease * INTERVAL '1 second' END,
+	CASE WHEN n.lease_owner = '' THEN '1970-01-01 00:00:00+00'::timestamptz ELSE clock_timestamp() + n.lease * INTERVAL '1 second' END
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[],
+		$13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::text[], $18::bigint[], $19::float8[])
+		AS n (run_id, event_id, name, version, status, place, position, input, output, steps, error, cause,
+			started_at, deadline, wake_at, ended_at, lease_owner, taken, lease)
+	ON CONFLICT (run_id) DO NOTHING RETURNING run_id`
 
 // InsertRun stores a new run, leased when it has an owner.
 func (s *Store) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
@@ -48,12 +53,12 @@ func (s *Store) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration)
 	if err != nil {
 		return err
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, insertRun, r.ID, r.Event, r.Name, r.Version, string(r.Status), r.Where(), position, r.Input, r.Output,
+	stored, err := s.insertOne(ctx, insertRuns, r.ID, r.Event, r.Name, r.Version, string(r.Status), r.Where(), position, r.Input, r.Output,
 		r.Steps, r.Error, r.Cause, r.StartedAt, orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())
-	if err == nil && tag.RowsAffected() == 0 {
+	if err == nil && !stored {
 		return saga.ErrRunExists.With("%s was begun before", r.ID)
 	}
-	return sqldb.Classify(err)
+	return err
 }
 
 // orNull is NULL for the zero time.
@@ -71,26 +76,33 @@ func orZero(at *time.Time) time.Time {
 	return *at
 }
 
-const selectRunForUpdate = `SELECT run_id, event_id, name, version, status, position, input, output, steps, error, cause,
-	started_at, deadline, wake_at, ended_at, lease_owner, taken, lease_owner <> '' AND lease_until > (SELECT clock_timestamp())
-	FROM saga.run WHERE run_id = $1 FOR UPDATE`
+const selectRunsForUpdate = `SELECT n.run_id, f.run_id, f.event_id, f.name, f.version, f.status, f.position, f.input, f.output, f.steps, f.error, f.cause,
+	f.started_at, f.deadline, f.wake_at, f.ended_at, f.lease_owner, f.taken, f.leased FROM unnest($1::text[]) AS n (run_id)
+	CROSS JOIN LATERAL (SELECT r.run_id, r.event_id, r.name, r.version, r.status, r.position, r.input, r.output, r.steps, r.error, r.cause,
+		r.started_at, r.deadline, r.wake_at, r.ended_at, r.lease_owner, r.taken, r.lease_owner <> '' AND r.lease_until > (SELECT clock_timestamp()) AS leased
+		FROM saga.run AS r WHERE r.run_id = n.run_id LIMIT 1 FOR UPDATE) AS f`
 
-// lookBehindRun is a statement of its own: what it sees is what the lock keeps.
-const lookBehindRun = `SELECT clock_timestamp(), EXISTS (SELECT 1 FROM saga.signal WHERE run_id = $1 AND NOT taken)`
+// lookBehindRuns is a statement of its own: what it sees is what the locks keep.
+const lookBehindRuns = `SELECT n.run_id, clock_timestamp(), (SELECT count(*) FROM saga.signal AS w WHERE w.run_id = n.run_id AND NOT w.taken),
+	(SELECT count(*) FROM saga.signal AS s WHERE s.run_id = n.run_id AND s.handler = n.handler AND s.signal_id = n.signal_id) > 0
+	FROM unnest($1::text[], $2::text[], $3::text[]) AS n (run_id, handler, signal_id)`
 
-// LockRun locks a run and reads it, then the clock and whether signals wait.
-func (s *Store) LockRun(ctx context.Context, run string) (r *saga.Run, leased bool, now time.Time, err error) {
+// LockRun locks a run and reads it, then the clock and its signals.
+func (s *Store) LockRun(ctx context.Context, run string, about saga.Signal) (at saga.Locked, err error) {
 	b := &pgx.Batch{}
-	b.Queue(selectRunForUpdate, run).QueryRow(func(row pgx.Row) error {
-		r, err = scanRun(row, &leased)
+	sqldb.FindOne(b, selectRunsForUpdate, func(row pgx.Row) error {
+		at.Run, err = scanRun(row, &at.Leased)
 		return err
-	})
-	b.Queue(lookBehindRun, run).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &r.Signals) })
+	}, run)
+	sqldb.FindOne(b, lookBehindRuns, func(row pgx.Row) error { return row.Scan(&at.Now, &at.Waiting, &at.There) }, run, about.Handler, about.ID)
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.SendBatch(ctx, b).Close() })
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = saga.ErrRunNotFound.With("there is no saga %q", run)
 	}
-	return r, leased, now, err
+	if err == nil {
+		at.Run.Signals = at.Waiting > 0
+	}
+	return at, err
 }
 
 // scanRun reads a run; more columns may follow.
@@ -114,11 +126,14 @@ func scanRun(row pgx.Row, more ...any) (*saga.Run, error) {
 	return &r, nil
 }
 
-const updateRun = `UPDATE saga.run SET status = $2, place = $3, position = $4, output = $5, steps = $6, error = $7, cause = $8,
-	deadline = $9, ended_at = $11, lease_owner = $12, taken = $13,
-	wake_at = CASE WHEN $12 = '' THEN $10 ELSE clock_timestamp() + $14::float8 * INTERVAL '1 second' END,
-	lease_until = CASE WHEN $12 = '' THEN clock_timestamp() ELSE clock_timestamp() + $14::float8 * INTERVAL '1 second' END
-	WHERE run_id = $1`
+const updateRuns = `UPDATE saga.run SET status = n.status, place = n.place, position = n.position::jsonb, output = n.output::jsonb,
+	steps = n.steps, error = n.error, cause = n.cause, deadline = n.deadline, ended_at = n.ended_at, lease_owner = n.lease_owner, taken = n.taken,
+	wake_at = CASE WHEN n.lease_owner = '' THEN n.wake_at ELSE clock_timestamp() + n.lease * INTERVAL '1 second' END,
+	lease_until = CASE WHEN n.lease_owner = '' THEN clock_timestamp() ELSE clock_timestamp() + n.lease * INTERVAL '1 second' END
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+		$9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bigint[], $14::float8[])
+		AS n (run_id, status, place, position, output, steps, error, cause, deadline, wake_at, ended_at, lease_owner, taken, lease)
+	WHERE saga.run.run_id = n.run_id AND saga.run.run_id = ANY($1)`
 
 // SaveRun stores what the engine changed; the caller holds the run's lock.
 func (s *Store) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
@@ -126,8 +141,8 @@ func (s *Store) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) e
 	if err != nil {
 		return err
 	}
-	return s.put(ctx, updateRun, r.ID, string(r.Status), r.Where(), position, r.Output, r.Steps, r.Error, r.Cause,
-		orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())
+	return s.put(ctx, updateRuns, sqldb.Row(r.ID, string(r.Status), r.Where(), position, r.Output, r.Steps, r.Error, r.Cause,
+		orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())...)
 }
 
 const claimRuns = `WITH due AS (SELECT r.run_id, extract(epoch FROM clock_timestamp() - r.wake_at)::float8 AS late FROM saga.run AS r
@@ -164,17 +179,20 @@ func (s *Store) ReleaseRun(ctx context.Context, c saga.Claim, owner string, paus
 	return sqldb.Classify(err)
 }
 
-const insertStep = `INSERT INTO saga.step (run_id, step_key, event_id, state, tries) VALUES ($1, $2, $3, $4, 1)
+const insertSteps = `INSERT INTO saga.step (run_id, step_key, event_id, state, tries)
+	SELECT n.run_id, n.step_key, n.event_id, n.state, 1 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (run_id, step_key, event_id, state)
 	ON CONFLICT (run_id, step_key) DO UPDATE SET tries = saga.step.tries + 1`
 
 // InsertStep writes down that something is about to be asked of the outside.
 func (s *Store) InsertStep(ctx context.Context, st saga.Step) error {
-	return s.put(ctx, insertStep, st.Run, st.Key, st.Event, st.State)
+	return s.put(ctx, insertSteps, sqldb.Row(st.Run, st.Key, st.Event, st.State)...)
 }
 
-const updateStep = `UPDATE saga.step SET result = $3, error = $4, finished_at = clock_timestamp() WHERE run_id = $1 AND step_key = $2`
+const updateSteps = `UPDATE saga.step SET result = n.result::jsonb, error = n.error, finished_at = clock_timestamp()
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (run_id, step_key, result, error)
+	WHERE saga.step.run_id = n.run_id AND saga.step.step_key = n.step_key AND saga.step.run_id = ANY($1)`
 
 // FinishStep writes down what came of it.
 func (s *Store) FinishStep(ctx context.Context, st saga.Step) error {
-	return s.put(ctx, updateStep, st.Run, st.Key, st.Result, st.Error)
+	return s.put(ctx, updateSteps, sqldb.Row(st.Run, st.Key, st.Result, st.Error)...)
 }

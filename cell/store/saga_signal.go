@@ -12,30 +12,18 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const insertSignal = `INSERT INTO saga.signal (run_id, handler, signal_id, event_id, payload, taken)
-	SELECT $1, $2, $3, $4, $5::text::jsonb, $7 WHERE (SELECT count(*) FROM saga.signal AS w WHERE w.run_id = $1 AND NOT w.taken) < $6
+const insertSignals = `INSERT INTO saga.signal (run_id, handler, signal_id, event_id, payload, taken)
+	SELECT n.run_id, n.handler, n.signal_id, n.event_id, n.payload::jsonb, n.taken
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[]) AS n (run_id, handler, signal_id, event_id, payload, taken)
 	ON CONFLICT (run_id, handler, signal_id) DO NOTHING`
 
-const countSignal = `SELECT count(*) FROM saga.signal WHERE run_id = $1 AND handler = $2 AND signal_id = $3`
-
 // InsertSignal keeps a signal, once; the caller holds the run's lock.
-func (s *Store) InsertSignal(ctx context.Context, g saga.Signal, event string, taken bool) (bool, error) {
+func (s *Store) InsertSignal(ctx context.Context, g saga.Signal, event string, taken bool) error {
 	payload, err := json.Marshal(g.Payload)
 	if err != nil {
-		return false, err
+		return err
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, insertSignal, g.Run, g.Handler, g.ID, event, string(payload), int64(saga.MaxSignals), taken)
-	if err != nil || tag.RowsAffected() == 1 {
-		return err == nil, sqldb.Classify(err)
-	}
-	var there int64
-	if err := s.DB.On(ctx).QueryRow(ctx, countSignal, g.Run, g.Handler, g.ID).Scan(&there); err != nil {
-		return false, sqldb.Classify(err)
-	}
-	if there == 0 {
-		return false, saga.ErrTooManySignals.With("%d signals wait for this saga", saga.MaxSignals).After(time.Second)
-	}
-	return false, nil
+	return s.put(ctx, insertSignals, sqldb.Row(g.Run, g.Handler, g.ID, event, string(payload), taken)...)
 }
 
 const takeSignal = `UPDATE saga.signal SET taken = true WHERE run_id = $1 AND handler = $2 AND signal_id = (

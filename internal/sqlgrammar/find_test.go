@@ -34,7 +34,9 @@ var sqlStart = regexp.MustCompile(`^\s*\(?(SELECT|INSERT|UPDATE|DELETE|WITH|VALU
 	`BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|DECLARE|FETCH|PREPARE|EXECUTE|TABLE)(\s|;|$)`)
 
 // asking are the methods that take a statement, and at which argument.
-var asking = map[string]int{"Exec": 1, "Query": 1, "QueryRow": 1, "CopyFrom": 1, "Prepare": 2, "Queue": 0}
+var asking = map[string]int{
+	"Exec": 1, "Query": 1, "QueryRow": 1, "CopyFrom": 1, "Prepare": 2, "Queue": 0, "FindOne": 1, "FindEach": 1, "insertOne": 1, "put": 1,
+}
 
 // noImports lets a package be type-checked alone: constants of text are known
 // without it, and that is all that is asked.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"guichet/cell/booking"
 	"guichet/cell/bus"
+	"guichet/cell/checkout"
 	"guichet/cell/id"
+	"guichet/cell/payment"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
 )
@@ -25,6 +28,7 @@ var turnTests = map[string]func(t *testing.T, s *store.Store){
 	"a turn sells what ended with its codes alone":                    turnWithCounters,
 	"a turn cannot read stock past the shared one":                    turnPastTheStock,
 	"a turn's key has one answer":                                     turnAnswers,
+	"turns number their papers without gaps and book once":            turnsWithPapers,
 	"turns and holds of two processes are counted once":               turnsOfTwoProcesses,
 }
 
@@ -294,6 +298,72 @@ func turnAnswers(t *testing.T, s *store.Store) {
 	}
 	b.wantCounters(t, [4]int64{0, 1, 0, 0})
 }
+
+// What the turns of a batch write of a kind is one statement: their invoices are numbered one
+// after the other, each organizer's and kind's by itself, and what was there stays as it was.
+func turnsWithPapers(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	org, other := id.NewOrganizer(s.Cell), id.NewOrganizer(s.Cell)
+	papers := make([]checkout.Paper, 14)
+	for i := range papers {
+		papers[i] = invoiceOf(id.NewOrder(b.event.ID), org)
+		switch {
+		case i >= 12:
+			papers[i].Kind, papers[i].Cause = checkout.CreditNote, "ref_1"
+		case i >= 8:
+			papers[i].Organizer = other
+		}
+	}
+	booked := func(o id.Order, amounts ...int64) payment.Entry {
+		e := payment.Entry{ID: o.String() + ":sale", Kind: payment.KindSale, Order: o, Currency: "EUR"}
+		for _, amount := range amounts {
+			e.Postings = append(e.Postings, payment.Posting{Account: payment.Fees, Amount: amount}, payment.Posting{Account: payment.AtProvider, Amount: -amount})
+		}
+		return e
+	}
+	was := papers[3].Order
+	if err := errors.Join(s.IssuePaper(t.Context(), papers[3]), s.Post(t.Context(), booked(was, 7))); err != nil {
+		t.Fatal(err)
+	}
+	ran, turns := 0, make([]asked, len(papers))
+	for i, p := range papers {
+		turns[i] = asked{subject: p.Order.String(), do: func(ctx context.Context) error {
+			ran++
+			return errors.Join(s.IssuePaper(ctx, p), s.Post(ctx, booked(p.Order, 90, 10)))
+		}}
+	}
+	if err := errors.Join(b.together(t, turns...)...); err != nil {
+		t.Fatal(err)
+	}
+	if ran != len(turns) {
+		t.Errorf("%d turns ran %d times: they were not stored together", len(turns), ran)
+	}
+	numbers := map[string][]int64{}
+	for i, p := range papers {
+		got, err := s.Paper(t.Context(), p.Order, p.Kind, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 3 && got.Number != 1 {
+			t.Errorf("the paper that was there has the number %d now", got.Number)
+		}
+		counter := p.Organizer.String() + string(p.Kind)
+		numbers[counter] = append(numbers[counter], got.Number)
+	}
+	for counter, given := range numbers {
+		slices.Sort(given)
+		for i, n := range given {
+			if n != int64(i)+1 {
+				t.Fatalf("%s: numbers %v", counter, given)
+			}
+		}
+	}
+	if n := b.number(t, sumProvider, b.event.ID.String()); n != -13*100-7 {
+		t.Errorf("the provider owes %d", n)
+	}
+}
+
+const sumProvider = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting WHERE account = 'provider' AND event_id = $1`
 
 // Both processes sell what buyers hold and grant holds to others, all at once.
 func turnsOfTwoProcesses(t *testing.T, s *store.Store) {
