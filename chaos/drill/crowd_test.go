@@ -3,6 +3,7 @@ package drill
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,15 +26,24 @@ const (
 	// waits or was refused (docs/desk.md), in bytes; the process itself comes on top.
 	crowdMemory = 32 << 10
 	crowdFloor  = 256 << 20
+	// streamMemory is that for a request that shares a connection.
+	streamMemory = 12 << 10
 	// deskQueue and deskBatch are booking.MaxQueue and booking.BatchSize.
 	deskQueue, deskBatch = 8192, 512
 )
 
-// 50,000 people, or as many as the machine gives connections, ask one cell for the
-// same event while its database stands still. The queue is bounded, whoever does
+// 50,000 people, or as many as the machine gives connections where each has his own, ask one
+// cell for the same event while its database stands still. The queue is bounded, whoever does
 // not fit is told 429 and when to come back, the process does not outgrow its
 // limit, and when the database goes on everybody is answered.
 func TestCrowd_ofAnOnSaleBehindAStalledDatabaseIsBoundedAndRefusedCleanly(t *testing.T) {
+	connected := &crowd{n: crowdSize(t), ask: (*crowd).connect, each: crowdMemory}
+	t.Run("each over a connection of his own", connected.behindAStalledDatabase)
+	multiplexed := &crowd{n: crowdWanted, ask: (*crowd).multiplex, each: streamMemory}
+	t.Run("all over few", multiplexed.behindAStalledDatabase)
+}
+
+func (c *crowd) behindAStalledDatabase(t *testing.T) {
 	var stalled atomic.Bool
 	release := make(chan struct{})
 	hold := func(_ *pgproxy.Conn, m []byte) []byte {
@@ -54,16 +64,16 @@ func TestCrowd_ofAnOnSaleBehindAStalledDatabaseIsBoundedAndRefusedCleanly(t *tes
 	before, err := p.cells[0].RSS()
 	must(t, err)
 	stalled.Store(true)
-	c := &crowd{p: p, n: crowdSize(t)}
-	c.ask(t)
+	c.p = p
+	c.ask(c, t)
 	until(t, 2*time.Minute, "everybody waits or was answered", func() bool {
 		return c.answered.Load()+c.failed.Load()+waitingAt(t, p.cells[0].URL) >= int64(c.n)
 	})
 	after, err := p.cells[0].RSS()
 	must(t, err)
 	waiting := waitingAt(t, p.cells[0].URL)
-	limit := int64(crowdFloor + c.n*crowdMemory)
-	t.Logf("%d connections: %d wait, %d were answered at once; the process grew from %d to %d MiB, limit %d", c.n, waiting, c.answered.Load(), before>>20, after>>20, (before+limit)>>20)
+	limit := int64(crowdFloor + c.n*c.each)
+	t.Logf("%d requests: %d wait, %d were answered at once; the process grew from %d to %d MiB, limit %d", c.n, waiting, c.answered.Load(), before>>20, after>>20, (before+limit)>>20)
 	if waiting > deskQueue+deskBatch || after-before > limit {
 		t.Errorf("%d wait and the process grew by %d bytes; at most %d and %d may", waiting, after-before, deskQueue+deskBatch, limit)
 	}
@@ -101,10 +111,12 @@ func waitingAt(t *testing.T, url string) int64 {
 	return 0
 }
 
-// crowd is everybody, each with a connection of his own.
+// crowd is everybody who asks at once.
 type crowd struct {
 	p                *pair
 	n                int
+	ask              func(c *crowd, t *testing.T)
+	each             int // bytes that the process may grow by for each
 	answered, failed atomic.Int64
 	all              sync.WaitGroup
 
@@ -114,11 +126,70 @@ type crowd struct {
 	unclean []string
 }
 
-func (c *crowd) ask(t *testing.T) {
+func (c *crowd) body() string {
+	return fmt.Sprintf(`{"items":[{"ticket_type_id":%q,"quantity":1}]}`, c.p.event.TicketTypes[0].ID)
+}
+
+// multiplex asks over HTTP/2, as somebody does who stands before the cells: two hundred
+// connections take everybody's requests.
+func (c *crowd) multiplex(t *testing.T) {
+	t.Helper()
+	c.codes = map[string]int{}
+	body := c.body()
+	var client *http.Client
+	for i := range c.n {
+		if i%streams == 0 {
+			client = c.connection(t)
+		}
+		asks := client
+		c.all.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.p.cells[0].URL+"/v1/events/"+c.p.event.ID+"/holds", strings.NewReader(body))
+			if err != nil {
+				c.fail(err)
+				return
+			}
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Idempotency-Key", "crowd-"+strconv.Itoa(i))
+			resp, err := asks.Do(req)
+			if err != nil {
+				c.fail(err)
+				return
+			}
+			defer resp.Body.Close()
+			raw, err := io.ReadAll(resp.Body)
+			if err != nil {
+				c.fail(err)
+				return
+			}
+			c.told(resp, raw)
+		})
+	}
+}
+
+// streams are the requests that a connection takes at once, of httpd's 250.
+const streams = 240
+
+// connection is a client with one open connection, and no other.
+func (c *crowd) connection(t *testing.T) *http.Client {
+	t.Helper()
+	var h2 http.Protocols
+	h2.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &h2, HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport, Timeout: 2 * time.Minute}
+	resp, err := client.Get(c.p.cells[0].URL + "/livez")
+	must(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	must(t, errors.Join(err, resp.Body.Close()))
+	return client
+}
+
+// connect asks over a connection for each.
+func (c *crowd) connect(t *testing.T) {
 	t.Helper()
 	c.codes = map[string]int{}
 	address := strings.TrimPrefix(c.p.cells[0].URL, "http://")
-	body := fmt.Sprintf(`{"items":[{"ticket_type_id":%q,"quantity":1}]}`, c.p.event.TicketTypes[0].ID)
+	body := c.body()
 	for i := range c.n {
 		conn, err := net.DialTimeout("tcp", address, 30*time.Second)
 		if err == nil {
@@ -143,16 +214,25 @@ func (c *crowd) hear(conn net.Conn) {
 		_ = resp.Body.Close()
 	}
 	if err != nil || late != nil {
-		c.failed.Add(1)
-		c.mu.Lock()
-		c.unclean = append(c.unclean, fmt.Sprint(err))
-		c.mu.Unlock()
+		c.fail(err)
 		_ = conn.Close()
 		return
 	}
+	c.told(resp, raw)
+}
+
+func (c *crowd) fail(err error) {
+	c.failed.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unclean = append(c.unclean, fmt.Sprint(err))
+}
+
+// told sorts an answer.
+func (c *crowd) told(resp *http.Response, raw []byte) {
 	c.answered.Add(1)
 	var answer struct{ ID, Code string }
-	err = json.Unmarshal(raw, &answer)
+	err := json.Unmarshal(raw, &answer)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.codes[strconv.Itoa(resp.StatusCode)+" "+answer.Code]++

@@ -41,6 +41,7 @@ const (
 	readTimeout       = 15 * time.Second
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
+	maxStreams        = 250 // requests at once over one connection
 	maxHeaderBytes    = 32 << 10
 	maxRequestID      = 64
 	requestDeadline   = 20 * time.Second
@@ -127,9 +128,9 @@ func ServeListener(ctx context.Context, l net.Listener, name string, h http.Hand
 	srv := &http.Server{
 		Handler:           otelhttp.NewHandler(h, name, otelhttp.WithFilter(notHealth)),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
-		BaseContext:    func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		MaxHeaderBytes: maxHeaderBytes, Protocols: protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:    slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
@@ -146,6 +147,15 @@ func ServeListener(ctx context.Context, l net.Listener, name string, h http.Hand
 		return fmt.Errorf("%s did not finish its requests within %s: %w", name, drain, err)
 	}
 	return nil
+}
+
+// protocols are HTTP/1.1 and HTTP/2, both without TLS, which ends before us: what stands in
+// front may send a crowd's requests over a few connections.
+func protocols() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 func notHealth(r *http.Request) bool {

@@ -265,3 +265,40 @@ func TestServeListener_saysThatItStopped(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What stands in front may send many requests over one connection, or one after the other.
+func TestServeListener_speaksBothVersionsWithoutTLS(t *testing.T) {
+	t.Parallel()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- httpd.ServeListener(ctx, l, "cell", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	}()
+	for _, want := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		var versions http.Protocols
+		versions.SetHTTP1(want == "HTTP/1.1")
+		versions.SetUnencryptedHTTP2(want == "HTTP/2.0")
+		transport := &http.Transport{Protocols: &versions}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatalf("%s: %v", want, err)
+		}
+		if got := whole(t, res); got.text != want {
+			t.Errorf("asked by %s, it answered by %s", want, got.text)
+		}
+		transport.CloseIdleConnections()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
