@@ -152,7 +152,8 @@ func openHall(ctx context.Context, cells []*world.Cell, seed uint64) (*hall, err
 		h.doors = append(h.doors, c.Client(client.WithTimeout(5*time.Second)))
 	}
 	var org client.Organizer
-	name := fmt.Sprintf("hall-%d-%d", seed, time.Now().UnixNano())
+	now := time.Now() // once: what is repeated under one key must be the same
+	name := fmt.Sprintf("hall-%d-%d", seed, now.UnixNano())
 	err := h.insist(ctx, 0, func(ctx context.Context, c *client.Client) (err error) {
 		org, _, err = c.CreateOrganizer(ctx, "eu-west-3", "Histories", name)
 		return err
@@ -163,7 +164,7 @@ func openHall(ctx context.Context, cells []*world.Cell, seed uint64) (*hall, err
 	err = h.insist(ctx, 0, func(ctx context.Context, c *client.Client) (err error) {
 		h.desk = c.As(org.APIKey)
 		h.event, _, err = h.desk.CreateEvent(ctx, org.ID, "", client.NewEvent{
-			Name: name, Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Europe/Paris",
+			Name: name, Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: now.AddDate(0, 1, 0), TimeZone: "Europe/Paris",
 			Currency: "EUR", Quotas: []client.NewQuota{{Name: "floor", Size: h.size}},
 			TicketTypes: []client.NewTicketType{{Name: "Free", Price: money.Money{Currency: "EUR"}, Quotas: []string{"floor"}}}, Publish: true,
 		}, name)
