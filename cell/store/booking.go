@@ -188,9 +188,10 @@ func (s *Store) put(ctx context.Context, sql string, args ...any) error {
 // which answers the keys that it has stored: whether this one was.
 func (s *Store) insertOne(ctx context.Context, sql, key string, more ...any) (stored bool, err error) {
 	b := &pgx.Batch{}
-	sqldb.FindEach(b, sql, func(pgx.Row) error {
-		stored = true
-		return nil
+	sqldb.FindOne(b, sql, func(row pgx.Row) error {
+		err := row.Scan()
+		stored = err == nil // said anew when the batch is sent again
+		return perhaps(err)
 	}, key, more...)
 	err = s.DB.Store(ctx, b)
 	return stored && err == nil, err

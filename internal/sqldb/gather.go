@@ -109,7 +109,9 @@ func (g *gathering) serve(ctx context.Context) {
 			return
 		}
 		now := g.waiting[:n:n]
-		g.waiting = g.waiting[n:]
+		if g.waiting = g.waiting[n:]; len(g.waiting) == 0 {
+			g.waiting = nil // with what it kept of those who were served
+		}
 		g.mu.Unlock()
 		err := g.send(ctx, now)
 		for _, q := range now {

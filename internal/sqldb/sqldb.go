@@ -22,7 +22,7 @@ const (
 	lockWait         = "2000"  // ms
 	statementTimeout = "15000" // ms
 	connectTimeout   = 5 * time.Second
-	// DefaultMaxConns bounds a pool when the configuration says nothing.
+	// DefaultMaxConns bounds the sessions when the configuration says nothing.
 	DefaultMaxConns = 24
 )
 
