@@ -55,6 +55,9 @@ type Batcher interface {
 type Group struct {
 	Event id.Event
 	Ops   []*Op
+	// Look says that the holds that ops make may be there: of those in the event's batch
+	// before some were, or were refused.
+	Look bool
 	// Elsewhere says that the event was left out of the batch: somebody else has it
 	// locked, or there is no such event.
 	Elsewhere bool

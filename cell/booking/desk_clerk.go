@@ -150,7 +150,7 @@ func (d *Desks) inTurn(g *Group) (last []*Op) {
 			op := rest[0]
 			op.Err = safely(func() error { return op.ownTurn(op.ctx) })
 		} else {
-			d.decide([]*Group{{Event: g.Event, Ops: rest[:n]}})
+			d.decide([]*Group{{Event: g.Event, Ops: rest[:n], Look: g.Look}})
 		}
 		last, rest = rest[:n], rest[n:]
 	}
@@ -202,9 +202,9 @@ func (d *Desks) decide(groups []*Group) {
 		d.decide(groups[:len(groups)/2])
 		d.decide(groups[len(groups)/2:])
 	case len(groups) == 1:
-		event, ops := groups[0].Event, groups[0].Ops
-		d.decide([]*Group{{Event: event, Ops: ops[:len(ops)/2]}})
-		d.decide([]*Group{{Event: event, Ops: ops[len(ops)/2:]}})
+		event, ops, look := groups[0].Event, groups[0].Ops, groups[0].Look
+		d.decide([]*Group{{Event: event, Ops: ops[:len(ops)/2], Look: look}})
+		d.decide([]*Group{{Event: event, Ops: ops[len(ops)/2:], Look: look}})
 	}
 }
 

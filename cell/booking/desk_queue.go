@@ -15,6 +15,7 @@ type desk struct {
 	turns int           // of the ops, shared or not
 	busy  bool          // somebody works on what was taken from it
 	alone bool          // its next batch is its own
+	look  bool          // its next batch looks for the holds that it makes
 	pace  time.Duration // smoothed time of a batch
 }
 
@@ -111,7 +112,7 @@ func (d *Desks) take() []*Group {
 // take gives up to n ops in their order. Nobody else takes any until they are back.
 func (k *desk) take(n int) *Group {
 	n = k.fit(min(n, len(k.ops)))
-	g := &Group{Event: k.event, Ops: k.ops[:n:n], desk: k}
+	g := &Group{Event: k.event, Ops: k.ops[:n:n], Look: k.look, desk: k}
 	if k.ops = k.ops[n:]; len(k.ops) == 0 {
 		k.ops = nil
 	}
@@ -147,6 +148,7 @@ func (d *Desks) putBack(g *Group, took time.Duration) {
 		k.ops, k.alone = slices.Concat(g.Ops, k.ops), true
 	} else {
 		k.pace += (took - k.pace) / smoothing
+		k.look = slices.ContainsFunc(g.Ops, (*Op).LooksAgain)
 	}
 	if len(k.ops) > 0 {
 		d.line(k)

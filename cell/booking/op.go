@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
-	"io"
 	"sync"
 	"time"
 
@@ -29,11 +28,9 @@ func (k *Key) hold(of id.Event, by *keyDigests) id.Hold {
 	mac, _ := by.pool.Get().(hash.Hash)
 	defer by.pool.Put(mac)
 	mac.Reset()
-	var sum [sha256.Size]byte
-	_, _ = io.WriteString(mac, k.Scope)
-	_, _ = io.WriteString(mac, "\n")
-	_, _ = io.WriteString(mac, k.Key)
-	return id.HoldFrom(of, mac.Sum(sum[:0]))
+	about := make([]byte, 0, 512) // most keys: they leave no garbage
+	_, _ = mac.Write(append(append(append(about, k.Scope...), '\n'), k.Key...))
+	return id.HoldFrom(of, mac.Sum(about[:0]))
 }
 
 // keyDigests are digests with an event's secret in them, to be used again: working
@@ -59,6 +56,10 @@ type Op struct {
 	Key *Key
 	// Holds are loaded, with their items, before Decide is called.
 	Holds []id.Hold
+	// New says that Decide makes the hold that Holds names, unless it is there. Mostly it
+	// is not, so a batch need not look for it until Decide refuses or the row is found to
+	// be taken; a refusal stands only after a look.
+	New bool
 	// Asked is loaded before Decide is called.
 	Asked Asked
 	// Lines and Seats say which seats are loaded, where the event has any: those that
@@ -91,6 +92,9 @@ type Op struct {
 	at      time.Time
 	done    chan struct{}
 }
+
+// LooksAgain says that what was said of a new hold shows that such holds may be there.
+func (o *Op) LooksAgain() bool { return o.New && (o.Err != nil || o.Replayed) }
 
 // isTurn says that the op may lock more than its event's rows: it stands in no batch
 // of several events.

@@ -115,20 +115,14 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 		named = []id.Hold{want.Hold}
 	}
 	for round := 1; ; round++ {
-		var granted Hold
-		var dueLeft bool
-		op := &Op{Holds: named, Asked: want.asked(), Lines: want.Lines}
-		op.Decide = func(stock *Stock) (err error) {
-			dueLeft = stock.DueLeft
-			granted, op.Replayed, err = stock.GrantOnce(want)
-			return err
-		}
-		err := s.Desks.Do(ctx, event, op)
+		g := &granting{want: want}
+		g.op = Op{Holds: named, New: true, Asked: want.asked(), Lines: want.Lines, Decide: g.decide}
+		err := s.Desks.Do(ctx, event, &g.op)
 		if err == nil {
-			op.Status, op.Body, err = answer(granted)
-			return op, err
+			g.op.Status, g.op.Body, err = answer(g.granted)
+			return &g.op, err
 		}
-		if !dueMayHaveIt(err) || !dueLeft || round == sweepRounds {
+		if !dueMayHaveIt(err) || !g.dueLeft || round == sweepRounds {
 			return nil, fmt.Errorf("place hold: %w", err)
 		}
 		// Others' holds that are due were not all seen: a "sold out" would not be true (P9).
@@ -136,6 +130,20 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 			return nil, fmt.Errorf("place hold: %w", err)
 		}
 	}
+}
+
+// granting is a request for a hold at its desk.
+type granting struct {
+	op      Op
+	want    Request
+	granted Hold
+	dueLeft bool
+}
+
+func (g *granting) decide(stock *Stock) (err error) {
+	g.dueLeft = stock.DueLeft
+	g.granted, g.op.Replayed, err = stock.GrantOnce(g.want)
+	return err
 }
 
 // maxSecrets bounds the events whose secrets a process remembers.

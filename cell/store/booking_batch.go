@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/bus"
 	"guichet/cell/id"
+	"guichet/internal/sqldb"
 )
 
 // selectAnswers looks each key up by itself: a join that was planned while the
@@ -37,17 +39,23 @@ func (s *Store) Batch(ctx context.Context, ttl time.Duration, groups []*booking.
 	if len(groups) == 1 && slices.ContainsFunc(groups[0].Ops, func(op *booking.Op) bool { return op.Turn != nil }) {
 		return refused(s.batchWithTurns(ctx, ttl, groups[0]))
 	}
-	w := &batchWork{store: s, groups: groups}
-	return refused(s.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, ttl) }, func(b *pgx.Batch) error {
-		w.settle()
-		return w.write(b)
-	}, w.readSeats))
+	w := &batchWork{store: s, groups: groups, look: slices.ContainsFunc(groups, func(g *booking.Group) bool { return g.Look })}
+	err := w.do(ctx, ttl)
+	if !w.look && (errors.Is(err, errLook) || sqldb.Violates(err, "hold_pkey")) {
+		w.look = true
+		err = w.do(ctx, ttl)
+	}
+	return refused(err)
 }
+
+// errLook asks for the batch to be run again with a look for the holds that it makes.
+var errLook = errors.New("a hold that is refused may be there")
 
 // batchWork is one attempt at a batch.
 type batchWork struct {
 	store  *Store
 	groups []*booking.Group
+	look   bool // whether the holds that ops make are there
 
 	loads  []*stockLoad
 	before firstAnswers
@@ -55,8 +63,27 @@ type batchWork struct {
 	fresh  answerColumns
 }
 
+// do runs the batch in a transaction. Without a look, a hold that is made and is there
+// already ends it: the database refuses the row (P5).
+func (w *batchWork) do(ctx context.Context, ttl time.Duration) error {
+	return w.store.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, ttl) }, func(b *pgx.Batch) error {
+		w.settle()
+		if !w.look && w.refusedNew() {
+			return errLook
+		}
+		return w.write(b)
+	}, w.readSeats)
+}
+
+// refusedNew says that a hold was refused that may be there.
+func (w *batchWork) refusedNew() bool {
+	return slices.ContainsFunc(w.groups, func(g *booking.Group) bool {
+		return !g.Elsewhere && slices.ContainsFunc(g.Ops, func(op *booking.Op) bool { return op.New && op.Err != nil && len(op.Holds) > 0 })
+	})
+}
+
 func (w *batchWork) read(b *pgx.Batch, ttl time.Duration) {
-	w.loads, w.before = loadsOf(w.groups, ttl), firstAnswers{}
+	w.loads, w.before = loadsOf(w.groups, ttl, w.look), firstAnswers{}
 	queueLoads(b, w.loads...)
 	w.before.queue(b, w.groups)
 }
@@ -99,13 +126,16 @@ func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
 	return w.store.queueOutbox(b, news...)
 }
 
-// loadsOf are the stocks that the groups are about, with what their ops name.
-func loadsOf(groups []*booking.Group, ttl time.Duration) []*stockLoad {
+// loadsOf are the stocks that the groups are about, with what their ops name; with what
+// they make only when look is set.
+func loadsOf(groups []*booking.Group, ttl time.Duration, look bool) []*stockLoad {
 	loads := make([]*stockLoad, len(groups))
 	for i, g := range groups {
 		at := newStockLoad(g.Event, ttl)
 		for _, op := range g.Ops {
-			at.named = append(at.named, op.Holds...)
+			if look || !op.New {
+				at.named = append(at.named, op.Holds...)
+			}
 			at.asked.Codes, at.asked.Buyers = append(at.asked.Codes, op.Asked.Codes...), append(at.asked.Buyers, op.Asked.Buyers...)
 		}
 		loads[i] = at

@@ -43,11 +43,6 @@ const updateQuotaCounters = `UPDATE booking.quota SET held = n.held, sold = n.so
 	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS n (quota_id, held, sold, allocated)
 	WHERE booking.quota.quota_id = n.quota_id AND booking.quota.quota_id = ANY($1)`
 
-const insertHolds = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, granted_until, total, currency, items, asked_mark)
-	SELECT h.hold_id, h.event_id, h.state, $1, h.expires_at, h.granted_until, h.total, h.currency, h.items::jsonb, h.asked_mark
-	FROM unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::text[], $9::text[], $10::bytea[])
-		AS h (hold_id, event_id, state, expires_at, granted_until, total, currency, items, asked_mark)`
-
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
 	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
 	WHERE booking.hold.hold_id = n.hold_id AND booking.hold.hold_id = ANY($1)`

@@ -25,7 +25,7 @@ func (s *Store) batchWithTurns(ctx context.Context, ttl time.Duration, g *bookin
 		if len(ops) == 0 {
 			return nil
 		}
-		w := &batchWork{store: s, groups: []*booking.Group{{Event: g.Event, Ops: ops}}}
+		w := &batchWork{store: s, groups: []*booking.Group{{Event: g.Event, Ops: ops}}, look: true}
 		at := &sharedWork{}
 		var known sharedWork
 		parts := make(map[*booking.Op]*sqldb.Part)

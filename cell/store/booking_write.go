@@ -1,9 +1,6 @@
 package store
 
 import (
-	"encoding/json"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,8 +16,8 @@ type stockWrites struct {
 		ids                   []string
 		held, sold, allocated []int64
 	}
-	fresh  holdColumnsOut
-	known  holdColumnsOut
+	fresh  freshHolds
+	known  knownHolds
 	ledger struct {
 		events, prevs, hashes []string
 		firsts, nexts         []int64
@@ -30,41 +27,10 @@ type stockWrites struct {
 	others []func(b *pgx.Batch) error // what has statements of its own, in their order
 }
 
-// holdColumnsOut are holds to be written.
-type holdColumnsOut struct {
-	ids, events, states, items, orders, currencies []string
-	ends, first                                    []time.Time
-	totals                                         []int64
-	asked                                          [][]byte
-}
-
-// grow makes room for n more.
-func (c *holdColumnsOut) grow(n int) {
-	for _, column := range []*[]string{&c.ids, &c.events, &c.states, &c.items, &c.currencies} {
-		*column = slices.Grow(*column, n)
-	}
-	c.ends, c.first, c.totals, c.asked = slices.Grow(c.ends, n), slices.Grow(c.first, n), slices.Grow(c.totals, n), slices.Grow(c.asked, n)
-}
-
-// itemTexts writes holds' items. Most holds of a batch are of the same, and writing
-// that down costs more than comparing it.
-type itemTexts struct {
-	last *booking.HoldItem
-	text string
-}
-
-func (t *itemTexts) of(items []booking.HoldItem) (string, error) {
-	if len(items) == 1 && t.last != nil && t.last.Same(&items[0]) {
-		return t.text, nil
-	}
-	text, err := json.Marshal(items)
-	if err != nil {
-		return "", fmt.Errorf("describe hold: %w", err)
-	}
-	if len(items) == 1 {
-		t.last, t.text = &items[0], string(text)
-	}
-	return string(text), nil
+// knownHolds are holds to be updated, by column.
+type knownHolds struct {
+	ids, states, orders []string
+	ends                []time.Time
 }
 
 // queueStock writes what changed of one stock; see stockWrites.
@@ -128,25 +94,13 @@ func (w *stockWrites) queueQuotas(b *pgx.Batch) {
 }
 
 func (w *stockWrites) addHolds(stock *booking.Stock, before *snapshot) error {
-	event := stock.ID.String()
-	w.fresh.grow(len(stock.Holds) - len(before.holds))
-	var items itemTexts
 	for hid, h := range stock.Holds {
 		old, there := before.holds[hid]
 		switch {
 		case !there:
-			text, err := items.of(h.Items)
-			if err != nil {
+			if err := w.fresh.add(stock.ID, stock.Currency, h); err != nil {
 				return err
 			}
-			f := &w.fresh
-			f.ids, f.events, f.states, f.ends = append(f.ids, hid.String()), append(f.events, event), append(f.states, string(h.State)), append(f.ends, h.ExpiresAt)
-			f.totals, f.items, f.currencies = append(f.totals, h.Total.Amount), append(f.items, text), append(f.currencies, stock.Currency)
-			var asked []byte
-			if h.Asked != (booking.Mark{}) {
-				asked = h.Asked[:]
-			}
-			f.first, f.asked = append(f.first, h.GrantedUntil), append(f.asked, asked)
 		case old.State != h.State || !old.ExpiresAt.Equal(h.ExpiresAt) || old.Order != h.Order:
 			k := &w.known
 			k.ids, k.states, k.ends = append(k.ids, hid.String()), append(k.states, string(h.State)), append(k.ends, h.ExpiresAt)
@@ -157,9 +111,7 @@ func (w *stockWrites) addHolds(stock *booking.Stock, before *snapshot) error {
 }
 
 func (w *stockWrites) queueHolds(b *pgx.Batch) {
-	if f := &w.fresh; len(f.ids) > 0 {
-		b.Queue(insertHolds, w.now, f.ids, f.events, f.states, f.ends, f.first, f.totals, f.currencies, f.items, f.asked)
-	}
+	w.fresh.queue(b, w.now)
 	if k := &w.known; len(k.ids) > 0 {
 		b.Queue(updateHolds, k.ids, k.states, k.ends, k.orders)
 	}

@@ -24,6 +24,7 @@ var (
 	errBusy        = kind.Busy.New("busy")
 	errUnknown     = kind.Unavailable.New("outcome_unknown")
 	errAborted     = errors.New("40001")
+	errLook        = errors.New("a hold that is made may be there") // 23505, or refused before a look
 	errPoisoned    = errors.New("a row cannot be read")
 )
 
@@ -115,26 +116,30 @@ type part struct {
 	stock *booking.Stock
 }
 
-// Batch implements booking.Batcher.
+// Batch implements booking.Batcher. As the store's, it looks for the holds that ops make
+// when it must.
 func (p *process) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
-	parts := make([]*part, len(groups))
-	for i, g := range groups {
-		parts[i] = &part{table: p.db.of[g.Event], do: func(s *booking.Stock, answers map[string]booking.Answered) error {
-			p.settle(g.Ops, s, answers)
-			return nil
-		}}
-		for _, op := range g.Ops {
-			parts[i].named = append(parts[i].named, op.Holds...)
-		}
-	}
+	look := slices.ContainsFunc(groups, func(g *booking.Group) bool { return g.Look })
+	parts := p.parts(groups, look)
 	err := p.inTx(ctx, ttl, parts)
+	late := !look && errors.Is(err, errLook)
+	if late {
+		parts = p.parts(groups, true)
+		err = p.inTx(ctx, ttl, parts)
+	}
 	p.db.w.mu.Lock()
 	defer p.db.w.mu.Unlock()
 	p.db.w.did["batch"]++
+	if late {
+		p.db.w.did["late look"]++
+	}
 	if len(groups) > 1 {
 		p.db.w.did["batch of several"]++
 	}
 	for i, g := range groups {
+		if err == nil && !parts[i].left {
+			p.db.w.noteRepeats(parts[i].table, g.Ops)
+		}
 		if g.Elsewhere = parts[i].left && !p.db.w.without(leftOut); parts[i].left {
 			p.db.w.did["left out"]++
 		} else if errors.Is(err, errUnknown) {
@@ -144,6 +149,44 @@ func (p *process) Batch(ctx context.Context, ttl time.Duration, groups []*bookin
 		}
 	}
 	return err
+}
+
+// parts are what a batch does to each event. look says whether the holds that ops make
+// are read.
+func (p *process) parts(groups []*booking.Group, look bool) []*part {
+	parts := make([]*part, len(groups))
+	for i, g := range groups {
+		parts[i] = &part{table: p.db.of[g.Event], do: func(s *booking.Stock, answers map[string]booking.Answered) error {
+			p.settle(g.Ops, s, answers)
+			if !look && !p.db.w.without(lateLook) && slices.ContainsFunc(g.Ops, func(op *booking.Op) bool { return op.New && op.Err != nil }) {
+				return errLook
+			}
+			return nil
+		}}
+		for _, op := range g.Ops {
+			if look || !op.New {
+				parts[i].named = append(parts[i].named, op.Holds...)
+			}
+		}
+	}
+	return parts
+}
+
+// taken says that a new hold's row is there already: the primary key refuses it.
+func (p *process) taken(parts []*part) bool {
+	p.db.w.mu.Lock()
+	defer p.db.w.mu.Unlock()
+	return slices.ContainsFunc(parts, func(t *part) bool {
+		if t.left {
+			return false
+		}
+		for hid, h := range t.stock.Holds {
+			if old, there := t.holds[hid]; there && !old.CreatedAt.Equal(h.CreatedAt) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // subject is what an op is about: its key, or the hold it names.
@@ -249,6 +292,9 @@ func (p *process) once(ctx context.Context, l *luck, ttl time.Duration, parts []
 	sleep(ctx, l.between(100*time.Microsecond, 4*time.Millisecond)) // write
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if p.taken(parts) && !p.db.w.without(keys) {
+		return errLook
 	}
 	return p.commit(l, s, parts, answers)
 }

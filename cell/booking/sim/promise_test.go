@@ -115,6 +115,18 @@ func (w *world) noteRefusal(op *booking.Op, s *booking.Stock) {
 	w.honest[subject(op)] = honest
 }
 
+// noteRepeats holds refusals that stand to the holds that are there: who has one is told of it.
+func (w *world) noteRepeats(t *table, ops []*booking.Op) {
+	for _, op := range ops {
+		if !op.New || op.Err == nil || errors.Is(op.Err, booking.ErrKeyReused) {
+			continue
+		}
+		if _, there := t.holds[op.Holds[0]]; there {
+			w.broken("P5: hold %d is there, and who asked again was told %v", w.numbers[op.Holds[0]], brief(op.Err))
+		}
+	}
+}
+
 // heldTo holds what a client was told about a hold to the database, at that very moment.
 func (w *world) heldTo(c *call, at int, err error) {
 	w.mu.Lock()

@@ -97,7 +97,7 @@ func TestSchedules_keepThePromisesInEveryOrder(t *testing.T) {
 	for _, what := range []string{
 		"hold ok", "hold sold_out", "hold moved", "hold busy", "hold database_unavailable", "hold outcome_unknown", "hold context deadline exceeded",
 		"extend ok", "extend hold_expired", "release ok", "convert ok", "convert sold_out", "sweep", "seal", "poison",
-		"batch of several", "left out",
+		"batch of several", "left out", "late look",
 	} {
 		if did[what] < schedules/500 {
 			t.Errorf("%q came %d times in %d schedules: the test does not try it", what, did[what], len(all))
@@ -120,7 +120,7 @@ func TestSchedule_isDecidedByItsSeed(t *testing.T) {
 
 // Each defence is taken away once: a schedule finds it, or the test above proves nothing.
 func TestSchedules_findEveryDefenceThatIsMissing(t *testing.T) {
-	for _, missing := range []defence{lock, keys, fence, cut, clock, dueLeft, truth, leftOut} {
+	for _, missing := range []defence{lock, keys, fence, cut, clock, dueLeft, truth, leftOut, lateLook} {
 		t.Run(strings.ReplaceAll(string(missing), " ", "-"), func(t *testing.T) {
 			for seed := range uint64(find) {
 				if w := play(t, seed, missing); len(w.faults) > 0 {

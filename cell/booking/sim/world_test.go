@@ -30,6 +30,8 @@ const (
 	dueLeft defence = "the second look before sold out"
 	truth   defence = "the doubt about a commit that was not answered"
 	leftOut defence = "the word about an event that was left out"
+	// lateLook is the look for a hold that is refused before anybody looked for it.
+	lateLook defence = "the look before a refusal"
 )
 
 // Shape of a schedule.

@@ -21,6 +21,8 @@ var groupTests = map[string]func(t *testing.T, s *store.Store){
 	"batches of many events from two processes end":             groupsMeet,
 	"batches and publishers lock buckets in one order":          groupBuckets,
 	"a batch finds each event's codes, buyers and due holds":    groupTerms,
+	"a batch looks late for the holds that it makes":            groupLooksLate,
+	"a batch stores holds of many kinds as they were granted":   groupKinds,
 }
 
 // grant is an op that asks for n tickets.
