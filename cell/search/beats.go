@@ -19,27 +19,31 @@ import (
 const (
 	BeatPeriod = time.Second
 	LookPeriod = 250 * time.Millisecond
+	// StampGrain is how much older than its last change the time may be that is kept of
+	// an event's.
+	StampGrain = time.Second
 	// lookOverlap is looked at again with every look; what commits later than that
 	// is found with the next beat.
-	lookOverlap = LookPeriod
+	lookOverlap = LookPeriod + StampGrain
 	// beatOverlap is looked at again with every beat: a transaction that was open
 	// while we read shows its change only after its commit. It is longer than any
 	// session may hold a transaction open.
-	beatOverlap = 20 * time.Second
+	beatOverlap = 20*time.Second + StampGrain
 	beatPage    = 1000 // changes of one read
 	classPage   = 100  // events whose classes are asked for at once
 )
 
 // StockChange says that an event's stock, or its description, changed.
 type StockChange struct {
-	Event string
-	At    time.Time // of its last change, the database's clock
+	Event   string
+	At      time.Time // of its last change, the database's clock; up to StampGrain too early
+	Version int64     // every change has its own
 }
 
 // Changes is what a Beater asks its own cell's database.
 type Changes interface {
-	// StockChanges lists published events whose last change was at or after since,
-	// oldest first, and says what time the database has.
+	// StockChanges lists published events whose At is at or after since, the oldest first,
+	// and says what time the database has.
 	StockChanges(ctx context.Context, since time.Time, limit int) (changes []StockChange, now time.Time, err error)
 	// Classes is what the public should see of these events now, at most
 	// classPage of them; one that is not there any more is left out.
@@ -62,8 +66,9 @@ type Beater struct {
 
 // told is what was said of an event, and about which change.
 type told struct {
-	at    time.Time
-	class client.Availability
+	at      time.Time
+	version int64
+	class   client.Availability
 }
 
 // Beat sends one beat. After a failure the next one says the same again. Only
@@ -150,7 +155,7 @@ func (b *Beater) unknown(page []StockChange, news map[string]told) []StockChange
 	return slices.DeleteFunc(page, func(c StockChange) bool {
 		last, known := b.told[c.Event]
 		_, seen := news[c.Event]
-		return seen || known && last.at.Equal(c.At)
+		return seen || known && last.version == c.Version
 	})
 }
 
@@ -169,7 +174,7 @@ func (b *Beater) judge(ctx context.Context, some []StockChange, s *sight) error 
 		if !there {
 			continue
 		}
-		s.news[c.Event] = told{at: c.At, class: class}
+		s.news[c.Event] = told{at: c.At, version: c.Version, class: class}
 		if last, known := b.told[c.Event]; !known || last.class != class {
 			s.changed[c.Event] = class
 		}

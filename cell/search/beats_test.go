@@ -25,7 +25,9 @@ type ground struct {
 	reads   int // rows of changes
 	asked   int // times that changes were read
 	deaf    bool
-	heard   []Beat
+
+	versions int64
+	heard    []Beat
 }
 
 func (g *ground) StockChanges(_ context.Context, since time.Time, limit int) ([]StockChange, time.Time, error) {
@@ -70,7 +72,8 @@ func (g *ground) change(event string, class client.Availability, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.changes = slices.DeleteFunc(g.changes, func(c StockChange) bool { return c.Event == event })
-	g.changes = append(g.changes, StockChange{event, at})
+	g.versions++
+	g.changes = append(g.changes, StockChange{event, at, g.versions})
 	slices.SortFunc(g.changes, func(a, b StockChange) int { return a.At.Compare(b.At) })
 	g.classes[event] = class
 }
@@ -245,6 +248,26 @@ func TestBeater_withoutNewsBeatsOnceASecondAndReadsOnceALook(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestBeater_tellsAChangeThatHasTheTimeOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	g, b := openGround()
+	one, stamp := eventID(1), g.now
+	g.change(one, client.Available, stamp)
+	g.beat(t, b)
+	g.now = g.now.Add(LookPeriod)
+	if err := b.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.now = stamp.Add(StampGrain + LookPeriod) // as late as a change may keep the time, and the look before it
+	g.change(one, client.None, stamp)
+	if err := b.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.heard[len(g.heard)-1].Changed; got[one] != client.None {
+		t.Errorf("told %v", got)
+	}
 }
 
 func TestBeater_tellsNewsWithTheNextLookAndLateCommitsWithTheNextBeat(t *testing.T) {

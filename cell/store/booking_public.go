@@ -44,7 +44,7 @@ func (s *Store) Events(ctx context.Context, events []id.Event) ([]booking.Event,
 	return kept, nil
 }
 
-const selectStockChanges = `SELECT event_id, stock_changed_at FROM booking.event
+const selectStockChanges = `SELECT event_id, stock_changed_at, stock_version FROM booking.event
 	WHERE stock_changed_at >= $1 AND state <> 'draft' ORDER BY stock_changed_at, event_id LIMIT $2`
 
 // StockChanges implements search.Changes. It is asked four times a second: one
@@ -55,7 +55,7 @@ func (s *Store) StockChanges(ctx context.Context, since time.Time, limit int) (c
 	b.Queue(selectStockChanges, since, limit).Query(func(rows pgx.Rows) error {
 		changes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (search.StockChange, error) {
 			var c search.StockChange
-			return c, row.Scan(&c.Event, &c.At)
+			return c, row.Scan(&c.Event, &c.At, &c.Version)
 		})
 		return err
 	})

@@ -52,8 +52,12 @@ const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, ent
 	FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::text[], $6::text[])
 		AS l (event_id, first_entry, at, entries, prev, hash)`
 
-const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, stock_changed_at = $2, ledger_next = n.ledger_next, ledger_hash = n.ledger_hash
-	FROM unnest($1::text[], $3::bigint[], $4::text[]) AS n (event_id, ledger_next, ledger_hash)
+// touchStock leaves the time of the last change as it is while it is not older than
+// search.StampGrain: it has an index, and a row none of whose indexes change is written
+// in place, which costs PostgreSQL a quarter. stock_version tells every change apart.
+const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, ledger_next = n.ledger_next, ledger_hash = n.ledger_hash,
+	stock_changed_at = CASE WHEN stock_changed_at < $3 THEN $2 ELSE stock_changed_at END
+	FROM unnest($1::text[], $4::bigint[], $5::text[]) AS n (event_id, ledger_next, ledger_hash)
 	WHERE booking.event.event_id = n.event_id AND booking.event.event_id = ANY($1)`
 
 // WithStock locks the event row, then its quotas and holds, reads the clock

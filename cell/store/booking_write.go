@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/booking"
+	"guichet/cell/search"
 )
 
 // stockWrites are what changed of some stocks, by column: each statement writes all
@@ -132,7 +133,7 @@ func (w *stockWrites) addLedger(stock *booking.Stock, head booking.LedgerHead) e
 func (w *stockWrites) queueLedger(b *pgx.Batch) {
 	if l := &w.ledger; len(l.events) > 0 {
 		b.Queue(insertLedger, l.events, l.firsts, l.times, l.entries, l.prevs, l.hashes)
-		b.Queue(touchStock, l.events, w.now, l.nexts, l.hashes)
+		b.Queue(touchStock, l.events, w.now, w.now.Add(-search.StampGrain), l.nexts, l.hashes)
 	}
 }
 
