@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -54,14 +52,21 @@ func (s *Server) claim(c *gin.Context, required bool, whose string, body []byte)
 	if err != nil || text == "" {
 		return nil, func() {}, err
 	}
-	sum := sha256.New()
-	_, _ = io.WriteString(sum, c.Request.URL.RawQuery+"\n"+c.GetHeader("If-Match")+"\n")
-	_, _ = sum.Write(body)
 	key = &booking.Key{
-		Scope: c.Request.Method + " " + c.Request.URL.Path + " " + whose, Key: text, Fingerprint: hex.EncodeToString(sum.Sum(nil)),
+		Scope: c.Request.Method + " " + c.Request.URL.Path + " " + whose, Key: text,
+		Fingerprint: fingerprint(c.Request.URL.RawQuery, c.GetHeader("If-Match"), body),
 	}
 	leave, err = s.Answers.Enter(key.Scope, key.Key)
 	return key, leave, err
+}
+
+// fingerprint is a digest of what was asked.
+func fingerprint(query, match string, body []byte) string {
+	asked := make([]byte, 0, 512) // most requests: they leave no garbage
+	asked = append(append(append(asked, query...), '\n'), match...)
+	asked = append(append(asked, '\n'), body...)
+	sum := sha256.Sum256(asked)
+	return hex.EncodeToString(sum[:])
 }
 
 // once runs do with its answer kept under the request's idempotency key; without
@@ -122,7 +127,22 @@ func sendOp(c *gin.Context, op *booking.Op) {
 	send(c, op.Status, op.Body)
 }
 
-// send writes a body that once answered.
+// What many answers have in common, to be set and not to be changed.
+var (
+	typeJSON = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	newline  = []byte{'\n'}
+)
+
+// send writes a body that once answered, which may be another answer too.
 func send(c *gin.Context, status int, body []byte) {
-	c.Data(status, "application/json", slices.Concat(body, []byte{'\n'})) // body may be another answer too
+	c.Writer.Header()["Content-Type"] = typeJSON
+	c.Status(status)
+	for _, part := range [][]byte{body, newline} {
+		if _, err := c.Writer.Write(part); err != nil {
+			_ = c.Error(err)
+			c.Abort()
+			return
+		}
+	}
 }

@@ -108,10 +108,12 @@ func (s *Server) measure(e *gin.Engine) {
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"route", "method"})
 	s.Metrics.MustRegister(s.requests, s.durations)
+	cell := []string{s.Cell.String()}
 	e.Use(func(c *gin.Context) {
 		begin := s.Now()
-		c.Header(httpd.HeaderCell, s.Cell.String())
-		c.Header("Cache-Control", "no-store") // names, barcodes, stock of this moment; a handler may say otherwise
+		h := c.Writer.Header()
+		h[httpd.HeaderCell] = cell
+		h["Cache-Control"] = noStore // names, barcodes, stock of this moment; a handler may say otherwise
 		c.Next()
 		route := c.FullPath()
 		if route == "" {

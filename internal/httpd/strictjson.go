@@ -5,6 +5,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"reflect"
@@ -41,21 +42,24 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return readBody(w, r, MaxBody)
 }
 
-func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	var body bytes.Buffer
-	if r.ContentLength > 0 {
-		body.Grow(int(min(r.ContentLength, firstRead)) + bytes.MinRead)
+func readBody(w http.ResponseWriter, r *http.Request, limit int) (body []byte, err error) {
+	if n := r.ContentLength; n >= 0 && n <= firstRead {
+		body = make([]byte, n)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	}
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, int64(limit))); err != nil {
+	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, ErrBodyTooLarge.With("a body has at most %d bytes", limit).Field("limit", limit)
 		}
 		return nil, ErrJSON.With("the body could not be read to its end")
 	}
-	return body.Bytes(), nil
+	return body, nil
 }
 
-// firstRead bounds the memory that a length alone can ask for.
+// firstRead bounds the memory that a length alone can ask for: what is said to be
+// longer is read as it comes. It is below every limit.
 const firstRead = 4 << 10
 
 // DecodeJSON reads a request's body into v, strictly; see Unmarshal. It answers
