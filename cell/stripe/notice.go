@@ -100,14 +100,32 @@ func noticeOf(event envelope) (payment.Notice, error) {
 		n.Dispute = d
 		return n, nil
 	}
-	var pi api.PaymentIntent
-	if err := json.Unmarshal(event.Data.Object, &pi); err != nil {
-		return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
-	}
-	in, err := checked(&pi)
+	in, err := intentIn(event.Data.Object)
 	if err != nil {
 		return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
 	}
 	n.Intent = &in
 	return n, nil
+}
+
+// intentIn reads the payment intent of an event: of its many members those that are looked
+// at, as every order's event passes here.
+func intentIn(object []byte) (payment.Intent, error) {
+	var in struct {
+		ID               string                  `json:"id"`
+		ClientSecret     string                  `json:"client_secret"`
+		Status           api.PaymentIntentStatus `json:"status"`
+		Amount           int64                   `json:"amount"`
+		AmountReceived   int64                   `json:"amount_received"`
+		Currency         api.Currency            `json:"currency"`
+		Metadata         map[string]string       `json:"metadata"`
+		LastPaymentError *api.Error              `json:"last_payment_error"`
+	}
+	if err := json.Unmarshal(object, &in); err != nil {
+		return payment.Intent{}, err
+	}
+	return checked(&api.PaymentIntent{
+		ID: in.ID, ClientSecret: in.ClientSecret, Status: in.Status, Amount: in.Amount, AmountReceived: in.AmountReceived,
+		Currency: in.Currency, Metadata: in.Metadata, LastPaymentError: in.LastPaymentError,
+	})
 }

@@ -10,10 +10,7 @@ import (
 const apiVersion = "2023-10-16"
 
 // null is a member that Stripe has and the sandbox never fills.
-type null struct{}
-
-func (null) MarshalJSON() ([]byte, error)  { return []byte("null"), nil }
-func (*null) UnmarshalJSON(_ []byte) error { return nil }
+type null *struct{}
 
 // neverInIntent are members of a payment intent for features that are not here.
 type neverInIntent struct {

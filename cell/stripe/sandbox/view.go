@@ -20,11 +20,23 @@ func visible(in paymentIntent, c call) any {
 	if !c.publishable {
 		return in
 	}
-	all, public := members(in), map[string]any{}
+	all, public := members(in), make(map[string]any, len(browserSees))
 	for _, name := range browserSees {
 		public[name] = all[name]
 	}
 	return public
+}
+
+// members are an object's members by name, each as its JSON.
+func members(v any) (raw map[string]json.RawMessage) {
+	b, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(b, &raw)
+	}
+	if err != nil {
+		panic("an object of the sandbox has no JSON: " + err.Error()) // our own types always have
+	}
+	return raw
 }
 
 // expand puts the charge into the intent when expand[]=latest_charge asks for
@@ -44,37 +56,32 @@ func expand(a *account, c change, body any, who call, p params) (any, *failure) 
 	if len(p.texts("expand")) == 0 || in.LatestCharge == nil {
 		return visible(in, who), nil
 	}
-	all := members(in)
 	ch, ok := a.charges.get(*in.LatestCharge)
 	if c.Charge != nil && c.Charge.ID == *in.LatestCharge {
 		ch, ok = *c.Charge, true
 	}
-	if ok {
-		all["latest_charge"] = ch
+	switch {
+	case !ok:
+		return in, nil
+	case deep && ch.BalanceTransfer != nil:
+		return expandedIntent{in, expandedCharge{ch, movementOf(ch)}}, nil
+	default:
+		return expandedIntent{in, ch}, nil
 	}
-	if ok && deep && ch.BalanceTransfer != nil {
-		inner := members(ch)
-		inner["balance_transaction"] = movementOf(ch)
-		all["latest_charge"] = inner
-	}
-	return all, nil
 }
 
-// members are an object's members by name, each as its JSON.
-func members(v any) map[string]any {
-	var raw map[string]json.RawMessage
-	b, err := json.Marshal(v)
-	if err == nil {
-		err = json.Unmarshal(b, &raw)
-	}
-	if err != nil {
-		panic("an object of the sandbox has no JSON: " + err.Error()) // our own types always have
-	}
-	out := make(map[string]any, len(raw))
-	for name, value := range raw {
-		out[name] = value
-	}
-	return out
+// expandedIntent has the charge in place of its id.
+type expandedIntent struct {
+	paymentIntent
+
+	LatestCharge any `json:"latest_charge"`
+}
+
+// expandedCharge has the movement of money in place of its id.
+type expandedCharge struct {
+	charge
+
+	BalanceTransfer movement `json:"balance_transaction"`
 }
 
 // fingerprint tells whether two requests ask the same.
