@@ -5,8 +5,7 @@ build: ; @mkdir -p bin && go build -o bin/ ./cmd/...
 test: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcount go test -json $(or $(PKG),./...)
 race: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcount go test -race -json $(or $(PKG),./...)
 bench: build ; @./bin/guichet bench --open --out docs/bench/town.md && go run ./internal/testdb/cmd/with-postgres -- go test -run '^$$$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(TIMES),100x) -timeout 30m $(or $(PKG),./cell/search/... ./router/...)
-bench-desk: ; @GUICHET_BENCH_FILE=$(CURDIR)/docs/bench/desk.md go test -run '^$$$$' -bench Holds -benchtime 1x -timeout 20m ./cell/api/deskbench
-bench-checkout: ; @GUICHET_BENCH_FILE=$(CURDIR)/docs/bench/checkout.md go test -run '^$$$$' -bench Checkout -benchtime 1x -timeout 20m ./cell/api/checkoutbench
+bench-desk bench-checkout: bench-%: ; @mkdir -p bin && go test -c -o bin/$*bench.test ./cell/api/$*bench && sync && cd cell/api/$*bench && GUICHET_BENCH_FILE=$(CURDIR)/docs/bench/$*.md $(CURDIR)/bin/$*bench.test -test.run '^$$$$' -test.bench . -test.benchtime 1x -test.timeout 20m
 lint: ; @.ci/lint run $(or $(PKG),./...)
 fmt: ; @.ci/lint fmt
 clean: ; @rm -rf bin dist .cache

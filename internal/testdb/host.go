@@ -69,8 +69,8 @@ func Start(ctx context.Context, durable bool) (*pgserver.Server, error) {
 	}
 	settings := map[string]string{"shared_buffers": "128MB", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 	kind := "slot"
-	if durable {
-		settings, kind = nil, "durable"
+	if durable { // a modest server would begin a checkpoint every half minute of a bench
+		settings, kind = map[string]string{"shared_buffers": "512MB", "max_wal_size": "4GB"}, "durable"
 	}
 	template, err := pgserver.Template(ctx, pgserver.Config{Dir: filepath.Join(root, "template"), Settings: settings, Bin: bin})
 	if err != nil {

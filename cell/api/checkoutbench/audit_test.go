@@ -68,6 +68,22 @@ func (h *house) ended(b *testing.B) int64 {
 	return h.number(b, `SELECT count(*) FROM saga.run WHERE status = 'succeeded'`)
 }
 
+// rest waits until the house has nothing to do, so that what is left of a way's round is
+// not done in the next one's: orders whose tickets are there and whose money is taken
+// later, and webhooks about them.
+func (h *house) rest(b *testing.B) {
+	b.Helper()
+	for end, known := time.Now().Add(patience), int64(-1); ; time.Sleep(100 * time.Millisecond) {
+		running, heard := h.number(b, `SELECT count(*) FROM saga.run WHERE status = 'running'`), h.number(b, `SELECT count(*) FROM payment.notice`)
+		if running == 0 && heard == known {
+			return
+		}
+		if known = heard; time.Now().After(end) {
+			b.Fatalf("%d sagas still run %s after the last order", running, patience)
+		}
+	}
+}
+
 // used is what a round took: of the cores in this process (cell, sandbox and
 // clients) and in the database's sessions, of the desk's time, and of the log.
 type used struct {
