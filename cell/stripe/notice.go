@@ -46,6 +46,14 @@ func (p *Processor) ReadNotice(body []byte) (payment.Notice, error) {
 	return noticeOf(event)
 }
 
+// Heard are the types of events that say something to us: what a cell's webhook endpoint
+// is to be subscribed to at Stripe. Others are stored and counted, and have no effect.
+var Heard = []string{
+	"payment_intent.amount_capturable_updated", "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
+	"payment_intent.requires_action", "payment_intent.succeeded",
+	"charge.dispute.closed", "charge.dispute.created", "charge.dispute.funds_reinstated", "charge.dispute.funds_withdrawn", "charge.dispute.updated",
+}
+
 // envelope is what is read of every event. stripe-go's own Event reads the object into a
 // map as well, which nobody looks at, and most events are not about an object of ours.
 type envelope struct {

@@ -3,6 +3,7 @@ package stripe_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,22 @@ func TestParseNotice_takesWhatStripeSigned(t *testing.T) {
 	rolled := signed(noticeBody, "whsec_new", noticeTime) + "," + strings.SplitN(signed(noticeBody, webhookSecret, noticeTime), ",", 2)[1]
 	if _, err := p.ParseNotice([]byte(noticeBody), rolled, noticeTime); err != nil {
 		t.Fatalf("while the secret is rolled Stripe signs with both: %v", err)
+	}
+}
+
+// What an endpoint is to be subscribed to says something; what Stripe tells besides of a
+// purchase or a refund does not.
+func TestHeard_areTheEventsThatSaySomething(t *testing.T) {
+	p := processor("http://127.0.0.1:0", nil)
+	for _, kind := range append(slices.Clone(stripe.Heard), "charge.succeeded", "charge.captured", "charge.pending", "charge.failed", "charge.refunded", "refund.created") {
+		body := strings.Replace(noticeBody, "payment_intent.succeeded", kind, 1)
+		if strings.HasPrefix(kind, "charge.dispute.") {
+			body = strings.Replace(disputeBody, "charge.dispute.funds_withdrawn", kind, 1)
+		}
+		n, err := p.ReadNotice([]byte(body))
+		if says := n.Intent != nil || n.Dispute != nil; err != nil || n.Type != kind || says != slices.Contains(stripe.Heard, kind) {
+			t.Errorf("%s: %+v, %v", kind, n, err)
+		}
 	}
 }
 

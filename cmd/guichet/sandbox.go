@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"guichet/cell/stripe"
 	"guichet/cell/stripe/sandbox"
 	"guichet/control-plane/topology"
 )
@@ -111,5 +112,7 @@ func parseAccount(s string) (sandbox.Account, error) {
 		u.Path = webhookPath
 		endpoint = u.String()
 	}
-	return sandbox.AccountOf(cell.String(), endpoint), nil
+	account := sandbox.AccountOf(cell.String(), endpoint)
+	account.Events = stripe.Heard
+	return account, nil
 }

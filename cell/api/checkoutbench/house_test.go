@@ -169,9 +169,9 @@ func inMemory(b *testing.B) string {
 
 func (h *house) openSandbox(b *testing.B) {
 	b.Helper()
-	box, err := sandbox.Open(sandbox.Config{
-		StateDir: inMemory(b), Accounts: []sandbox.Account{sandbox.AccountOf(cell.String(), h.url+hookPath)}, Deliveries: 1, Now: time.Now,
-	})
+	account := sandbox.AccountOf(cell.String(), h.url+hookPath)
+	account.Events = stripe.Heard
+	box, err := sandbox.Open(sandbox.Config{StateDir: inMemory(b), Accounts: []sandbox.Account{account}, Deliveries: 1, Now: time.Now})
 	if err != nil {
 		b.Fatal(err)
 	}

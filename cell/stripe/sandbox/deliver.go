@@ -244,18 +244,24 @@ func sign(now time.Time, body []byte, secret string) string {
 	return "t=" + at + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// address marks events of an account with an endpoint as owed.
+// address marks events of an account with an endpoint that is subscribed to them as owed.
 func (s *Sandbox) address(cell string, events []event) {
-	if c := s.couriers[cell]; c != nil && c.account.WebhookURL != "" {
-		for i := range events {
+	c := s.couriers[cell]
+	if c == nil || c.account.WebhookURL == "" {
+		return
+	}
+	for i := range events {
+		if c.account.Events == nil || slices.Contains(c.account.Events, events[i].Type) {
 			events[i].PendingWebhooks = 1
 		}
 	}
 }
 
-// dispatch hands new events to the courier, once they are on the disk.
+// dispatch hands new events that are owed to the courier, once they are on the disk.
 func (s *Sandbox) dispatch(cell string, events []event) {
 	for _, e := range events {
-		s.couriers[cell].enqueue(e.ID)
+		if e.PendingWebhooks > 0 {
+			s.couriers[cell].enqueue(e.ID)
+		}
 	}
 }

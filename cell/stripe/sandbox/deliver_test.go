@@ -36,6 +36,28 @@ func TestWebhooks_comeTwiceEachAndAreSignedLikeStripes(t *testing.T) {
 	}
 }
 
+func TestWebhooks_areOfTheTypesThatTheEndpointIsSubscribedTo(t *testing.T) {
+	e := listen(t)
+	h := open(t, e.URL)
+	h.stop()
+	h.config.Accounts[0].Events = []string{"payment_intent.succeeded", "refund.created"}
+	h.start()
+	h.must(h.ask("POST", "/v1/refunds", secret, "payment_intent="+h.paid().text("id")), 200)
+	e.until(t, "both twice", func() bool { n := e.times(); return n["payment_intent.succeeded"] >= 2 && n["refund.created"] >= 2 })
+	eventually(t, "nothing is owed", func() bool { // of all five
+		n := 0
+		for _, v := range h.get("/v1/events?limit=100").at("data").([]any) {
+			if v.(map[string]any)["pending_webhooks"] == 0.0 {
+				n++
+			}
+		}
+		return n == 5
+	})
+	if n := e.times(); len(n) != 2 {
+		t.Errorf("told %v", n)
+	}
+}
+
 func TestWebhooks_areRetriedUntilTheyAreTaken(t *testing.T) {
 	e := listen(t)
 	e.setRefuse(true)

@@ -21,6 +21,7 @@ type Account struct {
 	PublishableKey string
 	WebhookSecret  string
 	WebhookURL     string
+	Events         []string // types that the endpoint is subscribed to; nil for all
 }
 
 // AccountOf is the account of a cell by the town's convention for keys.
