@@ -13,7 +13,7 @@ import (
 
 // insertHolds writes holds by kind: what those of a kind have in common is sent, and
 // its JSON read, once. Most holds of a batch are of the same few kinds; a row costs a third
-// less this way, and not more when all of a batch differ (docs/adr/008-the-desk.md).
+// less this way, and a tenth more when all of a batch differ (docs/adr/008-the-desk.md).
 const insertHolds = `WITH k AS MATERIALIZED (SELECT a.kind, a.event_id, a.state, a.expires_at, a.granted_until, a.total, a.currency, a.items::jsonb AS items
 	FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::text[], $9::text[])
 		AS a (kind, event_id, state, expires_at, granted_until, total, currency, items))

@@ -104,7 +104,7 @@ func BenchmarkCheckout(b *testing.B) {
 	line("Way 2 calls the services that way 1 serves, without the cell's HTTP and idempotency keys. Way 3 is the baseline (`cell/api/checkoutbench/bare_test.go`): way 2 with the same rows of stock, order, payment, tickets,")
 	line("invoice, books, outbox and mail, the same calls to the provider and the same desk, and no row of a saga; so nobody goes on when the process dies between two steps, looks for a webhook that never came, or gives back what ran out.")
 	line("An order asks something of the desk so many times, and so many of all asked share one transaction.")
-	line("Way 4 is way 1 as a cell is set up (`GUICHET_CAPTURE_LATER`): the card is authorized, the stock is confirmed, then the money is taken; one call to the provider and two webhooks more.")
+	line("Way 4 is way 1 as a cell is set up (`GUICHET_CAPTURE_LATER`): the card is authorized, the stock is confirmed, then the money is taken; one call to the provider and one webhook more.")
 	line("CPU, transactions (those that only read too) and WAL are for each order. Afterwards, for each way: orders paid = payments captured = sets of tickets = invoices = mails = sales booked = orders the clients saw paid, every entry sums to zero, stock counters match.")
 	b.Log("\n" + out.String())
 	if file := os.Getenv(envFile); file != "" && !b.Failed() {
