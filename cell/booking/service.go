@@ -116,7 +116,7 @@ func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer A
 	}
 	for round := 1; ; round++ {
 		g := &granting{want: want}
-		g.op = Op{Holds: named, New: true, Asked: want.asked(), Lines: want.Lines, Decide: g.decide}
+		g.op = Op{Holds: named, New: key != nil, Asked: want.asked(), Lines: want.Lines, Decide: g.decide}
 		err := s.Desks.Do(ctx, event, &g.op)
 		if err == nil {
 			g.op.Status, g.op.Body, err = answer(g.granted)

@@ -301,6 +301,10 @@ func TestBeater_tellsNewsWithTheNextLookAndLateCommitsWithTheNextBeat(t *testing
 	if got := look(BeatPeriod); got[eventID(2)] != client.None {
 		t.Errorf("the next beat told %v", got)
 	}
+	g.change(eventID(4), client.Few, g.now.Add(-20*time.Second-StampGrain)) // open for as long as may be, with the time of the change before
+	if got := look(2 * BeatPeriod); got[eventID(4)] != client.Few {
+		t.Errorf("the beat after told %v", got)
+	}
 	// An event that was dropped meanwhile is nobody's news.
 	g.change(eventID(3), client.Few, g.now.Add(time.Millisecond))
 	delete(g.classes, eventID(3))

@@ -78,7 +78,7 @@ func (w *batchWork) do(ctx context.Context, ttl time.Duration) error {
 // refusedNew says that a hold was refused that may be there.
 func (w *batchWork) refusedNew() bool {
 	return slices.ContainsFunc(w.groups, func(g *booking.Group) bool {
-		return !g.Elsewhere && slices.ContainsFunc(g.Ops, func(op *booking.Op) bool { return op.New && op.Err != nil && len(op.Holds) > 0 })
+		return !g.Elsewhere && slices.ContainsFunc(g.Ops, func(op *booking.Op) bool { return op.New && op.Err != nil })
 	})
 }
 

@@ -68,22 +68,6 @@ func (h *house) ended(b *testing.B) int64 {
 	return h.number(b, `SELECT count(*) FROM saga.run WHERE status = 'succeeded'`)
 }
 
-// rest waits until the house has nothing to do, so that what is left of a way's round is
-// not done in the next one's: orders whose tickets are there and whose money is taken
-// later, and webhooks about them.
-func (h *house) rest(b *testing.B) {
-	b.Helper()
-	for end, known := time.Now().Add(patience), int64(-1); ; time.Sleep(100 * time.Millisecond) {
-		running, heard := h.number(b, `SELECT count(*) FROM saga.run WHERE status = 'running'`), h.number(b, `SELECT count(*) FROM payment.notice`)
-		if running == 0 && heard == known {
-			return
-		}
-		if known = heard; time.Now().After(end) {
-			b.Fatalf("%d sagas still run %s after the last order", running, patience)
-		}
-	}
-}
-
 // used is what a round took: of the cores in this process (cell, sandbox and
 // clients) and in the database's sessions, of the desk's time, and of the log.
 type used struct {
@@ -102,7 +86,8 @@ func (u used) minus(o used) used {
 // tick is the kernel's unit in /proc/<pid>/stat.
 const tick = 10 * time.Millisecond
 
-// settling lets PostgreSQL's sessions report their commits, which they do once a second.
+// settling lets PostgreSQL's sessions report their commits, which they do once a second;
+// what is left of a round (money taken after the tickets) is done by then too.
 const settling = 1200 * time.Millisecond
 
 func usage(b *testing.B, h *house) (u used) {

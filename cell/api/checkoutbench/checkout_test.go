@@ -148,7 +148,6 @@ func compare(b *testing.B, ways []way, clients int) []sample {
 			if err := round(b.Context(), &ways[i], clients, s); err != nil {
 				b.Fatalf("%s, %d clients: %v", ways[i].name, clients, err)
 			}
-			ways[i].house.rest(b)
 			s.used = s.used.plus(usage(b, ways[i].house).minus(before))
 			s.sagas += ways[i].house.ended(b) - ended
 		}
