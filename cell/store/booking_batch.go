@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,9 +106,10 @@ func (w *batchWork) settle() {
 	}
 }
 
-// write queues what changed, the outbox last.
+// write queues what changed, the outbox last: one fact for all the events of the batch.
 func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
 	var writes stockWrites
+	var changed []id.Event
 	for i, at := range w.loads {
 		if w.was[i] == nil {
 			continue
@@ -116,13 +118,16 @@ func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
 			return err
 		}
 		if len(at.stock.Log) > 0 {
-			news = append(news, w.store.stockChanged(at.stock.ID))
+			changed = append(changed, at.stock.ID)
 		}
 	}
 	if err := writes.queue(b); err != nil {
 		return err
 	}
 	w.fresh.queue(b)
+	if len(changed) > 0 {
+		news = append(news, w.store.stockChanged(changed...))
+	}
 	return w.store.queueOutbox(b, news...)
 }
 
@@ -143,9 +148,11 @@ func loadsOf(groups []*booking.Group, ttl time.Duration, look bool) []*stockLoad
 	return loads
 }
 
-// stockChanged tells the world that it may look at an event's stock again.
-func (s *Store) stockChanged(event id.Event) Outgoing {
-	return Outgoing{Key: event.String(), Subject: bus.Fact(s.Cell, "stock", event.String(), "changed"), Payload: []byte(`{"event_id":"` + event.String() + `"}`)}
+// stockChanged tells the world that it may look at the stock of these events again. One
+// fact does for a batch: it is about the cell's stock, and names the events.
+func (s *Store) stockChanged(events ...id.Event) Outgoing {
+	payload := `{"event_ids":["` + strings.Join(texts(events), `","`) + `"]}`
+	return Outgoing{Key: events[0].String(), Subject: bus.Fact(s.Cell, "stock", string(s.Cell), "changed"), Payload: []byte(payload)}
 }
 
 // firstAnswers are what the keys at hand were answered before.
