@@ -73,7 +73,7 @@ func (w *batchWork) do(ctx context.Context, ttl time.Duration) error {
 			return errLook
 		}
 		return w.write(b)
-	}, w.readSeats)
+	}, w.further()...)
 }
 
 // refusedNew says that a hold was refused that may be there.
@@ -85,8 +85,19 @@ func (w *batchWork) refusedNew() bool {
 
 func (w *batchWork) read(b *pgx.Batch, ttl time.Duration) {
 	w.loads, w.before = loadsOf(w.groups, ttl, w.look), firstAnswers{}
+	w.store.described.recall(w.loads)
 	queueLoads(b, w.loads...)
 	w.before.queue(b, w.groups)
+}
+
+// further are the reads that depend on the first ones; there are mostly none.
+func (w *batchWork) further() []func(b *pgx.Batch) {
+	return []func(b *pgx.Batch){w.readChanged, w.readSeats}
+}
+
+// readChanged reads the descriptions that are not what was kept.
+func (w *batchWork) readChanged(b *pgx.Batch) {
+	stockLoads{all: w.loads}.queueDescriptions(b, func(at *stockLoad) bool { return at.changed })
 }
 
 func (w *batchWork) readSeats(b *pgx.Batch) {
@@ -98,6 +109,7 @@ func (w *batchWork) readSeats(b *pgx.Batch) {
 // settle decides all ops but the turns.
 func (w *batchWork) settle() {
 	w.was, w.fresh = make([]*snapshot, len(w.loads)), answerColumns{}
+	w.store.described.keep(w.loads)
 	for i, at := range w.loads {
 		if w.groups[i].Elsewhere = !at.locked; at.locked {
 			w.was[i] = at.snapshot()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -8,20 +9,20 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/control-plane/topology"
 )
 
-// stockColumns are what a stock needs of its event's row.
-const stockColumns = eventColumns + `, ledger_next, ledger_hash`
+// lockedColumns are what a stock needs of its event's row besides its description.
+const lockedColumns = `state, version, epoch, placement, ledger_next, ledger_hash`
 
 // selectStock takes the lock of one event and waits for it.
-const selectStock = `SELECT 0, ` + stockColumns + ` FROM booking.event WHERE event_id = $1 FOR UPDATE`
+const selectStock = `SELECT 0, ` + lockedColumns + ` FROM booking.event WHERE event_id = $1 FOR UPDATE`
 
 // selectFreeStocks takes the locks of those events that nobody has locked, so that a
 // batch of many waits for nobody and can stand in nobody's way for ever.
-const selectFreeStocks = `SELECT n.place, f.organizer_id, f.name, f.summary, f.category, f.venue, f.starts_at, f.ends_at, f.time_zone, f.currency, f.state,
-	f.source, f.version, f.epoch, f.placement, f.seated, f.allow_gaps, f.series_id, f.slot, f.ledger_next, f.ledger_hash
+const selectFreeStocks = `SELECT n.place, f.state, f.version, f.epoch, f.placement, f.ledger_next, f.ledger_hash
 	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
-	CROSS JOIN LATERAL (SELECT ` + stockColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id FOR UPDATE SKIP LOCKED) AS f`
+	CROSS JOIN LATERAL (SELECT ` + lockedColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id FOR UPDATE SKIP LOCKED) AS f`
 
 // Quotas and ticket types are only ever written behind their event's lock, so they
 // are read without one of their own. The bounds are above what there can be: with
@@ -32,16 +33,6 @@ const selectStockQuotas = `SELECT n.place, f.quota_id, f.name, f.size, f.held, f
 		FROM booking.quota AS q WHERE q.event_id = n.event_id LIMIT 1000) AS f
 	ORDER BY n.place, f.position`
 
-const selectStockTypes = `SELECT n.place, f.ticket_type_id, f.name, f.price, f.fees, f.min_per_order, f.max_per_order, f.sales_start, f.sales_end,
-	f.quotas, f.seat_categories, f.terms,
-	CASE WHEN f.terms IS NULL THEN NULL ELSE ARRAY(SELECT t.used FROM booking.tier AS t
-		WHERE t.ticket_type_id = f.ticket_type_id ORDER BY t.position) END,
-	CASE WHEN f.terms IS NULL THEN NULL ELSE clock_timestamp() END
-	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
-	CROSS JOIN LATERAL (SELECT k.position, k.ticket_type_id, k.name, k.price, k.fees, k.min_per_order, k.max_per_order, k.sales_start, k.sales_end,
-		k.quotas, k.seat_categories, k.terms FROM booking.ticket_type AS k WHERE k.event_id = n.event_id LIMIT 1000) AS f
-	ORDER BY n.place, f.position`
-
 // stockLoad is an event's stock while it is being read.
 type stockLoad struct {
 	stock  *booking.Stock
@@ -49,6 +40,9 @@ type stockLoad struct {
 	named  []id.Hold
 	asked  booking.Asked
 	locked bool // its row was read, behind its lock
+
+	known   *booking.Event // its description as it was kept, nil when it must be read; see descriptions
+	changed bool           // it was known, and is another now
 }
 
 func newStockLoad(event id.Event, ttl time.Duration) *stockLoad {
@@ -61,9 +55,9 @@ type stockLoads struct {
 	of  map[id.Event]*stockLoad
 }
 
-// queueLoads reads stocks behind the locks of their events; the clock is read when
-// those are held. A single event is waited for and must be there. Of several those
-// are left out that are locked, or not there.
+// queueLoads reads stocks behind the locks of their events, without the descriptions that
+// are known; the clock is read when the locks are held. A single event is waited for and
+// must be there. Of several those are left out that are locked, or not there.
 func queueLoads(b *pgx.Batch, all ...*stockLoad) {
 	l := stockLoads{all, make(map[id.Event]*stockLoad, len(all))}
 	places, events := make([]int64, len(all)), make([]string, len(all))
@@ -76,22 +70,22 @@ func queueLoads(b *pgx.Batch, all ...*stockLoad) {
 	} else {
 		b.Queue(selectFreeStocks, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanStock) })
 	}
+	l.queueDescriptions(b, func(at *stockLoad) bool { return at.known == nil })
 	b.Queue(selectStockQuotas, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanQuota) })
-	b.Queue(selectStockTypes, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanType) })
 	b.Queue(selectClock).QueryRow(l.scanClock)
 	l.queueHolds(b, events)
 	b.Queue(selectOpenAllocations, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanAside) })
 	l.queueAsked(b)
 }
 
-// framed is a row with columns before and behind those that a scan takes.
+// framed is a row with columns before those that a scan takes.
 type framed struct {
 	pgx.Row
-	before, behind []any
+	before []any
 }
 
 func (f framed) Scan(dest ...any) error {
-	return f.Row.Scan(slices.Concat(f.before, dest, f.behind)...)
+	return f.Row.Scan(slices.Concat(f.before, dest)...)
 }
 
 // eachRow scans one row after the other.
@@ -105,15 +99,26 @@ func eachRow(rows pgx.Rows, scan func(row pgx.Row) error) error {
 }
 
 func (l stockLoads) scanStock(row pgx.Row) error {
-	var place int64
-	var e booking.Event
+	var place, version, epoch int64
+	var state, placement string
 	var head booking.LedgerHead
-	if err := scanEvent(framed{row, []any{&place}, []any{&head.Next, &head.Hash}}, &e); err != nil {
+	err := row.Scan(&place, &state, &version, &epoch, &placement, &head.Next, &head.Hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return booking.ErrEventNotFound
+	}
+	if err != nil {
 		return err
 	}
 	at := l.all[place]
-	e.ID = at.stock.ID
-	at.stock.Event, at.ledger, at.locked = e, head, true
+	at.ledger, at.locked = head, true
+	switch e := at.known; {
+	case e == nil:
+	case e.Version != version || e.Epoch != topology.Epoch(epoch):
+		at.known, at.changed = nil, true
+	default:
+		at.describe(*e)
+		at.stock.State, at.stock.Placement = booking.State(state), topology.PlacementState(placement)
+	}
 	return nil
 }
 
@@ -124,22 +129,6 @@ func (l stockLoads) scanQuota(row pgx.Row) error {
 		at.stock.Quotas = append(at.stock.Quotas, q)
 	}
 	return err
-}
-
-func (l stockLoads) scanType(row pgx.Row) error {
-	var place int64
-	var e booking.Event // its currency is not known before its place is
-	t, err := scanType(framed{Row: row, before: []any{&place}}, &e)
-	if err != nil {
-		return err
-	}
-	at := l.all[place]
-	if t.Terms != nil {
-		at.stock.SeenAt = e.SeenAt
-	}
-	t.Price.Currency, t.Fees.Currency = at.stock.Currency, at.stock.Currency
-	at.stock.Types = append(at.stock.Types, t)
-	return nil
 }
 
 func (l stockLoads) scanClock(row pgx.Row) error {

@@ -34,7 +34,7 @@ func (s *Store) batchWithTurns(ctx context.Context, ttl time.Duration, g *bookin
 				w.read(b, ttl)
 				known.queue(b, g.Event)
 			},
-			Further: w.readSeats,
+			Further: w.further(),
 			Ready: func() error {
 				w.settle()
 				*at = sharedWork{stock: w.loads[0], was: w.was[0], form: known.form, organizer: known.organizer}

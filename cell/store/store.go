@@ -28,7 +28,8 @@ type Store struct {
 	// nil in tests that need no bus.
 	Announce func(e booking.Event) ([]byte, error)
 
-	inFlight keysInFlight
+	inFlight  keysInFlight
+	described descriptions
 }
 
 // New wraps a cell's database.

@@ -30,8 +30,10 @@ type Part struct {
 
 // Shared is a transaction of several parts.
 type Shared struct {
-	// Read queues what travels with BEGIN; Further, reads that depend on it.
-	Read, Further func(b *pgx.Batch)
+	// Read queues what travels with BEGIN.
+	Read func(b *pgx.Batch)
+	// Further queue reads that depend on those before; see InPipe.
+	Further []func(b *pgx.Batch)
 	// Ready is called when the reads are answered, before the parts begin.
 	Ready func() error
 	Parts []*Part
@@ -73,10 +75,8 @@ func (s *Shared) run(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return abandon(ctx, conn, err)
 	}
-	if s.Further != nil {
-		if err := readMore(ctx, conn.SendBatch, []func(b *pgx.Batch){s.Further}); err != nil {
-			return abandon(ctx, conn, err)
-		}
+	if err := readMore(ctx, conn.SendBatch, s.Further); err != nil {
+		return abandon(ctx, conn, err)
 	}
 	if err := s.Ready(); err != nil {
 		return abandon(ctx, conn, err)

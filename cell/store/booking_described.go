@@ -1,0 +1,129 @@
+package store
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+)
+
+// maxDescribed bounds how many events' descriptions a process keeps: those of a few
+// ticket types are some kilobytes each.
+const maxDescribed = 4096
+
+// descriptions are events as batches last read them, without what sales move: quotas
+// and tiers. One is used only behind its event's lock, and only while the row that is
+// locked still has its version and epoch, which every change of a description raises.
+// So it is the one that would be read, and it spares a batch of many events the larger
+// part of its reading.
+type descriptions struct {
+	mu sync.Mutex
+	of map[id.Event]*booking.Event
+}
+
+// recall gives the loads what is kept of their events.
+func (d *descriptions) recall(loads []*stockLoad) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, at := range loads {
+		at.known = d.of[at.stock.ID]
+	}
+}
+
+// keep remembers the descriptions that were read behind their locks. A type's terms hold
+// counters, so of an event with any nothing is kept.
+func (d *descriptions) keep(loads []*stockLoad) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, at := range loads {
+		if !at.locked || at.known != nil || slices.ContainsFunc(at.stock.Types, func(t booking.TicketType) bool { return t.Terms != nil }) {
+			continue
+		}
+		if d.of == nil {
+			d.of = make(map[id.Event]*booking.Event)
+		}
+		if len(d.of) >= maxDescribed {
+			d.forgetSome()
+		}
+		e := at.stock.Event
+		e.Types, e.Quotas = slices.Clip(e.Types), nil
+		d.of[e.ID] = &e
+	}
+}
+
+// forgetSome makes room; whoever is still asked for is read again.
+func (d *descriptions) forgetSome() {
+	room := maxDescribed / 8
+	for event := range d.of {
+		if room--; room < 0 {
+			return
+		}
+		delete(d.of, event)
+	}
+}
+
+// selectStockEvents reads descriptions; of an event that is locked, the one that is true.
+const selectStockEvents = `SELECT n.place, f.organizer_id, f.name, f.summary, f.category, f.venue, f.starts_at, f.ends_at, f.time_zone, f.currency, f.state,
+	f.source, f.version, f.epoch, f.placement, f.seated, f.allow_gaps, f.series_id, f.slot
+	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
+	CROSS JOIN LATERAL (SELECT ` + eventColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id LIMIT 1) AS f`
+
+const selectStockTypes = `SELECT n.place, f.ticket_type_id, f.name, f.price, f.fees, f.min_per_order, f.max_per_order, f.sales_start, f.sales_end,
+	f.quotas, f.seat_categories, f.terms,
+	CASE WHEN f.terms IS NULL THEN NULL ELSE ARRAY(SELECT t.used FROM booking.tier AS t
+		WHERE t.ticket_type_id = f.ticket_type_id ORDER BY t.position) END,
+	CASE WHEN f.terms IS NULL THEN NULL ELSE clock_timestamp() END
+	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
+	CROSS JOIN LATERAL (SELECT k.position, k.ticket_type_id, k.name, k.price, k.fees, k.min_per_order, k.max_per_order, k.sales_start, k.sales_end,
+		k.quotas, k.seat_categories, k.terms FROM booking.ticket_type AS k WHERE k.event_id = n.event_id LIMIT 1000) AS f
+	ORDER BY n.place, f.position`
+
+// queueDescriptions reads the descriptions of the chosen.
+func (l stockLoads) queueDescriptions(b *pgx.Batch, chosen func(at *stockLoad) bool) {
+	var places []int64
+	var events []string
+	for i, at := range l.all {
+		if chosen(at) {
+			places, events = append(places, int64(i)), append(events, at.stock.ID.String())
+		}
+	}
+	if len(places) > 0 {
+		b.Queue(selectStockEvents, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanDescription) })
+		b.Queue(selectStockTypes, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanType) })
+	}
+}
+
+func (l stockLoads) scanDescription(row pgx.Row) error {
+	var place int64
+	var e booking.Event
+	if err := scanEvent(framed{Row: row, before: []any{&place}}, &e); err != nil {
+		return err
+	}
+	l.all[place].describe(e)
+	return nil
+}
+
+// describe says what the stock's event is, but for its quotas.
+func (l *stockLoad) describe(e booking.Event) {
+	e.ID, e.Quotas = l.stock.ID, l.stock.Quotas
+	l.stock.Event = e
+}
+
+func (l stockLoads) scanType(row pgx.Row) error {
+	var place int64
+	var e booking.Event // its currency is not known before its place is
+	t, err := scanType(framed{Row: row, before: []any{&place}}, &e)
+	if err != nil {
+		return err
+	}
+	at := l.all[place]
+	if t.Terms != nil {
+		at.stock.SeenAt = e.SeenAt
+	}
+	t.Price.Currency, t.Fees.Currency = at.stock.Currency, at.stock.Currency
+	at.stock.Types = append(at.stock.Types, t)
+	return nil
+}
