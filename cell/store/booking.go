@@ -316,7 +316,8 @@ func texts[T fmt.Stringer](ids []T) []string {
 }
 
 const updateEvent = `UPDATE booking.event SET name = $2, summary = $3, category = $4, venue = $5, starts_at = $6, ends_at = $7,
-	time_zone = $8, state = $9, version = $10, stock_version = stock_version + 1, stock_changed_at = clock_timestamp() WHERE event_id = $1`
+	time_zone = $8, state = $9, version = $10, described_at = clock_timestamp(), stock_version = stock_version + 1, stock_changed_at = clock_timestamp()
+	WHERE event_id = $1`
 
 const updateQuota = `UPDATE booking.quota SET name = $2, size = $3 WHERE quota_id = $1`
 

@@ -10,19 +10,28 @@ import (
 	"guichet/cell/id"
 )
 
-// maxDescribed bounds how many events' descriptions a process keeps: those of a few
-// ticket types are some kilobytes each.
-const maxDescribed = 4096
+// Bounds of the descriptions that a process keeps: some kilobytes each, 30 MB at most.
+const (
+	maxDescribed = 2048 // events
+	maxKeptTypes = 20   // ticket types of one
+)
 
 // descriptions are events as batches last read them, without what sales move: quotas
 // and tiers. One is used only behind its event's lock, and only while the row that is
-// locked still has its version and epoch, which every change of a description raises.
-// So it is the one that would be read, and it spares a batch of many events the larger
-// part of its reading.
+// locked names the same edition. So it is the one that would be read, and it spares a
+// batch of many events the larger part of its reading.
 type descriptions struct {
 	mu sync.Mutex
-	of map[id.Event]*booking.Event
+	of map[id.Event]*description
 }
+
+type description struct {
+	event booking.Event
+	edition
+}
+
+// edition names a description: every change raises the version and sets the time.
+type edition struct{ version, at int64 } // at in microseconds
 
 // recall gives the loads what is kept of their events.
 func (d *descriptions) recall(loads []*stockLoad) {
@@ -33,25 +42,37 @@ func (d *descriptions) recall(loads []*stockLoad) {
 	}
 }
 
-// keep remembers the descriptions that were read behind their locks. A type's terms hold
-// counters, so of an event with any nothing is kept.
+// keep remembers the descriptions that were read behind their locks.
 func (d *descriptions) keep(loads []*stockLoad) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, at := range loads {
-		if !at.locked || at.known != nil || slices.ContainsFunc(at.stock.Types, func(t booking.TicketType) bool { return t.Terms != nil }) {
-			continue
+		switch {
+		case !at.locked || at.known != nil:
+		case !keepable(at.stock.Types):
+			delete(d.of, at.stock.ID)
+		default:
+			d.add(at)
 		}
-		if d.of == nil {
-			d.of = make(map[id.Event]*booking.Event)
-		}
-		if len(d.of) >= maxDescribed {
-			d.forgetSome()
-		}
-		e := at.stock.Event
-		e.Types, e.Quotas = slices.Clip(e.Types), nil
-		d.of[e.ID] = &e
 	}
+}
+
+// keepable says that types say the same until their event is described anew: terms hold
+// the counters of tiers.
+func keepable(types []booking.TicketType) bool {
+	return len(types) <= maxKeptTypes && !slices.ContainsFunc(types, func(t booking.TicketType) bool { return t.Terms != nil })
+}
+
+func (d *descriptions) add(at *stockLoad) {
+	if d.of == nil {
+		d.of = make(map[id.Event]*description)
+	}
+	if len(d.of) >= maxDescribed {
+		d.forgetSome()
+	}
+	e := at.stock.Event
+	e.Types, e.Quotas = slices.Clip(e.Types), nil
+	d.of[e.ID] = &description{e, at.now}
 }
 
 // forgetSome makes room; whoever is still asked for is read again.

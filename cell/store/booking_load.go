@@ -13,14 +13,14 @@ import (
 )
 
 // lockedColumns are what a stock needs of its event's row besides its description.
-const lockedColumns = `state, version, epoch, placement, ledger_next, ledger_hash`
+const lockedColumns = `version, described_at, epoch, placement, ledger_next, ledger_hash`
 
 // selectStock takes the lock of one event and waits for it.
 const selectStock = `SELECT 0, ` + lockedColumns + ` FROM booking.event WHERE event_id = $1 FOR UPDATE`
 
 // selectFreeStocks takes the locks of those events that nobody has locked, so that a
 // batch of many waits for nobody and can stand in nobody's way for ever.
-const selectFreeStocks = `SELECT n.place, f.state, f.version, f.epoch, f.placement, f.ledger_next, f.ledger_hash
+const selectFreeStocks = `SELECT n.place, f.version, f.described_at, f.epoch, f.placement, f.ledger_next, f.ledger_hash
 	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
 	CROSS JOIN LATERAL (SELECT ` + lockedColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id FOR UPDATE SKIP LOCKED) AS f`
 
@@ -41,8 +41,9 @@ type stockLoad struct {
 	asked  booking.Asked
 	locked bool // its row was read, behind its lock
 
-	known   *booking.Event // its description as it was kept, nil when it must be read; see descriptions
-	changed bool           // it was known, and is another now
+	known   *description // as it was kept, nil when it must be read
+	changed bool         // it was known, and is another now
+	now     edition      // of the description that is true
 }
 
 func newStockLoad(event id.Event, ttl time.Duration) *stockLoad {
@@ -99,25 +100,28 @@ func eachRow(rows pgx.Rows, scan func(row pgx.Row) error) error {
 }
 
 func (l stockLoads) scanStock(row pgx.Row) error {
-	var place, version, epoch int64
-	var state, placement string
+	var place, epoch int64
+	var placement string
+	var now edition
+	var describedAt time.Time
 	var head booking.LedgerHead
-	err := row.Scan(&place, &state, &version, &epoch, &placement, &head.Next, &head.Hash)
+	err := row.Scan(&place, &now.version, &describedAt, &epoch, &placement, &head.Next, &head.Hash)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.ErrEventNotFound
 	}
 	if err != nil {
 		return err
 	}
+	now.at = describedAt.UnixMicro()
 	at := l.all[place]
-	at.ledger, at.locked = head, true
-	switch e := at.known; {
-	case e == nil:
-	case e.Version != version || e.Epoch != topology.Epoch(epoch):
+	at.ledger, at.locked, at.now = head, true, now
+	switch known := at.known; {
+	case known == nil:
+	case known.edition != now:
 		at.known, at.changed = nil, true
 	default:
-		at.describe(*e)
-		at.stock.State, at.stock.Placement = booking.State(state), topology.PlacementState(placement)
+		at.describe(known.event)
+		at.stock.Placement, at.stock.Epoch = topology.PlacementState(placement), topology.Epoch(epoch)
 	}
 	return nil
 }

@@ -1,0 +1,98 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"guichet/cell/booking"
+	"guichet/cell/id"
+	"guichet/cell/store"
+)
+
+var describedTests = map[string]func(t *testing.T, s *store.Store){
+	"a batch sells what another process has described anew": describedAnew,
+	"what is kept of an event is used by edition":           describedByEdition,
+}
+
+// sold is what a batch charged for a ticket of each event, 0 where it refused.
+func sold(t *testing.T, shops ...shop) (totals []int64, errs []error) {
+	t.Helper()
+	var groups []*booking.Group
+	var holds []*booking.Hold
+	for _, b := range shops {
+		op, hold := b.anew(id.NewHold(b.event.ID), b.floor, 1)
+		groups, holds = append(groups, &booking.Group{Event: b.event.ID, Ops: []*booking.Op{op}}), append(holds, hold)
+	}
+	if err := shops[0].store.Batch(t.Context(), ttl, groups); err != nil {
+		t.Fatal(err)
+	}
+	for i, g := range groups {
+		totals, errs = append(totals, holds[i].Total.Amount), append(errs, g.Ops[0].Err)
+	}
+	return totals, errs
+}
+
+// wantSold wants these totals of the next batch.
+func wantSold(t *testing.T, shops []shop, want ...int64) {
+	t.Helper()
+	totals, errs := sold(t, shops...)
+	for i := range want {
+		if totals[i] != want[i] {
+			t.Errorf("event %d: sold for %d, want %d (%v)", i, totals[i], want[i], errs[i])
+		}
+	}
+}
+
+func describedAnew(t *testing.T, s *store.Store) {
+	shops := []shop{openShop(t, s, 20, 4), openShop(t, s, 20, 4)}
+	elsewhere := shops[0].at(twin(t, s))
+	change := func(with func(e *booking.Event, floor *booking.TicketType) error) {
+		t.Helper()
+		if _, err := elsewhere.Change(t.Context(), elsewhere.event.ID, elsewhere.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+			return with(e, e.Type(elsewhere.floor))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		wantSold(t, shops, 4250, 4250)
+	}
+	change(func(_ *booking.Event, floor *booking.TicketType) error {
+		floor.Price = eur(5000)
+		return nil
+	})
+	for range 2 {
+		wantSold(t, shops, 5250, 4250)
+	}
+	tiers := []booking.DraftTier{{Name: "First", Price: eur(900), Quantity: 1}, {Name: "Then", Price: eur(1900), Quantity: 1}}
+	change(func(e *booking.Event, floor *booking.TicketType) error {
+		return floor.Revise(e, booking.DraftType{Name: floor.Name, Price: floor.Price, Max: 50, Terms: booking.DraftTerms{Tiers: &tiers}})
+	})
+	wantSold(t, shops, 900, 4250) // the tiers' counters are read each time
+	wantSold(t, shops, 1900, 4250)
+	wantSold(t, shops, 0, 4250)
+	shops[1].exec(t, seal, shops[1].event.ID.String())
+	_, errs := sold(t, shops...)
+	wantErr(t, errs[0], booking.ErrSoldOut)
+	wantErr(t, errs[1], booking.ErrMoved) // P1: where an event lives is no part of its description
+	change(func(e *booking.Event, _ *booking.TicketType) error { return e.Cancel() })
+	_, errs = sold(t, shops[0])
+	wantErr(t, errs[0], booking.ErrNotOnSale)
+}
+
+// A database that was set back gives a version twice, so the version alone does not say
+// that a description is the one that was kept.
+func describedByEdition(t *testing.T, s *store.Store) {
+	shops := []shop{openShop(t, s, 20, 4), openShop(t, s, 20, 4)}
+	wantSold(t, shops, 4250, 4250)
+	shops[0].exec(t, `UPDATE booking.ticket_type SET price = 7000 WHERE ticket_type_id = $1`, shops[0].floor.String())
+	wantSold(t, shops, 4250, 4250) // nobody said that it was described anew
+	wantSold(t, shops[:1], 4250)
+	shops[0].exec(t, `UPDATE booking.event SET described_at = described_at + INTERVAL '1 microsecond' WHERE event_id = $1`, shops[0].event.ID.String())
+	for range 2 {
+		wantSold(t, shops, 7250, 4250)
+	}
+	shops[0].exec(t, `UPDATE booking.ticket_type SET price = 8000 WHERE ticket_type_id = $1`, shops[0].floor.String())
+	shops[0].exec(t, `UPDATE booking.event SET version = version + 1 WHERE event_id = $1`, shops[0].event.ID.String())
+	wantSold(t, shops, 8250, 4250)
+}
