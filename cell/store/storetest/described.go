@@ -68,9 +68,9 @@ func describedAnew(t *testing.T, s *store.Store) {
 	change(func(e *booking.Event, floor *booking.TicketType) error {
 		return floor.Revise(e, booking.DraftType{Name: floor.Name, Price: floor.Price, Max: 50, Terms: booking.DraftTerms{Tiers: &tiers}})
 	})
-	wantSold(t, shops, 900, 4250) // the tiers' counters are read each time
-	wantSold(t, shops, 1900, 4250)
-	wantSold(t, shops, 0, 4250)
+	wantSold(t, shops, 900, 4250)
+	wantSold(t, []shop{elsewhere}, 1900)
+	wantSold(t, shops, 0, 4250) // the tiers' counters are read each time
 	shops[1].exec(t, seal, shops[1].event.ID.String())
 	_, errs := sold(t, shops...)
 	wantErr(t, errs[0], booking.ErrSoldOut)
@@ -95,4 +95,12 @@ func describedByEdition(t *testing.T, s *store.Store) {
 	shops[0].exec(t, `UPDATE booking.ticket_type SET price = 8000 WHERE ticket_type_id = $1`, shops[0].floor.String())
 	shops[0].exec(t, `UPDATE booking.event SET version = version + 1 WHERE event_id = $1`, shops[0].event.ID.String())
 	wantSold(t, shops, 8250, 4250)
+	if _, err := shops[0].Change(t.Context(), shops[0].event.ID, shops[0].event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+		e.Type(shops[0].floor).Price = eur(9000)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	shops[0].exec(t, `UPDATE booking.event SET version = version - 1 WHERE event_id = $1`, shops[0].event.ID.String())
+	wantSold(t, shops, 9250, 4250)
 }
