@@ -26,13 +26,6 @@ const (
 )
 
 const (
-	raiseBucket = `UPDATE bus.bucket SET last_seq = last_seq + $2 WHERE bucket = $1 RETURNING last_seq`
-
-	insertOutbox = `INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
-		SELECT bucket, seq, event_key, subject, message_id, payload
-		FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[])
-			AS o (bucket, seq, event_key, subject, message_id, payload)`
-
 	// publishOne raises the bucket and writes the row in one statement.
 	publishOne = `WITH raised AS (UPDATE bus.bucket SET last_seq = last_seq + 1 WHERE bucket = $1 RETURNING last_seq)
 		INSERT INTO bus.outbox (bucket, seq, event_key, subject, message_id, payload)
@@ -107,31 +100,20 @@ func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
 	if w := sharedOf(ctx); w != nil { // they are written last, with everybody's
 		return w.publish(ctx, s.Cell, msgs)
 	}
-	perBucket := make([]int64, bus.Buckets)
-	for _, m := range msgs {
-		if err := m.Check(s.Cell); err != nil {
-			return fmt.Errorf("publish: %w", err)
-		}
-		perBucket[bus.BucketOf(m.Key)]++
-	}
 	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		next := make([]int64, bus.Buckets)
-		for bucket, n := range perBucket {
-			if n == 0 {
-				continue
-			}
-			var last int64
-			if err := tx.QueryRow(ctx, raiseBucket, bucket, n).Scan(&last); err != nil {
-				return fmt.Errorf("raise bucket %d: %w", bucket, sqldb.Classify(err))
-			}
-			next[bucket] = last - n + 1
+		b := &pgx.Batch{}
+		if err := s.queueOutbox(b, msgs...); err != nil {
+			return err
 		}
-		return s.insertOutbox(ctx, tx, msgs, next)
+		if err := tx.SendBatch(ctx, b).Close(); err != nil {
+			return fmt.Errorf("write outbox: %w", sqldb.Classify(err))
+		}
+		return nil
 	})
 }
 
-// queueOutbox is Publish in a batch that ends in its COMMIT: queue it last, so that
-// the buckets are locked for as short as can be.
+// queueOutbox is Publish in a batch: queue it last, so that the buckets are locked for as
+// short as can be.
 func (s *Store) queueOutbox(b *pgx.Batch, msgs ...Outgoing) error {
 	for _, m := range msgs {
 		if err := m.Check(s.Cell); err != nil {
@@ -142,7 +124,7 @@ func (s *Store) queueOutbox(b *pgx.Batch, msgs ...Outgoing) error {
 	case 0:
 	case 1:
 		m, bucket := msgs[0], bus.BucketOf(msgs[0].Key)
-		b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), m.Payload)
+		b.Queue(publishOne, bucket, m.Key, m.Subject, s.messagePrefix(bucket), payloadOf(m))
 	default:
 		s.queueMany(b, msgs)
 	}
@@ -157,7 +139,7 @@ func (s *Store) queueMany(b *pgx.Batch, msgs []Outgoing) {
 	for _, m := range msgs {
 		bucket := bus.BucketOf(m.Key)
 		perBucket[bucket]++
-		of, places, payloads = append(of, int64(bucket)), append(places, perBucket[bucket]), append(payloads, m.Payload)
+		of, places, payloads = append(of, int64(bucket)), append(places, perBucket[bucket]), append(payloads, payloadOf(m))
 		keys, subjects, prefixes = append(keys, m.Key), append(subjects, m.Subject), append(prefixes, s.messagePrefix(bucket))
 	}
 	for bucket, n := range perBucket {
@@ -169,35 +151,16 @@ func (s *Store) queueMany(b *pgx.Batch, msgs []Outgoing) {
 	b.Queue(publishMany, buckets, counts, of, places, keys, subjects, prefixes, payloads)
 }
 
-func (s *Store) insertOutbox(ctx context.Context, tx pgx.Tx, msgs []Outgoing, next []int64) error {
-	n := len(msgs)
-	buckets, seqs := make([]int64, 0, n), make([]int64, 0, n)
-	keys, subjects, ids := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
-	payloads := make([][]byte, 0, n)
-	for _, m := range msgs {
-		bucket := bus.BucketOf(m.Key)
-		seq := next[bucket]
-		next[bucket]++
-		payload := m.Payload
-		if payload == nil {
-			payload = []byte{} // nil would be NULL
-		}
-		buckets, seqs, payloads = append(buckets, int64(bucket)), append(seqs, seq), append(payloads, payload)
-		keys, subjects = append(keys, m.Key), append(subjects, m.Subject)
-		ids = append(ids, s.messageID(bucket, seq))
+// payloadOf is what the message carries; nil would be NULL.
+func payloadOf(m Outgoing) []byte {
+	if m.Payload == nil {
+		return []byte{}
 	}
-	if _, err := tx.Exec(ctx, insertOutbox, buckets, seqs, keys, subjects, ids, payloads); err != nil {
-		return fmt.Errorf("write outbox: %w", sqldb.Classify(err))
-	}
-	return nil
+	return m.Payload
 }
 
-// messageID names the cell: an id that two cells share would be deduplicated
+// messagePrefix names the cell: an id that two cells share would be deduplicated
 // away at the hub, silently (facts, "NATS").
-func (s *Store) messageID(bucket int, seq int64) string {
-	return s.messagePrefix(bucket) + strconv.FormatInt(seq, 10)
-}
-
 func (s *Store) messagePrefix(bucket int) string {
 	return string(s.Cell) + "-" + strconv.Itoa(bucket) + "-"
 }

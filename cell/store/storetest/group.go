@@ -175,8 +175,8 @@ func groupsMeet(t *testing.T, s *store.Store) {
 	}
 }
 
-// groupBuckets lets batches and others who tell the world meet at the counter rows of
-// the outbox. Whoever waited in a circle would be told so by the database, and come again.
+// groupBuckets lets a batch and others who tell the world, of the same things from either
+// end, meet at the counter rows of the outbox. Whoever waited in a circle would be told so by the database, and come again.
 func groupBuckets(t *testing.T, s *store.Store) {
 	if isCockroach(t, s) {
 		t.Skip("SKIPPED: what is counted is PostgreSQL's")
@@ -188,9 +188,11 @@ func groupBuckets(t *testing.T, s *store.Store) {
 		shops = append(shops, b)
 		news = append(news, store.Outgoing{Key: b.event.ID.String(), Subject: bus.Fact(s.Cell, "stock", b.event.ID.String(), "changed"), Payload: []byte("{}")})
 	}
-	batching, telling := twin(t, s), twin(t, s)
-	var both sync.WaitGroup
-	both.Go(func() {
+	back := slices.Clone(news)
+	slices.Reverse(back)
+	batching, telling, too := twin(t, s), twin(t, s), twin(t, s)
+	var all sync.WaitGroup
+	all.Go(func() {
 		for range 100 {
 			var groups []*booking.Group
 			for _, b := range shops {
@@ -201,14 +203,17 @@ func groupBuckets(t *testing.T, s *store.Store) {
 			}
 		}
 	})
-	both.Go(func() {
-		for range 200 {
-			if err := telling.InTx(t.Context(), func(ctx context.Context) error { return telling.Publish(ctx, news...) }); err != nil {
-				t.Error(err)
+	for process, msgs := range map[*store.Store][]store.Outgoing{telling: news, too: back} {
+		all.Go(func() {
+			for range 200 {
+				if err := process.InTx(t.Context(), func(ctx context.Context) error { return process.Publish(ctx, msgs...) }); err != nil {
+					t.Error(err)
+				}
 			}
-		}
-	})
-	both.Wait()
+		})
+	}
+	all.Wait()
+	too.DB.Close()
 	batching.DB.Close() // sessions that end have counted
 	telling.DB.Close()
 	if n := shops[0].number(t, `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`); n != 0 {
