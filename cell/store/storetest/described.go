@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 var describedTests = map[string]func(t *testing.T, s *store.Store){
 	"a batch sells what another process has described anew": describedAnew,
 	"what is kept of an event is used by edition":           describedByEdition,
+	"prices that only rise rise for all processes":          describedRising,
 }
 
 // sold is what a batch charged for a ticket of each event, 0 where it refused.
@@ -103,4 +105,53 @@ func describedByEdition(t *testing.T, s *store.Store) {
 	}
 	shops[0].exec(t, `UPDATE booking.event SET version = version - 1 WHERE event_id = $1`, shops[0].event.ID.String())
 	wantSold(t, shops, 9250, 4250)
+}
+
+// describedRising lets two processes sell while a third raises the prices: in the order
+// of the events' locks no ticket may cost less than the one before.
+func describedRising(t *testing.T, s *store.Store) {
+	const raises = 60
+	shops := []shop{openShop(t, s, 1_000_000, 4), openShop(t, s, 1_000_000, 4), openShop(t, s, 1_000_000, 4)}
+	raised := make(chan struct{})
+	var all sync.WaitGroup
+	for _, process := range []*store.Store{s, twin(t, s)} {
+		mine := make([]shop, len(shops))
+		for i, b := range shops {
+			mine[i] = b.at(process)
+		}
+		all.Go(func() {
+			for last := false; !last; { // once more after the last raise
+				select {
+				case <-raised:
+					last = true
+				default:
+				}
+				for _, b := range mine { // of several events, those that the other has are left out
+					sold(t, b)
+				}
+				sold(t, mine...)
+			}
+		})
+	}
+	office := twin(t, s)
+	for range raises {
+		for _, b := range shops {
+			if _, err := b.at(office).Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+				e.Type(b.floor).Price.Amount++
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(raised)
+	all.Wait()
+	for _, b := range shops {
+		if n := b.number(t, `SELECT count(*) FROM (SELECT total - lag(total) OVER (ORDER BY created_at) AS more FROM booking.hold WHERE event_id = $1) AS h WHERE h.more < 0`, b.event.ID.String()); n != 0 {
+			t.Errorf("%d tickets cost less than the ones before", n)
+		}
+		if n := b.number(t, `SELECT max(total) FROM booking.hold WHERE event_id = $1`, b.event.ID.String()); n != 4250+raises {
+			t.Errorf("the last ticket cost %d, want %d", n, 4250+raises)
+		}
+	}
 }
