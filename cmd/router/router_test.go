@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -118,17 +119,26 @@ func get(t *testing.T, url string, headers ...string) (int, http.Header, string)
 	return resp.StatusCode, resp.Header, string(body)
 }
 
-func untilReady(t *testing.T, url string) {
+// until waits for what comes by itself.
+func until(t *testing.T, there func() (ok bool, seen string)) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		code, _, body := get(t, url+"/readyz")
-		if code == 200 {
+		ok, seen := there()
+		if ok {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not ready within 10 s: %s", body)
+			t.Fatalf("not within 10 s: %s", seen)
 		}
 	}
+}
+
+func untilReady(t *testing.T, url string) {
+	t.Helper()
+	until(t, func() (bool, string) {
+		code, _, body := get(t, url+"/readyz")
+		return code == 200, body
+	})
 }
 
 func TestRouter_learnsTheTownFromACellAndServes(t *testing.T) {
@@ -155,9 +165,10 @@ func TestRouter_learnsTheTownFromACellAndServes(t *testing.T) {
 	}
 
 	// P8: a restart with everybody but the cell's API gone works from the disk.
-	if _, err := os.Stat(filepath.Join(dir, "topology.json")); err != nil {
-		t.Fatal(err)
-	}
+	until(t, func() (bool, string) { // the town is served before it is on the disk
+		_, err := os.Stat(filepath.Join(dir, "topology.json"))
+		return err == nil, fmt.Sprint(err)
+	})
 	cold := open(t, "GUICHET_STATE_DIR", dir)
 	untilReady(t, cold.URL)
 	if code, _, body := get(t, cold.URL+"/v1/events"); code != 200 || body != "cell /v1/events" {
