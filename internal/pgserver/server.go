@@ -183,7 +183,7 @@ func (s *Server) launch(ctx context.Context, c Config, bin Binaries, who account
 func (c Config) arguments(port int) []string {
 	settings := map[string]string{
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": strconv.Itoa(port),
-		"max_connections": strconv.Itoa(c.MaxConnections), "shared_buffers": "64MB", "max_wal_size": "512MB",
+		"max_connections": strconv.Itoa(c.MaxConnections), "shared_buffers": "64MB", "random_page_cost": "1.1", "max_wal_size": "512MB",
 		"timezone": "UTC", "log_timezone": "UTC", "jit": "off", "log_line_prefix": "%m [%p] %q%d ",
 	}
 	maps.Copy(settings, c.Settings)
