@@ -77,7 +77,7 @@ func BenchmarkCheckout(b *testing.B) {
 	out := &strings.Builder{}
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
 	line("# Orders\n\n%s\n", machine())
-	line("From a hold over the payment in the sandbox to %d tickets, all on one event. The cell with its sagas, the sandbox, the clients and PostgreSQL (fsync on, 512 MB of shared buffers, 4 GB of log between checkpoints) share the machine; the sandbox keeps its journal in memory, where PostgreSQL's log has the disk for itself.", perOrder)
+	line("From a hold over the payment in the sandbox to %d tickets, all on one event. The cell with its sagas, the sandbox, the clients and PostgreSQL (fsync on, 512 MB of shared buffers, 4 GB of log between checkpoints, random_page_cost 1.1) share the machine; the sandbox keeps its journal in memory, where PostgreSQL's log has the disk for itself.", perOrder)
 	line("%d rounds of %s for each line, interleaved. The sandbox tells each event once, of the types that say something to a cell (docs/money.md); a client reads its order when the webhook of its payment was taken, until the tickets are there. Made by `make bench-checkout`.\n", rounds, span)
 	line("| way | clients | orders/s | sagas/s | of way 3 | whole way p50 ms | p99 ms | order created p50 ms | p99 ms | told 429 | desk at work | asked there | together | CPU ms here | CPU ms PostgreSQL | transactions | WAL KiB |")
 	line("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
