@@ -123,7 +123,9 @@ func (l stockLoads) scanDescription(row pgx.Row) error {
 	if err := scanEvent(framed{Row: row, before: []any{&place}}, &e); err != nil {
 		return err
 	}
-	l.all[place].describe(e)
+	if at := l.all[place]; at.locked { // nothing is known, or read further, of one that is left out
+		at.describe(e)
+	}
 	return nil
 }
 

@@ -176,7 +176,8 @@ func groupsMeet(t *testing.T, s *store.Store) {
 }
 
 // groupBuckets lets a batch and others who tell the world, of the same things from either
-// end, meet at the counter rows of the outbox. Whoever waited in a circle would be told so by the database, and come again.
+// end, meet at the counter rows of the outbox. Whoever waited in a circle would be told so
+// by the database, and come again.
 func groupBuckets(t *testing.T, s *store.Store) {
 	if isCockroach(t, s) {
 		t.Skip("SKIPPED: what is counted is PostgreSQL's")
