@@ -16,8 +16,8 @@ const (
 	maxKeptTypes = 20   // ticket types of one
 )
 
-// descriptions are events as batches last read them, without what sales move: quotas
-// and tiers. One is used only behind its event's lock, and only while the row that is
+// descriptions are events as batches last read them, without what sales move: their
+// quotas, and the counters of tiers. One is used only behind its event's lock, and only while the row that is
 // locked names the same edition. So it is the one that would be read, and it spares a
 // batch of many events the larger part of its reading.
 type descriptions struct {
@@ -49,18 +49,12 @@ func (d *descriptions) keep(loads []*stockLoad) {
 	for _, at := range loads {
 		switch {
 		case !at.locked || at.known != nil:
-		case !keepable(at.stock.Types):
+		case len(at.stock.Types) > maxKeptTypes:
 			delete(d.of, at.stock.ID)
 		default:
 			d.add(at)
 		}
 	}
-}
-
-// keepable says that types say the same until their event is described anew: terms hold
-// the counters of tiers.
-func keepable(types []booking.TicketType) bool {
-	return len(types) <= maxKeptTypes && !slices.ContainsFunc(types, func(t booking.TicketType) bool { return t.Terms != nil })
 }
 
 func (d *descriptions) add(at *stockLoad) {
@@ -71,7 +65,7 @@ func (d *descriptions) add(at *stockLoad) {
 		d.forgetSome()
 	}
 	e := at.stock.Event
-	e.Types, e.Quotas = slices.Clip(e.Types), nil
+	e.Types, e.Quotas = ownTypes(e.Types), nil
 	d.of[e.ID] = &description{e, at.now}
 }
 
@@ -84,6 +78,26 @@ func (d *descriptions) forgetSome() {
 		}
 		delete(d.of, event)
 	}
+}
+
+// ownTypes are the types with tiers of their own, which sales move.
+func ownTypes(types []booking.TicketType) []booking.TicketType {
+	own := slices.Clone(types)
+	for i, t := range own {
+		if tiers(t) > 0 {
+			terms := *t.Terms
+			terms.Tiers = slices.Clone(terms.Tiers)
+			own[i].Terms = &terms
+		}
+	}
+	return own
+}
+
+func tiers(t booking.TicketType) int {
+	if t.Terms == nil {
+		return 0
+	}
+	return len(t.Terms.Tiers)
 }
 
 // selectStockEvents reads descriptions; of an event that is locked, the one that is true.
@@ -129,9 +143,9 @@ func (l stockLoads) scanDescription(row pgx.Row) error {
 	return nil
 }
 
-// describe says what the stock's event is, but for its quotas.
+// describe says what the stock's event is, but for what is read elsewhere.
 func (l *stockLoad) describe(e booking.Event) {
-	e.ID, e.Quotas = l.stock.ID, l.stock.Quotas
+	e.ID, e.Quotas, e.SeenAt = l.stock.ID, l.stock.Quotas, l.stock.SeenAt
 	l.stock.Event = e
 }
 
@@ -143,10 +157,50 @@ func (l stockLoads) scanType(row pgx.Row) error {
 		return err
 	}
 	at := l.all[place]
-	if t.Terms != nil {
-		at.stock.SeenAt = e.SeenAt
-	}
 	t.Price.Currency, t.Fees.Currency = at.stock.Currency, at.stock.Currency
 	at.stock.Types = append(at.stock.Types, t)
+	return nil
+}
+
+const selectTierCounts = `SELECT n.place, n.ticket_type_id, ARRAY(SELECT t.used FROM booking.tier AS t WHERE t.ticket_type_id = n.ticket_type_id ORDER BY t.position)
+	FROM unnest($1::bigint[], $2::text[]) AS n (place, ticket_type_id)`
+
+// queueTierCounts reads the counters of the tiers that are known.
+func (l stockLoads) queueTierCounts(b *pgx.Batch) {
+	var places []int64
+	var types []string
+	for i, at := range l.all {
+		if at.known == nil {
+			continue
+		}
+		for _, t := range at.known.event.Types {
+			if tiers(t) > 0 {
+				places, types = append(places, int64(i)), append(types, t.ID.String())
+			}
+		}
+	}
+	if len(places) > 0 {
+		b.Queue(selectTierCounts, places, types).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanTierCounts) })
+	}
+}
+
+func (l stockLoads) scanTierCounts(row pgx.Row) error {
+	var place int64
+	var of string
+	var used []int64
+	if err := row.Scan(&place, &of, &used); err != nil {
+		return err
+	}
+	at := l.all[place]
+	if at.known == nil || !at.locked { // it is described anew, or left out
+		return nil
+	}
+	tid, err := id.ParseTicketType(of)
+	if err == nil {
+		err = countTiers(at.stock.Type(tid).Terms, used)
+	}
+	if err != nil {
+		return corrupt(err)
+	}
 	return nil
 }

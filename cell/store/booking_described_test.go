@@ -38,3 +38,12 @@ func TestDescriptions_areBounded(t *testing.T) {
 		t.Errorf("%d are kept, want at most %d and not much fewer", n, maxDescribed)
 	}
 }
+
+func TestDescriptions_leaveTiersToEachBatch(t *testing.T) {
+	types := []booking.TicketType{{}, {Terms: &booking.Terms{Tiers: []booking.Tier{{Quantity: 2}}}}}
+	own := ownTypes(types)
+	own[1].Terms.Tiers[0].Used++
+	if types[1].Terms.Tiers[0].Used != 0 {
+		t.Error("what a batch sells is counted in what is kept")
+	}
+}

@@ -72,6 +72,7 @@ func queueLoads(b *pgx.Batch, all ...*stockLoad) {
 		b.Queue(selectFreeStocks, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanStock) })
 	}
 	l.queueDescriptions(b, func(at *stockLoad) bool { return at.known == nil })
+	l.queueTierCounts(b)
 	b.Queue(selectStockQuotas, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanQuota) })
 	b.Queue(selectClock).QueryRow(l.scanClock)
 	l.queueHolds(b, events)
@@ -121,6 +122,7 @@ func (l stockLoads) scanStock(row pgx.Row) error {
 		at.known, at.changed = nil, true
 	default:
 		at.describe(known.event)
+		at.stock.Types = ownTypes(known.event.Types)
 		at.stock.Placement, at.stock.Epoch = topology.PlacementState(placement), topology.Epoch(epoch)
 	}
 	return nil
@@ -139,7 +141,7 @@ func (l stockLoads) scanClock(row pgx.Row) error {
 	var now time.Time
 	err := row.Scan(&now)
 	for _, at := range l.all {
-		at.stock.Now = now
+		at.stock.Now, at.stock.SeenAt = now, now
 	}
 	return err
 }

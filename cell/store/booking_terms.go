@@ -31,13 +31,18 @@ func termsOf(text []byte, used []int64) (*booking.Terms, error) {
 	if err := json.Unmarshal(text, &t); err != nil {
 		return nil, fmt.Errorf("terms: %w", err)
 	}
+	return &t, countTiers(&t, used)
+}
+
+// countTiers gives tiers their counters.
+func countTiers(t *booking.Terms, used []int64) error {
 	if len(used) != len(t.Tiers) {
-		return nil, fmt.Errorf("%d tiers have %d counters", len(t.Tiers), len(used))
+		return fmt.Errorf("%d tiers have %d counters", len(t.Tiers), len(used))
 	}
 	for i := range t.Tiers {
 		t.Tiers[i].Used = used[i]
 	}
-	return &t, nil
+	return nil
 }
 
 const upsertTier = `INSERT INTO booking.tier (ticket_type_id, position, event_id, quantity) VALUES ($1, $2, $3, $4)

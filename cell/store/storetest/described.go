@@ -72,7 +72,7 @@ func describedAnew(t *testing.T, s *store.Store) {
 	})
 	wantSold(t, shops, 900, 4250)
 	wantSold(t, []shop{elsewhere}, 1900)
-	wantSold(t, shops, 0, 4250) // the tiers' counters are read each time
+	wantSold(t, shops, 0, 4250) // the counters of tiers are read each time
 	shops[1].exec(t, seal, shops[1].event.ID.String())
 	_, errs := sold(t, shops...)
 	wantErr(t, errs[0], booking.ErrSoldOut)
