@@ -31,7 +31,7 @@ func (s *Server) createHold(c *gin.Context) error {
 		return err
 	}
 	defer leave()
-	op, err := s.Booking.HoldOnce(c.Request.Context(), want, key, holdAnswer(http.StatusCreated))
+	op, err := s.Booking.HoldOnce(c.Request.Context(), event, want, key, holdAnswer(http.StatusCreated))
 	if err != nil {
 		return err
 	}
@@ -67,9 +67,9 @@ type askedItem struct {
 	Accessible   bool     `json:"accessible"`
 }
 
-// requestOf reads what a buyer asks for, under a new hold's id.
+// requestOf reads what a buyer asks for; his key names the hold.
 func requestOf(event id.Event, in askedHold) (want booking.Request, err error) {
-	want = booking.Request{Hold: id.NewHold(event), Promo: in.PromoCode, Access: in.AccessCode}
+	want = booking.Request{Promo: in.PromoCode, Access: in.AccessCode}
 	if in.BuyerKey != "" {
 		if want.Buyer, err = booking.BuyerOf(event, in.BuyerKey); err != nil {
 			return want, err

@@ -91,20 +91,19 @@ func note(h *Hold) Answer {
 // Hold keeps tickets aside; want.Hold is a new id of the event.
 func (s *Service) Hold(ctx context.Context, want Request) (Hold, error) {
 	var h Hold
-	if _, err := s.HoldOnce(ctx, want, nil, note(&h)); err != nil {
+	if _, err := s.HoldOnce(ctx, want.Hold.Event(), want, nil, note(&h)); err != nil {
 		return Hold{}, err // and not h: the desk may still write to it when the caller has left
 	}
 	return h, nil
 }
 
-// HoldOnce is Hold under an idempotency key; nil for none. The key gives the hold
-// its id, so that a repeated request finds the hold it made, and gets the first
+// HoldOnce is Hold under an idempotency key; nil for none. The key gives the event's hold
+// its id (without one, want.Hold is it), so that a repeated request finds the hold it made, and gets the first
 // answer again (P5). The answer is rendered when the desk is done with it.
-func (s *Service) HoldOnce(ctx context.Context, want Request, key *Key, answer Answer) (*Op, error) {
+func (s *Service) HoldOnce(ctx context.Context, event id.Event, want Request, key *Key, answer Answer) (*Op, error) {
 	if len(want.Lines) < 1 || len(want.Lines) > MaxLines {
 		return nil, ErrQuantity.At("/items", "must be 1 to %d items", MaxLines)
 	}
-	event := want.Hold.Event()
 	var named []id.Hold
 	if key != nil {
 		digests, err := s.digestsOf(ctx, event)

@@ -431,7 +431,7 @@ func (g *game) madeUnder(in asked) id.Hold {
 
 func (g *game) askHold(ctx context.Context, box *booking.Service, in asked, w *witness, out *told) error {
 	want := booking.Request{Hold: id.NewHold(g.event.ID), Lines: []booking.Line{{Type: g.event.Types[0].ID, Quantity: in.n}}}
-	op, err := box.HoldOnce(ctx, want, g.key(in, w), render)
+	op, err := box.HoldOnce(ctx, want.Hold.Event(), want, g.key(in, w), render)
 	if err != nil {
 		return err
 	}

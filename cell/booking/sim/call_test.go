@@ -30,7 +30,7 @@ func (w *world) thinkOf(c *call) {
 func (w *world) hold(ctx context.Context, at int, c *call, kind int, quantity int64) error {
 	w.thinkOf(c)
 	want := booking.Request{Hold: id.NewHold(c.event.ID), Lines: []booking.Line{{Type: c.event.Types[kind].ID, Quantity: quantity}}}
-	op, err := w.boxes[at%2].HoldOnce(ctx, want, c.key, func(h booking.Hold) (int, []byte, error) {
+	op, err := w.boxes[at%2].HoldOnce(ctx, want.Hold.Event(), want, c.key, func(h booking.Hold) (int, []byte, error) {
 		return 201, fmt.Append(nil, h.ID, " ", h.State, " ", h.ExpiresAt.UnixNano()), nil
 	})
 	if err != nil {

@@ -22,7 +22,7 @@ func wholeHold(h booking.Hold) (int, []byte, error) {
 
 func (b shop) keyed(t *testing.T, key, asked string) (*booking.Op, booking.Hold, error) {
 	t.Helper()
-	op, err := b.HoldOnce(t.Context(), b.want(b.floor, 2), &booking.Key{Scope: "POST holds", Key: key, Fingerprint: asked}, wholeHold)
+	op, err := b.HoldOnce(t.Context(), b.event.ID, b.want(b.floor, 2), &booking.Key{Scope: "POST holds", Key: key, Fingerprint: asked}, wholeHold)
 	var h booking.Hold
 	if err == nil {
 		err = json.Unmarshal(op.Body, &h)

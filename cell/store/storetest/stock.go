@@ -67,7 +67,7 @@ func lastTicket(t *testing.T, s *store.Store) {
 				err := retried(t, func(try int) error {
 					box := boxes[(buyer+attempt+try)%len(boxes)]
 					key := &booking.Key{Scope: "POST holds", Key: fmt.Sprint("buyer-", buyer), Fingerprint: "same"}
-					op, err := box.HoldOnce(t.Context(), box.want(box.floor, 1), key, func(h booking.Hold) (int, []byte, error) { return 201, []byte(h.ID.String()), nil })
+					op, err := box.HoldOnce(t.Context(), box.event.ID, box.want(box.floor, 1), key, func(h booking.Hold) (int, []byte, error) { return 201, []byte(h.ID.String()), nil })
 					if err == nil {
 						hold = string(op.Body)
 					}
