@@ -25,20 +25,25 @@ type Key struct {
 // hold is the id of the hold that is made under the key: always the same, and
 // nobody's to guess who does not know the event's secret.
 func (k *Key) hold(of id.Event, by *keyDigests) id.Hold {
-	mac, _ := by.pool.Get().(hash.Hash)
-	defer by.pool.Put(mac)
-	mac.Reset()
-	about := make([]byte, 0, 512) // most keys: they leave no garbage
-	_, _ = mac.Write(append(append(append(about, k.Scope...), '\n'), k.Key...))
-	return id.HoldFrom(of, mac.Sum(about[:0]))
+	d, _ := by.pool.Get().(*keyDigest)
+	defer by.pool.Put(d)
+	d.mac.Reset()
+	d.about = append(append(append(d.about[:0], k.Scope...), '\n'), k.Key...)
+	_, _ = d.mac.Write(d.about)
+	return id.HoldFrom(of, d.mac.Sum(d.about[:0]))
 }
 
 // keyDigests are digests with an event's secret in them, to be used again: working
 // it in costs as much as the rest.
 type keyDigests struct{ pool sync.Pool }
 
+type keyDigest struct {
+	mac   hash.Hash
+	about []byte
+}
+
 func digestsWith(secret []byte) *keyDigests {
-	return &keyDigests{sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
+	return &keyDigests{sync.Pool{New: func() any { return &keyDigest{mac: hmac.New(sha256.New, secret)} }}}
 }
 
 // Mark is a digest of a request, as it is stored.
