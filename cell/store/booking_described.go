@@ -10,10 +10,10 @@ import (
 	"guichet/cell/id"
 )
 
-// Bounds of the descriptions that a process keeps: some kilobytes each, 30 MB at most.
+// Bounds of the descriptions that a process keeps: 16 MiB of rows in all.
 const (
-	maxDescribed = 2048 // events
-	maxKeptTypes = 20   // ticket types of one
+	maxDescribed = 2048    // events
+	maxKeptBytes = 8 << 10 // of one's rows, as they were read; a larger one is read each time
 )
 
 // descriptions are events as batches last read them, without what sales move: their
@@ -49,7 +49,7 @@ func (d *descriptions) keep(loads []*stockLoad) {
 	for _, at := range loads {
 		switch {
 		case !at.locked || at.known != nil:
-		case len(at.stock.Types) > maxKeptTypes:
+		case at.bytes > maxKeptBytes:
 			delete(d.of, at.stock.ID)
 		default:
 			d.add(at)
@@ -126,18 +126,32 @@ func (l stockLoads) queueDescriptions(b *pgx.Batch, chosen func(at *stockLoad) b
 		}
 	}
 	if len(places) > 0 {
-		b.Queue(selectStockEvents, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanDescription) })
-		b.Queue(selectStockTypes, places, events).Query(func(rows pgx.Rows) error { return eachRow(rows, l.scanType) })
+		b.Queue(selectStockEvents, places, events).Query(func(rows pgx.Rows) error {
+			return eachRow(rows, func(row pgx.Row) error { return l.scanDescription(row, bytesOf(rows)) })
+		})
+		b.Queue(selectStockTypes, places, events).Query(func(rows pgx.Rows) error {
+			return eachRow(rows, func(row pgx.Row) error { return l.scanType(row, bytesOf(rows)) })
+		})
 	}
 }
 
-func (l stockLoads) scanDescription(row pgx.Row) error {
+// bytesOf is the size of the row at hand.
+func bytesOf(rows pgx.Rows) (n int) {
+	for _, value := range rows.RawValues() {
+		n += len(value)
+	}
+	return n
+}
+
+func (l stockLoads) scanDescription(row pgx.Row, bytes int) error {
 	var place int64
 	var e booking.Event
 	if err := scanEvent(framed{Row: row, before: []any{&place}}, &e); err != nil {
 		return err
 	}
-	if at := l.all[place]; at.locked { // nothing is known, or read further, of one that is left out
+	at := l.all[place]
+	at.bytes += bytes
+	if at.locked { // nothing is known, or read further, of one that is left out
 		at.describe(e)
 	}
 	return nil
@@ -149,7 +163,7 @@ func (l *stockLoad) describe(e booking.Event) {
 	l.stock.Event = e
 }
 
-func (l stockLoads) scanType(row pgx.Row) error {
+func (l stockLoads) scanType(row pgx.Row, bytes int) error {
 	var place int64
 	var e booking.Event // its currency is not known before its place is
 	t, err := scanType(framed{Row: row, before: []any{&place}}, &e)
@@ -157,6 +171,7 @@ func (l stockLoads) scanType(row pgx.Row) error {
 		return err
 	}
 	at := l.all[place]
+	at.bytes += bytes
 	t.Price.Currency, t.Fees.Currency = at.stock.Currency, at.stock.Currency
 	at.stock.Types = append(at.stock.Types, t)
 	return nil

@@ -9,9 +9,9 @@ import (
 
 func TestDescriptions_areBounded(t *testing.T) {
 	var d descriptions
-	read := func(types int) *stockLoad {
+	read := func(bytes int) *stockLoad {
 		at := newStockLoad(id.NewEvent("euw3"), 0)
-		at.locked, at.stock.Types = true, make([]booking.TicketType, types)
+		at.locked, at.bytes = true, bytes
 		return at
 	}
 	kept := func(at *stockLoad) bool {
@@ -19,12 +19,13 @@ func TestDescriptions_areBounded(t *testing.T) {
 		d.recall([]*stockLoad{again})
 		return again.known != nil
 	}
-	large, small := read(maxKeptTypes+1), read(maxKeptTypes)
-	d.keep([]*stockLoad{large, small})
-	if kept(large) || !kept(small) {
-		t.Errorf("of %d types kept: %t; of %d: %t", maxKeptTypes+1, kept(large), maxKeptTypes, kept(small))
+	large, small, aside := read(maxKeptBytes+1), read(maxKeptBytes), read(1)
+	aside.locked = false
+	d.keep([]*stockLoad{large, small, aside})
+	if kept(large) || !kept(small) || kept(aside) {
+		t.Errorf("kept: of %d bytes %t, of %d %t, not locked %t", large.bytes, kept(large), small.bytes, kept(small), kept(aside))
 	}
-	small.stock.Types = large.stock.Types // it has grown
+	small.bytes = large.bytes // it has grown
 	if d.keep([]*stockLoad{small}); kept(small) {
 		t.Error("what has become too large is still kept")
 	}

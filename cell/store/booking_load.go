@@ -44,6 +44,7 @@ type stockLoad struct {
 	known   *description // as it was kept, nil when it must be read
 	changed bool         // it was known, and is another now
 	now     edition      // of the description that is true
+	bytes   int          // of the description, where it was read
 }
 
 func newStockLoad(event id.Event, ttl time.Duration) *stockLoad {

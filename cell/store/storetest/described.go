@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,9 +15,11 @@ var describedTests = map[string]func(t *testing.T, s *store.Store){
 	"a batch sells what another process has described anew": describedAnew,
 	"what is kept of an event is used by edition":           describedByEdition,
 	"prices that only rise rise for all processes":          describedRising,
+	"what is left is told by the stock's clock":             describedSeen,
+	"a large description is read each time":                 describedAtLength,
 }
 
-// sold is what a batch charged for a ticket of each event, 0 where it refused.
+// sold is what a batch charged for a ticket of each event, 0 where it refused or left it out.
 func sold(t *testing.T, shops ...shop) (totals []int64, errs []error) {
 	t.Helper()
 	var groups []*booking.Group
@@ -26,7 +29,7 @@ func sold(t *testing.T, shops ...shop) (totals []int64, errs []error) {
 		groups, holds = append(groups, &booking.Group{Event: b.event.ID, Ops: []*booking.Op{op}}), append(holds, hold)
 	}
 	if err := shops[0].store.Batch(t.Context(), ttl, groups); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	for i, g := range groups {
 		totals, errs = append(totals, holds[i].Total.Amount), append(errs, g.Ops[0].Err)
@@ -154,4 +157,41 @@ func describedRising(t *testing.T, s *store.Store) {
 			t.Errorf("the last ticket cost %d, want %d", n, 4250+raises)
 		}
 	}
+}
+
+// describedSeen: what is left of tiers is told of the moment, also where nobody asks for a
+// new hold (a late sale, staff), whether the description was known, read or read anew.
+func describedSeen(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 20, 4)
+	seen := func(how string) func(stock *booking.Stock) error {
+		return func(stock *booking.Stock) error {
+			if stock.SeenAt.IsZero() || !stock.SeenAt.Equal(stock.Now) {
+				t.Errorf("%s: seen at %s, and it is %s", how, stock.SeenAt, stock.Now)
+			}
+			return nil
+		}
+	}
+	b.mustBatch(t, &booking.Op{Decide: seen("read")})
+	b.mustBatch(t, &booking.Op{Decide: seen("known")})
+	b.exec(t, `UPDATE booking.event SET version = version + 1 WHERE event_id = $1`, b.event.ID.String())
+	b.mustBatch(t, &booking.Op{Decide: seen("read anew")})
+	if err := s.WithStock(t.Context(), b.event.ID, ttl, nil, seen("alone")); err != nil {
+		t.Error(err)
+	}
+}
+
+func describedAtLength(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 20, 4)
+	if _, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+		e.Summary = strings.Repeat("🎭", booking.MaxSummary) // four bytes each: with all else more than is kept
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	shops := []shop{b, openShop(t, s, 20, 4)}
+	wantSold(t, shops, 4250, 4250)
+	for _, b := range shops {
+		b.exec(t, `UPDATE booking.ticket_type SET price = 7000 WHERE ticket_type_id = $1`, b.floor.String())
+	}
+	wantSold(t, shops, 7250, 4250)
 }
