@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"guichet/cell/id"
@@ -121,10 +122,13 @@ func (h *LedgerHead) Row(event id.Event, at time.Time, entries []Entry) (LedgerR
 
 // hash covers everything but itself.
 func (r *LedgerRow) hash() string {
-	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "guichet-ledger-v1\n%s\n%d\n%s\n%s\n", r.Event, r.First, r.At.UTC().Format(time.RFC3339Nano), r.Prev)
-	_, _ = sum.Write(r.Entries)
-	return hex.EncodeToString(sum.Sum(nil))
+	text := make([]byte, 0, 256+len(r.Entries))
+	text = append(append(append(text, "guichet-ledger-v1\n"...), r.Event.String()...), '\n')
+	text = append(strconv.AppendInt(text, r.First, 10), '\n')
+	text = append(r.At.UTC().AppendFormat(text, time.RFC3339Nano), '\n')
+	text = append(append(append(text, r.Prev...), '\n'), r.Entries...)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // Tally adds a ledger up again, row by row, and holds it to P2 at every step.

@@ -48,6 +48,10 @@ const selectEventOfSource = `SELECT event_id FROM booking.event WHERE organizer_
 
 const insertQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size) VALUES ($1, $2, $3, $4, $5)`
 
+// insertFirstQuota writes the quota that carries where its event's stock stands.
+const insertFirstQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size, ledger_next, ledger_hash, stock_version, stock_changed_at)
+	VALUES ($1, $2, 0, $3, $4, 1, '', 0, clock_timestamp())`
+
 const insertTicketType = `INSERT INTO booking.ticket_type (ticket_type_id, event_id, position, name, price, fees,
 	min_per_order, max_per_order, sales_start, sales_end, quotas, terms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
@@ -96,6 +100,10 @@ func eventArgs(e *booking.Event) ([]any, error) {
 // queueEventParts queues the rows of a new event besides its own.
 func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 	for i, q := range e.Quotas {
+		if i == 0 {
+			b.Queue(insertFirstQuota, q.ID.String(), e.ID.String(), q.Name, q.Size)
+			continue
+		}
 		b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
 	}
 	for i, t := range e.Types {
@@ -111,7 +119,11 @@ func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 		return err
 	}
 	opening := &booking.Stock{Event: *e, Now: now, Log: e.Openings()}
-	return queueLedger(b, opening, booking.LedgerHead{})
+	empty := slices.Clone(e.Quotas) // as the rows above have them
+	for i := range empty {
+		empty[i].Held, empty[i].Sold, empty[i].Allocated = 0, 0, 0
+	}
+	return queueLedger(b, opening, empty, booking.LedgerHead{})
 }
 
 // announce writes the outbox row that carries a published event into every
@@ -316,7 +328,7 @@ func texts[T fmt.Stringer](ids []T) []string {
 }
 
 const updateEvent = `UPDATE booking.event SET name = $2, summary = $3, category = $4, venue = $5, starts_at = $6, ends_at = $7,
-	time_zone = $8, state = $9, version = $10, described_at = clock_timestamp(), stock_version = stock_version + 1, stock_changed_at = clock_timestamp()
+	time_zone = $8, state = $9, version = $10, described_at = clock_timestamp()
 	WHERE event_id = $1`
 
 const updateQuota = `UPDATE booking.quota SET name = $2, size = $3 WHERE quota_id = $1`
@@ -354,6 +366,7 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		w := &pgx.Batch{}
+		w.Queue(touchStock, []string{e.ID.String()})
 		w.Queue(updateEvent, e.ID.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, string(e.State), e.Version)
 		for _, q := range e.Quotas {
 			w.Queue(updateQuota, q.ID.String(), q.Name, q.Size)
@@ -365,7 +378,7 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		if entries := e.Revisions(before); len(entries) > 0 {
-			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, head); err != nil {
+			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, before, head); err != nil {
 				return err
 			}
 		}

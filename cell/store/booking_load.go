@@ -13,23 +13,23 @@ import (
 )
 
 // lockedColumns are what a stock needs of its event's row besides its description.
-const lockedColumns = `version, described_at, epoch, placement, ledger_next, ledger_hash`
+const lockedColumns = `version, described_at, epoch, placement`
 
 // selectStock takes the lock of one event and waits for it.
 const selectStock = `SELECT 0, ` + lockedColumns + ` FROM booking.event WHERE event_id = $1 FOR UPDATE`
 
 // selectFreeStocks takes the locks of those events that nobody has locked, so that a
 // batch of many waits for nobody and can stand in nobody's way for ever.
-const selectFreeStocks = `SELECT n.place, f.version, f.described_at, f.epoch, f.placement, f.ledger_next, f.ledger_hash
+const selectFreeStocks = `SELECT n.place, f.version, f.described_at, f.epoch, f.placement
 	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
 	CROSS JOIN LATERAL (SELECT ` + lockedColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id FOR UPDATE SKIP LOCKED) AS f`
 
 // Quotas and ticket types are only ever written behind their event's lock, so they
 // are read without one of their own. The bounds are above what there can be: with
 // them each event is looked up by itself, as in selectHolds.
-const selectStockQuotas = `SELECT n.place, f.quota_id, f.name, f.size, f.held, f.sold, f.allocated
+const selectStockQuotas = `SELECT n.place, f.ledger_next, f.ledger_hash, f.quota_id, f.name, f.size, f.held, f.sold, f.allocated
 	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
-	CROSS JOIN LATERAL (SELECT q.position, q.quota_id, q.name, q.size, q.held, q.sold, q.allocated
+	CROSS JOIN LATERAL (SELECT q.position, q.ledger_next, q.ledger_hash, q.quota_id, q.name, q.size, q.held, q.sold, q.allocated
 		FROM booking.quota AS q WHERE q.event_id = n.event_id LIMIT 1000) AS f
 	ORDER BY n.place, f.position`
 
@@ -106,8 +106,7 @@ func (l stockLoads) scanStock(row pgx.Row) error {
 	var placement string
 	var now edition
 	var describedAt time.Time
-	var head booking.LedgerHead
-	err := row.Scan(&place, &now.version, &describedAt, &epoch, &placement, &head.Next, &head.Hash)
+	err := row.Scan(&place, &now.version, &describedAt, &epoch, &placement)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.ErrEventNotFound
 	}
@@ -116,7 +115,7 @@ func (l stockLoads) scanStock(row pgx.Row) error {
 	}
 	now.at = describedAt.UnixMicro()
 	at := l.all[place]
-	at.ledger, at.locked, at.now = head, true, now
+	at.locked, at.now = true, now
 	switch known := at.known; {
 	case known == nil:
 	case known.edition != now:
@@ -131,11 +130,17 @@ func (l stockLoads) scanStock(row pgx.Row) error {
 
 func (l stockLoads) scanQuota(row pgx.Row) error {
 	var place int64
-	q, err := scanQuota(framed{Row: row, before: []any{&place}})
-	if at := l.all[place]; err == nil {
-		at.stock.Quotas = append(at.stock.Quotas, q)
+	var next *int64
+	var hash *string
+	q, err := scanQuota(framed{Row: row, before: []any{&place, &next, &hash}})
+	if err != nil {
+		return err
 	}
-	return err
+	at := l.all[place]
+	if at.stock.Quotas = append(at.stock.Quotas, q); next != nil && hash != nil { // the first one
+		at.ledger = booking.LedgerHead{Next: *next, Hash: *hash}
+	}
+	return nil
 }
 
 func (l stockLoads) scanClock(row pgx.Row) error {

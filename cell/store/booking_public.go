@@ -44,8 +44,9 @@ func (s *Store) Events(ctx context.Context, events []id.Event) ([]booking.Event,
 	return kept, nil
 }
 
-const selectStockChanges = `SELECT event_id, stock_changed_at, stock_version FROM booking.event
-	WHERE stock_changed_at >= $1 AND state <> 'draft' ORDER BY stock_changed_at, event_id LIMIT $2`
+const selectStockChanges = `SELECT q.event_id, q.stock_changed_at, q.stock_version
+	FROM booking.quota AS q JOIN booking.event AS e ON e.event_id = q.event_id
+	WHERE q.position = 0 AND q.stock_changed_at >= $1 AND e.state <> 'draft' ORDER BY q.stock_changed_at, q.event_id LIMIT $2`
 
 // StockChanges implements search.Changes. It is asked four times a second: one
 // round trip, no transaction. The clock is read before the changes, never after.

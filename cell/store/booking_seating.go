@@ -50,12 +50,7 @@ func queueSeating(b *pgx.Batch, e *booking.Event) error {
 	for _, t := range e.Types {
 		b.Queue(updateTypeSeats, t.ID.String(), t.Categories)
 	}
-	var w stockWrites
-	for _, q := range e.Quotas {
-		w.addQuota(q)
-	}
-	w.queueQuotas(b)
-	queueNewSeats(b, event, p.Seats)
+	queueNewSeats(b, event, p.Seats) // what they count is written with the ledger
 	return nil
 }
 
@@ -81,7 +76,8 @@ func queueNewSeats(b *pgx.Batch, event string, seats []booking.Seat) {
 	}
 }
 
-const selectSeatVersion = `SELECT version, stock_version FROM booking.event WHERE event_id = $1 AND seated`
+const selectSeatVersion = `SELECT e.version, q.stock_version FROM booking.event AS e JOIN booking.quota AS q ON q.event_id = e.event_id AND q.position = 0
+	WHERE e.event_id = $1 AND e.seated`
 
 const selectSeating = `SELECT plan FROM booking.seating WHERE event_id = $1`
 

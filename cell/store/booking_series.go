@@ -39,8 +39,7 @@ const selectOccurrencesToTell = `SELECT event_id, starts_at FROM booking.event
 	WHERE series_id = $1 AND (starts_at, event_id) > ($2, $3) AND state = 'draft'
 	ORDER BY starts_at, event_id LIMIT $4 FOR UPDATE`
 
-const publishEvents = `UPDATE booking.event SET state = 'published', version = version + 1, stock_version = stock_version + 1,
-	stock_changed_at = clock_timestamp() WHERE event_id = ANY($1)`
+const publishEvents = `UPDATE booking.event SET state = 'published', version = version + 1 WHERE event_id = ANY($1)`
 
 // before1970 is before every occurrence (booking.Validate).
 var before1970 = time.Unix(0, 0).UTC()
@@ -235,8 +234,10 @@ func (s *Store) PublishOccurrences(ctx context.Context, series id.Series, publis
 				changed = append(changed, events[i].ID)
 			}
 		}
-		if _, err := tx.Exec(ctx, publishEvents, texts(changed)); err != nil {
-			return nil, fmt.Errorf("publish occurrences: %w", err)
+		for _, sql := range []string{publishEvents, touchStock} {
+			if _, err := tx.Exec(ctx, sql, texts(changed)); err != nil {
+				return nil, fmt.Errorf("publish occurrences: %w", err)
+			}
 		}
 		return s.documents(events)
 	})

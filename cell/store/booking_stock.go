@@ -37,11 +37,24 @@ const selectDueHolds = `SELECT ` + holdColumns + ` FROM booking.hold
 	WHERE event_id = ANY($1) AND state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp())
 	ORDER BY expires_at LIMIT $2`
 
-const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.event WHERE event_id = $1`
+const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.quota WHERE event_id = $1 AND position = 0`
 
-const updateQuotaCounters = `UPDATE booking.quota SET held = n.held, sold = n.sold, allocated = n.allocated
-	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS n (quota_id, held, sold, allocated)
+// updateQuotas writes counters and, with an event's first quota, where its stock stands: nearly
+// every change writes that row, so a batch has no other row of the event to write. In
+// other quotas what is about the event is null and stays so.
+//
+// The time of the last change stays as it is while it is not older than search.StampGrain:
+// it has an index, and a row none of whose indexes change is written in place, which costs
+// PostgreSQL a third less. stock_version tells every change apart.
+const updateQuotas = `UPDATE booking.quota SET held = n.held, sold = n.sold, allocated = n.allocated,
+	ledger_next = nullif(n.ledger_next, 0), ledger_hash = nullif(n.ledger_hash, ''), stock_version = stock_version + 1,
+	stock_changed_at = CASE WHEN stock_changed_at < $7 THEN $8 ELSE stock_changed_at END
+	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS n (quota_id, held, sold, allocated, ledger_next, ledger_hash)
 	WHERE booking.quota.quota_id = n.quota_id AND booking.quota.quota_id = ANY($1)`
+
+// touchStock says of events that what is told of their stock may have changed.
+const touchStock = `UPDATE booking.quota SET stock_version = stock_version + 1, stock_changed_at = clock_timestamp()
+	WHERE event_id = ANY($1) AND position = 0`
 
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
 	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
@@ -51,14 +64,6 @@ const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, ent
 	SELECT l.event_id, l.first_entry, l.at, l.entries, l.prev, l.hash
 	FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::bytea[], $5::text[], $6::text[])
 		AS l (event_id, first_entry, at, entries, prev, hash)`
-
-// touchStock leaves the time of the last change as it is while it is not older than
-// search.StampGrain: it has an index, and a row none of whose indexes change is written
-// in place, which costs PostgreSQL a third less. stock_version tells every change apart.
-const touchStock = `UPDATE booking.event SET stock_version = stock_version + 1, ledger_next = n.ledger_next, ledger_hash = n.ledger_hash,
-	stock_changed_at = CASE WHEN stock_changed_at < $3 THEN $2 ELSE stock_changed_at END
-	FROM unnest($1::text[], $4::bigint[], $5::text[]) AS n (event_id, ledger_next, ledger_hash)
-	WHERE booking.event.event_id = n.event_id AND booking.event.event_id = ANY($1)`
 
 // WithStock locks the event row, then its quotas and holds, reads the clock
 // behind the locks, lets decide change the stock and writes what changed. The

@@ -16,12 +16,14 @@ type stockWrites struct {
 	quotas struct {
 		ids                   []string
 		held, sold, allocated []int64
+		nexts                 []int64 // where the ledger ends, in an event's first quota; 0 and "" in others
+		hashes                []string
 	}
 	fresh  freshHolds
 	known  knownHolds
 	ledger struct {
 		events, prevs, hashes []string
-		firsts, nexts         []int64
+		firsts                []int64
 		times                 []time.Time
 		entries               [][]byte
 	}
@@ -46,11 +48,13 @@ func queueStock(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 // add takes in what changed since the stock was loaded, with the ledger's row about it.
 func (w *stockWrites) add(stock *booking.Stock, before *snapshot) error {
 	w.now = stock.Now
-	for i, q := range stock.Quotas {
-		if q != before.quotas[i] {
-			w.addQuota(q)
+	head := before.ledger
+	if len(stock.Log) > 0 {
+		if err := w.addLedger(stock, &head); err != nil {
+			return err
 		}
 	}
+	w.addQuotas(stock.Quotas, before.quotas, before.ledger, head)
 	if err := w.addHolds(stock, before); err != nil {
 		return err
 	}
@@ -64,10 +68,7 @@ func (w *stockWrites) add(stock *booking.Stock, before *snapshot) error {
 		queueAside(b, stock, before)
 		return queueCounters(b, stock, before)
 	})
-	if len(stock.Log) == 0 {
-		return nil
-	}
-	return w.addLedger(stock, before.ledger)
+	return nil
 }
 
 // queue writes it all.
@@ -83,14 +84,25 @@ func (w *stockWrites) queue(b *pgx.Batch) error {
 	return nil
 }
 
-func (w *stockWrites) addQuota(q booking.Quota) {
+// addQuotas takes in the quotas that changed, the first also when the ledger did.
+func (w *stockWrites) addQuotas(quotas, before []booking.Quota, from, head booking.LedgerHead) {
 	c := &w.quotas
-	c.ids, c.held, c.sold, c.allocated = append(c.ids, q.ID.String()), append(c.held, q.Held), append(c.sold, q.Sold), append(c.allocated, q.Allocated)
+	for i, q := range quotas {
+		if q == before[i] && (i > 0 || head == from) {
+			continue
+		}
+		c.ids, c.held, c.sold, c.allocated = append(c.ids, q.ID.String()), append(c.held, q.Held), append(c.sold, q.Sold), append(c.allocated, q.Allocated)
+		end := booking.LedgerHead{}
+		if i == 0 {
+			end = head
+		}
+		c.nexts, c.hashes = append(c.nexts, end.Next), append(c.hashes, end.Hash)
+	}
 }
 
 func (w *stockWrites) queueQuotas(b *pgx.Batch) {
 	if c := &w.quotas; len(c.ids) > 0 {
-		b.Queue(updateQuotaCounters, c.ids, c.held, c.sold, c.allocated)
+		b.Queue(updateQuotas, c.ids, c.held, c.sold, c.allocated, c.nexts, c.hashes, w.now.Add(-search.StampGrain), w.now)
 	}
 }
 
@@ -118,29 +130,33 @@ func (w *stockWrites) queueHolds(b *pgx.Batch) {
 	}
 }
 
-func (w *stockWrites) addLedger(stock *booking.Stock, head booking.LedgerHead) error {
+// addLedger takes in the ledger's next row and moves the head behind it.
+func (w *stockWrites) addLedger(stock *booking.Stock, head *booking.LedgerHead) error {
 	row, err := head.Row(stock.ID, stock.Now, stock.Log)
 	if err != nil {
 		return err
 	}
-	w.now = stock.Now
 	l := &w.ledger
 	l.events, l.firsts, l.times, l.entries = append(l.events, stock.ID.String()), append(l.firsts, row.First), append(l.times, row.At), append(l.entries, row.Entries)
-	l.prevs, l.hashes, l.nexts = append(l.prevs, row.Prev), append(l.hashes, row.Hash), append(l.nexts, head.Next)
+	l.prevs, l.hashes = append(l.prevs, row.Prev), append(l.hashes, row.Hash)
 	return nil
 }
 
 func (w *stockWrites) queueLedger(b *pgx.Batch) {
 	if l := &w.ledger; len(l.events) > 0 {
 		b.Queue(insertLedger, l.events, l.firsts, l.times, l.entries, l.prevs, l.hashes)
-		b.Queue(touchStock, l.events, w.now, w.now.Add(-search.StampGrain), l.nexts, l.hashes)
 	}
 }
 
-// queueLedger writes one row of one event's ledger.
-func queueLedger(b *pgx.Batch, stock *booking.Stock, head booking.LedgerHead) error {
-	var w stockWrites
-	err := w.addLedger(stock, head)
+// queueLedger writes one row of one event's ledger, with the counters that it tells of.
+func queueLedger(b *pgx.Batch, stock *booking.Stock, before []booking.Quota, head booking.LedgerHead) error {
+	w := stockWrites{now: stock.Now}
+	from := head
+	if err := w.addLedger(stock, &head); err != nil {
+		return err
+	}
+	w.addQuotas(stock.Quotas, before, from, head)
+	w.queueQuotas(b)
 	w.queueLedger(b)
-	return err
+	return nil
 }

@@ -14,6 +14,7 @@ var (
 	newTable  = regexp.MustCompile(`(?s)CREATE TABLE (?:IF NOT EXISTS )?(\S+) \((.*?)\n\);`)
 	newColumn = regexp.MustCompile(`ALTER TABLE (\S+)\s+ADD COLUMN (?:IF NOT EXISTS )?([a-z_0-9]+) (text|jsonb|bytea)`)
 	column    = regexp.MustCompile(`^\s*([a-z_0-9]+) (?:text|jsonb|bytea)`)
+	gone      = regexp.MustCompile(`ALTER TABLE (\S+)\s+DROP COLUMN (?:IF EXISTS )?([a-z_0-9]+)`)
 )
 
 // textColumns are the columns of text, JSON and bytes that migrations make, by table.
@@ -43,6 +44,9 @@ func textColumns(t *testing.T) map[string][]string {
 		}
 		for _, m := range newColumn.FindAllStringSubmatch(text, -1) {
 			out[m[1]] = append(out[m[1]], m[2])
+		}
+		for _, m := range gone.FindAllStringSubmatch(text, -1) {
+			out[m[1]] = slices.DeleteFunc(out[m[1]], func(name string) bool { return name == m[2] })
 		}
 	}
 	return out

@@ -46,7 +46,7 @@ func publicChanges(t *testing.T, s *store.Store) {
 		t.Fatalf("%+v at %s, %v", all, now, err)
 	}
 	for _, b := range []shop{first, second} {
-		b.exec(t, `UPDATE booking.event SET stock_changed_at = stock_changed_at - interval '1 hour' WHERE event_id = $1`, b.event.ID.String())
+		b.exec(t, `UPDATE booking.quota SET stock_changed_at = stock_changed_at - interval '1 hour' WHERE event_id = $1`, b.event.ID.String())
 	}
 	first.mustHold(t, first.floor, 1)
 	news, now, err := s.StockChanges(t.Context(), all[1].At.Add(time.Microsecond), 10)
