@@ -15,6 +15,8 @@ import (
 var publicTests = map[string]func(t *testing.T, s *store.Store){
 	"Public_classesOfManyEventsAreReadAtOnce": publicClasses,
 	"Public_changesOfStockAreListedInOrder":   publicChanges,
+	"Public_changesOfEventsAreListedToo":      publicChangesOfEvents,
+	"Public_firstQuotaCarriesTheStand":        publicStand,
 }
 
 // publicClasses: available, few, sold out by what staff set aside, canceled, and
@@ -46,7 +48,7 @@ func publicChanges(t *testing.T, s *store.Store) {
 		t.Fatalf("%+v at %s, %v", all, now, err)
 	}
 	for _, b := range []shop{first, second} {
-		b.exec(t, `UPDATE booking.quota SET stock_changed_at = stock_changed_at - interval '1 hour' WHERE event_id = $1`, b.event.ID.String())
+		b.exec(t, ageStand, b.event.ID.String())
 	}
 	first.mustHold(t, first.floor, 1)
 	news, now, err := s.StockChanges(t.Context(), all[1].At.Add(time.Microsecond), 10)
@@ -63,5 +65,45 @@ func publicChanges(t *testing.T, s *store.Store) {
 	}
 	if quiet, _, err := s.StockChanges(t.Context(), again[0].At.Add(time.Microsecond), 10); err != nil || len(quiet) != 0 {
 		t.Errorf("a quiet cell reads %+v, %v", quiet, err)
+	}
+}
+
+// ageStand lets an event's stock not have changed for an hour.
+const ageStand = `UPDATE booking.quota SET stock_changed_at = stock_changed_at - interval '1 hour' WHERE event_id = $1`
+
+// publicChangesOfEvents: what is told of an event's stock may be another when the event is.
+func publicChangesOfEvents(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	before, _, err := s.StockChanges(t.Context(), time.Time{}, 10)
+	if err != nil || len(before) != 1 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	b.exec(t, ageStand, b.event.ID.String())
+	if _, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	after, _, err := s.StockChanges(t.Context(), before[0].At.Add(time.Microsecond), 10)
+	if err != nil || len(after) != 1 || after[0].Version <= before[0].Version {
+		t.Errorf("%+v after %+v, %v: the event was canceled", after, before, err)
+	}
+}
+
+// publicStand: whatever changes, the first quota says where the stock stands, and no other.
+func publicStand(t *testing.T, s *store.Store) {
+	b := openShop(t, s, 10, 4)
+	stand := func() (next int64) {
+		others := b.number(t, `SELECT count(*) FROM booking.quota WHERE event_id = $1 AND position > 0
+			AND ledger_next IS NULL AND ledger_hash IS NULL AND stock_version IS NULL AND stock_changed_at IS NULL`, b.event.ID.String())
+		if others != 1 {
+			t.Errorf("%d quotas besides the first carry nothing, want 1", others)
+		}
+		return b.number(t, `SELECT q.ledger_next FROM booking.quota AS q JOIN booking.ledger AS l ON l.event_id = q.event_id AND l.hash = q.ledger_hash
+			WHERE q.event_id = $1 AND q.position = 0 ORDER BY l.first_entry DESC LIMIT 1`, b.event.ID.String())
+	}
+	opened := stand()
+	b.allocate(t, b.upper, 1) // of the second quota only
+	b.mustHold(t, b.gallery, 1)
+	if now := stand(); now != opened+2 {
+		t.Errorf("the ledger ends before %d, then before %d, want two entries more", opened, now)
 	}
 }

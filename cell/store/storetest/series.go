@@ -227,6 +227,11 @@ func seriesPublished(t *testing.T, s *store.Store) {
 	if series, err = s.StartPublishing(t.Context(), series.ID, func(*booking.Series) error { return nil }); err != nil || series.State != booking.SeriesPublishing {
 		t.Fatalf("%+v, %v", series, err)
 	}
+	shop{store: s}.exec(t, `UPDATE booking.quota SET stock_changed_at = stock_changed_at - interval '1 hour'`)
+	_, began, err := s.StockChanges(t.Context(), never, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	publish := func(e *booking.Event, _ time.Time) { e.State, e.Version = booking.Published, e.Version+1 }
 	if series, err = s.PublishOccurrences(t.Context(), series.ID, publish); err != nil || series.State != booking.SeriesPublishing {
 		t.Fatalf("%+v, %v", series, err)
@@ -234,6 +239,9 @@ func seriesPublished(t *testing.T, s *store.Store) {
 	some := announced(t, s)
 	if some == 0 || some >= 230 {
 		t.Fatalf("a batch announced %d", some)
+	}
+	if told, _, err := s.StockChanges(t.Context(), began, 300); err != nil || int64(len(told)) != some {
+		t.Errorf("%d events' stock is told of, %v; %d were published", len(told), err, some)
 	}
 	// These occurrences lie before the database's today: only a publisher that does
 	// not mind publishes them.
