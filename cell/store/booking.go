@@ -119,11 +119,7 @@ func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 		return err
 	}
 	opening := &booking.Stock{Event: *e, Now: now, Log: e.Openings()}
-	empty := slices.Clone(e.Quotas) // as the rows above have them
-	for i := range empty {
-		empty[i].Held, empty[i].Sold, empty[i].Allocated = 0, 0, 0
-	}
-	return queueLedger(b, opening, empty, booking.LedgerHead{})
+	return queueLedger(b, opening, make([]booking.Quota, len(e.Quotas)), booking.LedgerHead{})
 }
 
 // announce writes the outbox row that carries a published event into every
