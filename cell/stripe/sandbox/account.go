@@ -76,22 +76,22 @@ func (a *account) apply(c change) {
 	}
 }
 
-// each gives the whole state as changes, oldest first.
-func (a *account) each(put func(change) error) error {
-	var err error
+// state adds the whole state as changes, oldest first. They are copies: what is applied
+// afterwards does not change them.
+func (a *account) state(all []change) []change {
 	keep := func(c change) bool {
 		c.Account = a.name
-		err = put(c)
-		return err == nil
+		all = append(all, c)
+		return true
 	}
 	a.intents.oldest(func(v intent) bool { return keep(change{Intent: &v}) })
-	a.charges.oldest(func(v charge) bool { return err == nil && keep(change{Charge: &v}) })
-	a.refunds.oldest(func(v refund) bool { return err == nil && keep(change{Refund: &v}) })
-	a.disputes.oldest(func(v dispute) bool { return err == nil && keep(change{Dispute: &v}) })
-	a.payees.oldest(func(v payee) bool { return err == nil && keep(change{Payee: &v}) })
-	a.events.oldest(func(v event) bool { return err == nil && keep(change{Events: []event{v}}) })
-	a.replies.oldest(func(v reply) bool { return err == nil && keep(change{Reply: &v}) })
-	return err
+	a.charges.oldest(func(v charge) bool { return keep(change{Charge: &v}) })
+	a.refunds.oldest(func(v refund) bool { return keep(change{Refund: &v}) })
+	a.disputes.oldest(func(v dispute) bool { return keep(change{Dispute: &v}) })
+	a.payees.oldest(func(v payee) bool { return keep(change{Payee: &v}) })
+	a.events.oldest(func(v event) bool { return keep(change{Events: []event{v}}) })
+	a.replies.oldest(func(v reply) bool { return keep(change{Reply: &v}) })
+	return all
 }
 
 // empty says that a request changed nothing.

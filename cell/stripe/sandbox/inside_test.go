@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -35,11 +36,13 @@ func TestJournal_rewritingLosesNothingOfThoseWhoAppendMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.rewrite(a.each); err != nil {
+	if err := j.rewrite(j.size, a.state(nil)); err != nil {
 		t.Fatal(err)
 	}
+	j.enough = 1 // byte
 	var mu sync.Mutex // what Sandbox.mu is
 	var all sync.WaitGroup
+	var rewritten atomic.Int64
 	for w := range 8 {
 		all.Go(func() {
 			for i := range 50 {
@@ -47,10 +50,16 @@ func TestJournal_rewritingLosesNothingOfThoseWhoAppendMeanwhile(t *testing.T) {
 				mu.Lock()
 				pos, err := j.append(c)
 				a.apply(c)
-				if err == nil && i%10 == w {
-					err = j.rewrite(a.each)
+				from, due := j.due()
+				var state []change
+				if due {
+					state = a.state(nil)
 				}
 				mu.Unlock()
+				if due && err == nil { // while others append
+					rewritten.Add(1)
+					err = j.rewrite(from, state)
+				}
 				if err == nil {
 					err = j.wait(pos)
 				}
@@ -61,6 +70,9 @@ func TestJournal_rewritingLosesNothingOfThoseWhoAppendMeanwhile(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if n := rewritten.Load(); n < 2 {
+		t.Errorf("it was rewritten %d times", n)
+	}
 	if err := j.close(); err != nil {
 		t.Fatal(err)
 	}

@@ -34,12 +34,15 @@ type journal struct {
 	lock *os.File
 	torn int64 // bytes dropped from the end when it was opened
 
+	enough int64 // bytes up to which it is never rewritten
+
 	mu              sync.Mutex // guards the fields below
 	turn            *sync.Cond
 	file            *os.File
 	written, synced int64 // lines
 	syncing         bool
 	size, floor     int64 // bytes now, and after the last rewriting
+	rewriting       bool
 	err             error
 }
 
@@ -53,7 +56,7 @@ func openJournal(dir string, replay func(change) error) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{path: filepath.Join(dir, journalName), lock: lock}
+	j := &journal{path: filepath.Join(dir, journalName), lock: lock, enough: compactionSize}
 	j.turn = sync.NewCond(&j.mu)
 	if err := j.open(replay); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -204,42 +207,87 @@ func (j *journal) healthy() error {
 	return j.err
 }
 
-func (j *journal) oversized() bool {
+// due says that the journal has grown too large, and from which byte on the lines lie
+// that the state of this moment does not know. The caller must then call rewrite.
+func (j *journal) due() (from int64, due bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.size > max(compactionSize, 2*j.floor)
+	if j.rewriting || j.err != nil || j.size <= max(j.enough, 2*j.floor) {
+		return 0, false
+	}
+	j.rewriting = true
+	return j.size, true
 }
 
-// rewrite replaces the file by what all puts, in one rename. If it fails before
-// the rename, the old journal goes on.
-func (j *journal) rewrite(all func(put func(change) error) error) error {
+// rewrite replaces the file by state and the lines that lie behind from, in one rename.
+// Lines are taken all the while: only the last of them are copied with the lock held. If
+// it fails before the rename, the old journal goes on.
+func (j *journal) rewrite(from int64, state []change) error {
+	next, size, err := writeJournal(j.path+".new", state)
+	for err == nil {
+		end := j.end()
+		if end-from <= lastTail {
+			break
+		}
+		size += end - from
+		from, err = end, j.copyTail(next, from, end)
+	}
+	if err == nil {
+		err = next.Sync()
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for j.syncing {
 		j.turn.Wait()
 	}
-	if j.err != nil {
-		return j.err
+	defer j.turn.Broadcast()
+	j.rewriting = false
+	if err = errors.Join(err, j.err); err == nil {
+		size += j.size - from
+		err = j.replace(next, from)
 	}
-	next, size, err := writeJournal(j.path+".new", all)
 	if err != nil {
 		j.floor = j.size // do not try again at every line
+		if next != nil {
+			err = errors.Join(err, next.Close())
+		}
 		return fmt.Errorf("rewrite the journal: %w", err)
-	}
-	if err := os.Rename(next.Name(), j.path); err != nil {
-		j.floor = j.size
-		return errors.Join(fmt.Errorf("rewrite the journal: %w", err), next.Close())
 	}
 	old := j.file
 	j.file, j.size, j.floor, j.synced = next, size, size, j.written
 	if err := syncDir(filepath.Dir(j.path)); err != nil {
 		j.err = fmt.Errorf("sync the journal's directory: %w", err)
 	}
-	j.turn.Broadcast()
 	return errors.Join(j.err, old.Close())
 }
 
-func writeJournal(path string, all func(put func(change) error) error) (*os.File, int64, error) {
+// lastTail is how many bytes of lines are copied while nothing can be appended.
+const lastTail = 256 << 10
+
+func (j *journal) end() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.size
+}
+
+// replace puts next in the place of the file, with the lines that it lacks.
+func (j *journal) replace(next *os.File, from int64) error {
+	if err := j.copyTail(next, from, j.size); err != nil {
+		return err
+	}
+	if err := next.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(next.Name(), j.path)
+}
+
+func (j *journal) copyTail(to io.Writer, from, end int64) error {
+	_, err := io.Copy(to, io.NewSectionReader(j.file, from, end-from)) // only rewrite changes file
+	return err
+}
+
+// writeJournal makes a journal of state that is not synced yet.
+func writeJournal(path string, state []change) (*os.File, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, 0, err
@@ -255,14 +303,11 @@ func writeJournal(path string, all func(put func(change) error) error) (*os.File
 		return err
 	}
 	err = put(change{Header: &heading{Format: journalFormat, Version: journalVersion}})
-	if err == nil {
-		err = all(put)
+	for i := 0; err == nil && i < len(state); i++ {
+		err = put(state[i])
 	}
 	if err == nil {
 		err = out.Flush()
-	}
-	if err == nil {
-		err = f.Sync()
 	}
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
@@ -281,7 +326,7 @@ func syncDir(dir string) error {
 func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for j.syncing {
+	for j.syncing || j.rewriting {
 		j.turn.Wait()
 	}
 	if errors.Is(j.err, errJournalClosed) {

@@ -89,7 +89,7 @@ func Open(config Config) (*Sandbox, error) {
 	if j.torn > 0 {
 		s.log.Warn("the journal's last line was torn and is dropped; it was never answered", slog.Int64("bytes", j.torn))
 	}
-	if err := s.compact(); err != nil {
+	if err := j.rewrite(j.size, s.state()); err != nil {
 		return nil, errors.Join(fmt.Errorf("payment sandbox: %w", err), j.close())
 	}
 	for _, a := range config.Accounts {
@@ -197,24 +197,26 @@ func (s *Sandbox) commit(a *account, c change) (int64, error) {
 		return 0, err
 	}
 	a.apply(c)
-	if s.journal.oversized() {
-		if err := s.compact(); err != nil {
-			s.log.Error("the journal could not be rewritten and goes on growing", slog.Any("error", err))
-		}
+	if from, due := s.journal.due(); due {
+		go s.compact(from, s.state())
 	}
 	return pos, nil
 }
 
-// compact rewrites the journal as what is alive now.
-func (s *Sandbox) compact() error {
-	return s.journal.rewrite(func(put func(change) error) error {
-		for _, a := range s.accounts {
-			if err := a.each(put); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// state is what is alive now.
+func (s *Sandbox) state() (all []change) {
+	for _, a := range s.accounts {
+		all = a.state(all)
+	}
+	return all
+}
+
+// compact rewrites the journal as what was alive when it had from bytes. That takes a good
+// part of a second, so it is nobody's request; closing the journal waits for it.
+func (s *Sandbox) compact(from int64, state []change) {
+	if err := s.journal.rewrite(from, state); err != nil {
+		s.log.Error("the journal could not be rewritten and goes on growing", slog.Any("error", err))
+	}
 }
 
 // delivered notes that an event needs no further copies. It is not synced:
