@@ -39,7 +39,7 @@ func TestJournal_rewritingLosesNothingOfThoseWhoAppendMeanwhile(t *testing.T) {
 	if err := j.rewrite(j.size, a.state(nil)); err != nil {
 		t.Fatal(err)
 	}
-	j.enough = 1 // byte
+	j.enough = 1      // byte
 	var mu sync.Mutex // what Sandbox.mu is
 	var all sync.WaitGroup
 	var rewritten atomic.Int64
