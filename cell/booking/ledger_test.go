@@ -113,3 +113,22 @@ func TestLedger_refusesMoreThanThereWas(t *testing.T) {
 		}
 	}
 }
+
+// A ledger that was written once must verify for ever: what is hashed never changes.
+func TestLedger_hashIsThatOfEverBefore(t *testing.T) {
+	t.Parallel()
+	event, err := id.ParseEvent("evt_euw3_k3v9x2m4q7rt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := booking.LedgerHead{Next: 7, Hash: "abc"}
+	at := time.Date(2027, 5, 1, 19, 30, 0, 123_400_999, time.FixedZone("", 2*3600))
+	row, err := head.Row(event, at, []booking.Entry{{Kind: booking.EntryHold, Ref: "r", Changes: []booking.Change{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// printf 'guichet-ledger-v1\nevt_euw3_k3v9x2m4q7rt\n7\n2027-05-01T17:30:00.1234Z\nabc\n[{"kind":"hold","ref":"r","changes":[]}]' | sha256sum
+	if want := "485e4b4a665094d51adc7dc6d6bdcb68f9c3423f59524d4d8eb10c05fa2b579a"; row.Hash != want || head.Hash != want || head.Next != 8 {
+		t.Errorf("%s, %+v", row.Hash, head)
+	}
+}

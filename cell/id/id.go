@@ -213,7 +213,7 @@ func (m Member[P]) String() string {
 		return ""
 	}
 	var p P
-	return p.prefix() + "_" + string(m.key.Birth) + "_" + m.key.Rand + "_" + m.own // one piece of garbage, not two
+	return p.prefix() + "_" + m.key.String() + "_" + m.own
 }
 
 // MarshalText makes the id its text in JSON; the zero id is empty.

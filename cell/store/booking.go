@@ -46,11 +46,9 @@ const insertEvent = `INSERT INTO booking.event (event_id, organizer_id, name, su
 
 const selectEventOfSource = `SELECT event_id FROM booking.event WHERE organizer_id = $1 AND source_key = $2`
 
-const insertQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size) VALUES ($1, $2, $3, $4, $5)`
-
-// insertFirstQuota writes the quota that carries where its event's stock stands.
-const insertFirstQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size, ledger_next, ledger_hash, stock_version, stock_changed_at)
-	VALUES ($1, $2, 0, $3, $4, 1, '', 0, clock_timestamp())`
+// insertQuota lets the first quota carry where its event's stock stands; see updateQuotas.
+const insertQuota = `INSERT INTO booking.quota (quota_id, event_id, position, name, size, held, sold, allocated, stock_version, stock_changed_at)
+	VALUES ($1, $2, $3::bigint, $4, $5, $6, $7, $8, CASE WHEN $3::bigint = 0 THEN 0 END, CASE WHEN $3::bigint = 0 THEN clock_timestamp() END)`
 
 const insertTicketType = `INSERT INTO booking.ticket_type (ticket_type_id, event_id, position, name, price, fees,
 	min_per_order, max_per_order, sales_start, sales_end, quotas, terms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
@@ -100,11 +98,7 @@ func eventArgs(e *booking.Event) ([]any, error) {
 // queueEventParts queues the rows of a new event besides its own.
 func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 	for i, q := range e.Quotas {
-		if i == 0 {
-			b.Queue(insertFirstQuota, q.ID.String(), e.ID.String(), q.Name, q.Size)
-			continue
-		}
-		b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size)
+		b.Queue(insertQuota, q.ID.String(), e.ID.String(), int64(i), q.Name, q.Size, q.Held, q.Sold, q.Allocated)
 	}
 	for i, t := range e.Types {
 		terms, err := termsText(t.Terms)
@@ -119,7 +113,7 @@ func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 		return err
 	}
 	opening := &booking.Stock{Event: *e, Now: now, Log: e.Openings()}
-	return queueLedger(b, opening, make([]booking.Quota, len(e.Quotas)), booking.LedgerHead{})
+	return queueLedger(b, opening, e.Quotas, booking.LedgerHead{})
 }
 
 // announce writes the outbox row that carries a published event into every
@@ -327,7 +321,9 @@ const updateEvent = `UPDATE booking.event SET name = $2, summary = $3, category 
 	time_zone = $8, state = $9, version = $10, described_at = clock_timestamp()
 	WHERE event_id = $1`
 
-const updateQuota = `UPDATE booking.quota SET name = $2, size = $3 WHERE quota_id = $1`
+// updateQuota says as well that what is told of the stock may be another, as the event is.
+const updateQuota = `UPDATE booking.quota SET name = $2, size = $3, stock_version = stock_version + 1,
+	stock_changed_at = CASE WHEN position = 0 THEN clock_timestamp() END WHERE quota_id = $1`
 
 const updateTicketType = `UPDATE booking.ticket_type SET name = $2, price = $3, fees = $4, min_per_order = $5,
 	max_per_order = $6, sales_start = $7, sales_end = $8, terms = $9 WHERE ticket_type_id = $1`
@@ -362,7 +358,6 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		w := &pgx.Batch{}
-		w.Queue(touchStock, []string{e.ID.String()})
 		w.Queue(updateEvent, e.ID.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, string(e.State), e.Version)
 		for _, q := range e.Quotas {
 			w.Queue(updateQuota, q.ID.String(), q.Name, q.Size)

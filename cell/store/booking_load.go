@@ -27,7 +27,7 @@ const selectFreeStocks = `SELECT n.place, f.version, f.described_at, f.epoch, f.
 // Quotas and ticket types are only ever written behind their event's lock, so they
 // are read without one of their own. The bounds are above what there can be: with
 // them each event is looked up by itself, as in selectHolds.
-const selectStockQuotas = `SELECT n.place, f.ledger_next, f.ledger_hash, f.quota_id, f.name, f.size, f.held, f.sold, f.allocated
+const selectStockQuotas = `SELECT n.place, coalesce(f.ledger_next, 0), coalesce(f.ledger_hash, ''), f.quota_id, f.name, f.size, f.held, f.sold, f.allocated
 	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
 	CROSS JOIN LATERAL (SELECT q.position, q.ledger_next, q.ledger_hash, q.quota_id, q.name, q.size, q.held, q.sold, q.allocated
 		FROM booking.quota AS q WHERE q.event_id = n.event_id LIMIT 1000) AS f
@@ -130,15 +130,14 @@ func (l stockLoads) scanStock(row pgx.Row) error {
 
 func (l stockLoads) scanQuota(row pgx.Row) error {
 	var place int64
-	var next *int64
-	var hash *string
-	q, err := scanQuota(framed{Row: row, before: []any{&place, &next, &hash}})
+	var head booking.LedgerHead
+	q, err := scanQuota(framed{Row: row, before: []any{&place, &head.Next, &head.Hash}})
 	if err != nil {
 		return err
 	}
 	at := l.all[place]
-	if at.stock.Quotas = append(at.stock.Quotas, q); next != nil && hash != nil { // the first one
-		at.ledger = booking.LedgerHead{Next: *next, Hash: *hash}
+	if at.stock.Quotas = append(at.stock.Quotas, q); head.Next > 0 { // the first one
+		at.ledger = head
 	}
 	return nil
 }

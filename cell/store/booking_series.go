@@ -41,6 +41,10 @@ const selectOccurrencesToTell = `SELECT event_id, starts_at FROM booking.event
 
 const publishEvents = `UPDATE booking.event SET state = 'published', version = version + 1 WHERE event_id = ANY($1)`
 
+// tellOfStock says that there is something to tell of the events' stock.
+const tellOfStock = `UPDATE booking.quota SET stock_version = stock_version + 1, stock_changed_at = clock_timestamp()
+	WHERE event_id = ANY($1) AND position = 0`
+
 // before1970 is before every occurrence (booking.Validate).
 var before1970 = time.Unix(0, 0).UTC()
 
@@ -234,7 +238,7 @@ func (s *Store) PublishOccurrences(ctx context.Context, series id.Series, publis
 				changed = append(changed, events[i].ID)
 			}
 		}
-		for _, sql := range []string{publishEvents, touchStock} {
+		for _, sql := range []string{publishEvents, tellOfStock} {
 			if _, err := tx.Exec(ctx, sql, texts(changed)); err != nil {
 				return nil, fmt.Errorf("publish occurrences: %w", err)
 			}

@@ -52,10 +52,6 @@ const updateQuotas = `UPDATE booking.quota SET held = n.held, sold = n.sold, all
 	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS n (quota_id, held, sold, allocated, ledger_next, ledger_hash)
 	WHERE booking.quota.quota_id = n.quota_id AND booking.quota.quota_id = ANY($1)`
 
-// touchStock says of events that what is told of their stock may have changed.
-const touchStock = `UPDATE booking.quota SET stock_version = stock_version + 1, stock_changed_at = clock_timestamp()
-	WHERE event_id = ANY($1) AND position = 0`
-
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id
 	FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) AS n (hold_id, state, expires_at, order_id)
 	WHERE booking.hold.hold_id = n.hold_id AND booking.hold.hold_id = ANY($1)`

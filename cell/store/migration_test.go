@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,7 +29,7 @@ func migrateBefore0016(ctx context.Context, dsn string) error {
 			if err != nil {
 				return err
 			}
-			old[filepath.Base(file)] = &fstest.MapFile{Data: text, Mode: fs.ModePerm}
+			old[filepath.Base(file)] = &fstest.MapFile{Data: text}
 		}
 	}
 	return db.Migrate(ctx, old)

@@ -79,18 +79,31 @@ func (a *account) apply(c change) {
 // state adds the whole state as changes, oldest first. They are copies: what is applied
 // afterwards does not change them.
 func (a *account) state(all []change) []change {
-	keep := func(c change) bool {
+	keep := func(c change) {
 		c.Account = a.name
 		all = append(all, c)
-		return true
 	}
-	a.intents.oldest(func(v intent) bool { return keep(change{Intent: &v}) })
-	a.charges.oldest(func(v charge) bool { return keep(change{Charge: &v}) })
-	a.refunds.oldest(func(v refund) bool { return keep(change{Refund: &v}) })
-	a.disputes.oldest(func(v dispute) bool { return keep(change{Dispute: &v}) })
-	a.payees.oldest(func(v payee) bool { return keep(change{Payee: &v}) })
-	a.events.oldest(func(v event) bool { return keep(change{Events: []event{v}}) })
-	a.replies.oldest(func(v reply) bool { return keep(change{Reply: &v}) })
+	for v := range a.intents.oldest {
+		keep(change{Intent: &v})
+	}
+	for v := range a.charges.oldest {
+		keep(change{Charge: &v})
+	}
+	for v := range a.refunds.oldest {
+		keep(change{Refund: &v})
+	}
+	for v := range a.disputes.oldest {
+		keep(change{Dispute: &v})
+	}
+	for v := range a.payees.oldest {
+		keep(change{Payee: &v})
+	}
+	for v := range a.events.oldest {
+		keep(change{Events: []event{v}})
+	}
+	for v := range a.replies.oldest {
+		keep(change{Reply: &v})
+	}
 	return all
 }
 

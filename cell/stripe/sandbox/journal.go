@@ -220,20 +220,17 @@ func (j *journal) due() (from int64, due bool) {
 }
 
 // rewrite replaces the file by state and the lines that lie behind from, in one rename.
-// Lines are taken all the while: only the last of them are copied with the lock held. If
-// it fails before the rename, the old journal goes on.
+// Lines are taken all the while: only the last of them are copied, and synced, with the lock
+// held. If it fails before the rename, the old journal goes on.
 func (j *journal) rewrite(from int64, state []change) error {
 	next, size, err := writeJournal(j.path+".new", state)
-	for err == nil {
+	for n := 0; err == nil && n < maxTails; n++ {
 		end := j.end()
 		if end-from <= lastTail {
 			break
 		}
 		size += end - from
 		from, err = end, j.copyTail(next, from, end)
-	}
-	if err == nil {
-		err = next.Sync()
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -244,7 +241,10 @@ func (j *journal) rewrite(from int64, state []change) error {
 	j.rewriting = false
 	if err = errors.Join(err, j.err); err == nil {
 		size += j.size - from
-		err = j.replace(next, from)
+		err = j.copyTail(next, from, j.size)
+	}
+	if err == nil {
+		err = os.Rename(next.Name(), j.path)
 	}
 	if err != nil {
 		j.floor = j.size // do not try again at every line
@@ -261,8 +261,11 @@ func (j *journal) rewrite(from int64, state []change) error {
 	return errors.Join(j.err, old.Close())
 }
 
-// lastTail is how many bytes of lines are copied while nothing can be appended.
-const lastTail = 256 << 10
+// Bounds of what is copied while nothing can be appended.
+const (
+	lastTail = 256 << 10 // bytes of lines; what comes while the lock is taken is added
+	maxTails = 100       // copies before; lines that come quicker than the disk takes them are waited for
+)
 
 func (j *journal) end() int64 {
 	j.mu.Lock()
@@ -270,23 +273,14 @@ func (j *journal) end() int64 {
 	return j.size
 }
 
-// replace puts next in the place of the file, with the lines that it lacks.
-func (j *journal) replace(next *os.File, from int64) error {
-	if err := j.copyTail(next, from, j.size); err != nil {
+// copyTail adds lines of the file to the next one and syncs it. Only rewrite changes file.
+func (j *journal) copyTail(to *os.File, from, end int64) error {
+	if _, err := io.Copy(to, io.NewSectionReader(j.file, from, end-from)); err != nil {
 		return err
 	}
-	if err := next.Sync(); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), j.path)
+	return to.Sync()
 }
 
-func (j *journal) copyTail(to io.Writer, from, end int64) error {
-	_, err := io.Copy(to, io.NewSectionReader(j.file, from, end-from)) // only rewrite changes file
-	return err
-}
-
-// writeJournal makes a journal of state that is not synced yet.
 func writeJournal(path string, state []change) (*os.File, int64, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -308,6 +302,9 @@ func writeJournal(path string, state []change) (*os.File, int64, error) {
 	}
 	if err == nil {
 		err = out.Flush()
+	}
+	if err == nil {
+		err = f.Sync()
 	}
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
