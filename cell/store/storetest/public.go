@@ -106,4 +106,10 @@ func publicStand(t *testing.T, s *store.Store) {
 	if now := stand(); now != opened+2 {
 		t.Errorf("the ledger ends before %d, then before %d, want two entries more", opened, now)
 	}
+	if _, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	if now := stand(); now != opened+2 {
+		t.Errorf("a change of the event moved the ledger's end from %d to %d", opened+2, now)
+	}
 }
