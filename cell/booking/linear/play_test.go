@@ -39,7 +39,7 @@ type game struct {
 	event booking.Event
 	size  int64
 
-	witnesses sync.Map // of attempts by their *booking.Key, of keyed holds by their id
+	witnesses sync.Map // of attempts by their *booking.Key, of all with one key by the hold it makes or by itself
 	secret    []byte   // of the event
 
 	mu    sync.Mutex
@@ -248,11 +248,7 @@ func (g *game) attempt(ctx context.Context, client, at int, in asked, cut time.D
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(life, cancel)() // a client of a process that dies learns nothing
-	w := &witness{}
-	if in.act == actHold { // its attempts share one
-		first, _ := g.witnesses.LoadOrStore(g.madeUnder(in), w)
-		w = first.(*witness) //nolint:forcetypeassert // ours
-	}
+	w := g.witnessOf(in)
 	in.call = time.Now().UnixNano()
 	out := g.ask(ctx, box, in, w)
 	out.ret = time.Now().UnixNano()
@@ -271,8 +267,24 @@ func (g *game) attempt(ctx context.Context, client, at int, in asked, cut time.D
 	return out.verdict
 }
 
+// witnessOf is who hears of the attempt. All attempts with one key share one: of those
+// that ended unknown a history keeps the first, for all that any of them may have done.
+func (g *game) witnessOf(in asked) *witness {
+	var shared any
+	switch in.act {
+	case actHold:
+		shared = g.madeUnder(in)
+	case actExtend:
+		shared = in.key
+	default:
+		return &witness{}
+	}
+	first, _ := g.witnesses.LoadOrStore(shared, &witness{})
+	return first.(*witness) //nolint:forcetypeassert // ours
+}
+
 // witness remembers what the desks decided of an attempt, or of all attempts with
-// one key to make a hold: one that was cut off may be decided after its client has gone.
+// one key: one that was cut off may be decided after its client has gone.
 type witness struct {
 	mu       sync.Mutex
 	refusals int
