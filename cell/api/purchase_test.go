@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"errors"
 	"image/png"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/client"
+	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/cell/ticket"
 )
@@ -329,6 +331,40 @@ func TestOrder_whoseProviderIsAwayIsFinishedByRepeatingIt(t *testing.T) {
 	}
 	if n := s.count(t, "checkout.orders"); n != 1 {
 		t.Errorf("%d orders", n)
+	}
+}
+
+// Whoever repeats an order until its window has closed, the provider being away all
+// the while, is told that it is over. The key's first answer alone would still say that
+// it is pending, without anything to pay it by.
+func TestOrder_thatEndedBeforeItCouldBePaidIsRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	if err := s.sandbox.SetFaults("euw3", sandbox.Faults{Error500Percent: 100}); err != nil {
+		t.Fatal(err)
+	}
+	for state, end := range map[string]func(order string){
+		"expired": func(order string) {
+			s.owned(t, `UPDATE checkout.orders SET expires_at = clock_timestamp() - INTERVAL '1 second' WHERE order_id = $1`, order)
+			s.owned(t, `UPDATE saga.run SET wake_at = clock_timestamp(), position = jsonb_set(position, '{until}', to_jsonb(clock_timestamp())) WHERE run_id = 'purchase:' || $1`, order)
+			if _, err := s.server.Checkout.Reconcile(t.Context()); err != nil && !errors.Is(err, payment.ErrProviderAway) {
+				t.Fatal(err)
+			}
+		},
+		"canceled": func(order string) { s.ask(t, "POST /v1/orders/"+order+"/cancel", nil).want(t, "200") },
+	} {
+		want := object{"hold_id": s.hold(t, s.floor, 1).ID, "buyer": buyer()}
+		s.ask(t, "POST /v1/orders", want, key(state)).want(t, "503 payment_provider_unavailable")
+		var order string
+		if err := s.owner.Pool.QueryRow(t.Context(), `SELECT order_id FROM checkout.orders WHERE state = 'pending'`).Scan(&order); err != nil {
+			t.Fatal(err)
+		}
+		end(order)
+		eventually(t, "it is "+state, func() bool { return s.look(t, order).State == state })
+		a := s.ask(t, "POST /v1/orders", want, key(state)).want(t, "409 hold_expired")
+		if a.member("order_id") != `"`+order+`"` || a.member("state") != `"`+state+`"` {
+			t.Errorf("%s", a.body)
+		}
 	}
 }
 

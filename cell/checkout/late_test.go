@@ -155,6 +155,8 @@ func TestReconcile_abandonedOrderGivesItsStockBack(t *testing.T) {
 	if o, err := tw.desks[0].Prepare(t.Context(), o.ID); err != nil || o.State != checkout.Expired {
 		t.Errorf("%v, %s", err, o.State)
 	}
+	_, err = tw.desks[0].PrepareNew(t.Context(), o.ID) // as if it had ended while it was prepared
+	wantErr(t, err, booking.ErrHoldExpired)
 	tw.paid(t, tw.floor, 2) // the next buyer has them
 }
 

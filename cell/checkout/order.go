@@ -85,6 +85,16 @@ type Order struct {
 	Timeline  []Moment
 }
 
+// payable says that the order has all that its buyer needs to pay it, if anything. One
+// that ended before that never will: its buyer must hold again.
+func (o *Order) payable() (bool, error) {
+	if o.State == Expired || o.State == Canceled {
+		return false, booking.ErrHoldExpired.With("the order is %s: it ended before it could be paid; hold the tickets again", o.State).
+			Field("state", string(o.State)).Field("order_id", o.ID.String())
+	}
+	return o.State == Paid || o.Payment == nil || o.intentKnown(), nil
+}
+
 // Moment is one entry of the timeline.
 type Moment struct {
 	At   time.Time

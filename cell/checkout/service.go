@@ -184,13 +184,17 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 // Prepare gets an order's payment to where its buyer can pay: it carries the
 // purchase on until the provider has made an intent, under a key that makes asking
 // twice harmless. It answers the order in brief; one that needs no payment as it is.
+// An order that ended before is booking.ErrHoldExpired.
 func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
 	o, err := s.Store.Brief(ctx, order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
-	if o.Payment == nil || o.Payment.IntentID != "" || o.State != Pending {
+	if o.intentKnown() { // as it was answered first, whatever became of it
 		return o, nil
+	}
+	if ready, err := o.payable(); ready || err != nil {
+		return o, err
 	}
 	return s.PrepareNew(ctx, order)
 }
@@ -202,8 +206,8 @@ func (s *Service) PrepareNew(ctx context.Context, order id.Order) (Order, error)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
-	if o.Payment == nil || o.Payment.IntentID != "" || o.State != Pending {
-		return o, nil
+	if ready, err := o.payable(); ready || err != nil {
+		return o, err
 	}
 	if driven == nil {
 		driven = s.refusal(ctx, order)
