@@ -43,6 +43,7 @@ func (c *clerk) next() []*Group {
 	}
 	groups := d.take()
 	if len(groups) == 0 {
+		c.relieved = true // his place is free: who comes to relieve him has come too late
 		d.clerks--
 		return nil
 	}

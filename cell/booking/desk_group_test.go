@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -250,6 +251,43 @@ func TestDesks_goOnWhileSomeEventsAreSlow(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+// A clerk who finds no work just when another is to take his place leaves one place,
+// not two: however often that happens, no more than Clerks work at the same time.
+func TestDesks_haveNoMoreClerksAfterSomeWereRelievedAsTheyLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var atWork, most atomic.Int64
+		lasts := 50 * time.Millisecond // as long as a clerk may take
+		s := &groupStore{do: func([]*booking.Group) error {
+			most.Store(max(most.Load(), atWork.Add(1)))
+			defer atWork.Add(-1)
+			time.Sleep(lasts)
+			return nil
+		}}
+		d := s.desks()
+		for range 200 {
+			if err := d.Do(t.Context(), id.NewEvent("euw3"), &booking.Op{Decide: yes}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		lasts = time.Millisecond
+		most.Store(0)
+		var all sync.WaitGroup
+		for _, event := range eventsOf(10 * booking.Clerks) {
+			all.Go(func() {
+				if err := d.Do(t.Context(), event, &booking.Op{Decide: yes}); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		if n := most.Load(); n > booking.Clerks {
+			t.Errorf("%d clerks at the same time", n)
+		}
 	})
 }
 
