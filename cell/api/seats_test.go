@@ -209,6 +209,28 @@ func TestSeats_bestAvailableIsPickedAndStaffTakeSeatsOut(t *testing.T) {
 	s.wantLedgerToVerify(t)
 }
 
+// A seat can be killed in the very transaction that sweeps the hold it was in: in between,
+// the quota would hold more than its size.
+func TestSeats_areKilledWithTheHoldThatHadThemAllBeingSwept(t *testing.T) {
+	t.Parallel()
+	s := open(t).seated(t)
+	s.ask(t, "POST "+s.path()+"/seats/house", object{"seat_ids": []string{"B-8"}, "held": false}, s.bearer).want(t, "200")
+	var all []string
+	for n := range 16 {
+		all = append(all, fmt.Sprintf("%c-%d", "AB"[n/8], n%8+1))
+	}
+	hold := read[client.Hold](t, s.ask(t, "POST "+s.path()+"/holds", named(s.guest, all...)).want(t, "201"))
+	if q := s.quota(t, 0); q.Held != 16 || q.Free != 0 {
+		t.Fatalf("%+v", q)
+	}
+	s.owned(t, "UPDATE booking.hold SET expires_at = clock_timestamp() - INTERVAL '1 second' WHERE hold_id = $1", hold.ID)
+	s.ask(t, "POST "+s.path()+"/seats/kills", object{"seat_ids": all[:3], "killed": true}, s.bearer).want(t, "200")
+	if q := s.quota(t, 0); q.Size != 13 || q.Held != 0 || q.Free != 13 {
+		t.Errorf("%+v", q)
+	}
+	s.wantLedgerToVerify(t)
+}
+
 // A real house's plan is laid out as it comes, and sells; the test is skipped
 // where the shared data are not.
 func TestSeats_aRealTheatreOf738IsImported(t *testing.T) {

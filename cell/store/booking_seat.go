@@ -154,9 +154,6 @@ func scanSeats(rows pgx.Rows, take func(booking.Seat)) error {
 	return rows.Err()
 }
 
-// updateQuotaSize: seats that are killed make their quotas smaller.
-const updateQuotaSize = `UPDATE booking.quota SET size = $2 WHERE quota_id = $1`
-
 const updateSeats = `UPDATE booking.seat SET state = n.state, hold_id = n.hold_id
 	FROM unnest($2::text[], $3::text[], $4::text[]) AS n (seat_id, state, hold_id)
 	WHERE booking.seat.event_id = $1 AND booking.seat.seat_id = n.seat_id`

@@ -39,17 +39,20 @@ const selectDueHolds = `SELECT ` + holdColumns + ` FROM booking.hold
 
 const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.quota WHERE event_id = $1 AND position = 0`
 
-// updateQuotas writes counters and, with an event's first quota, where its stock stands: nearly
-// every change writes that row, so a batch has no other row of the event to write. In
-// other quotas what is about the event is null and stays so.
+// updateQuotas writes counters, together with the size, which killed seats make smaller: the
+// database refuses either alone that passes the other. With an event's first quota it
+// writes where its stock stands: nearly every change writes that row, so a batch has no
+// other row of the event to write. In other quotas what is about the event is null and
+// stays so.
 //
 // The time of the last change stays as it is while it is not older than search.StampGrain:
 // it has an index, and a row none of whose indexes change is written in place, which costs
 // PostgreSQL a third less. stock_version tells every change apart.
-const updateQuotas = `UPDATE booking.quota SET held = n.held, sold = n.sold, allocated = n.allocated,
+const updateQuotas = `UPDATE booking.quota SET size = n.size, held = n.held, sold = n.sold, allocated = n.allocated,
 	ledger_next = nullif(n.ledger_next, 0), ledger_hash = nullif(n.ledger_hash, ''), stock_version = stock_version + 1,
-	stock_changed_at = CASE WHEN stock_changed_at < $7 THEN $8 ELSE stock_changed_at END
-	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS n (quota_id, held, sold, allocated, ledger_next, ledger_hash)
+	stock_changed_at = CASE WHEN stock_changed_at < $8 THEN $9 ELSE stock_changed_at END
+	FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
+		AS n (quota_id, size, held, sold, allocated, ledger_next, ledger_hash)
 	WHERE booking.quota.quota_id = n.quota_id AND booking.quota.quota_id = ANY($1)`
 
 const updateHolds = `UPDATE booking.hold SET state = n.state, expires_at = n.expires_at, order_id = n.order_id

@@ -14,10 +14,10 @@ import (
 type stockWrites struct {
 	now    time.Time
 	quotas struct {
-		ids                   []string
-		held, sold, allocated []int64
-		nexts                 []int64 // where the ledger ends, in an event's first quota; 0 and "" in others
-		hashes                []string
+		ids                         []string
+		size, held, sold, allocated []int64
+		nexts                       []int64 // where the ledger ends, in an event's first quota; 0 and "" in others
+		hashes                      []string
 	}
 	fresh  freshHolds
 	known  knownHolds
@@ -59,11 +59,6 @@ func (w *stockWrites) add(stock *booking.Stock, before *snapshot) error {
 		return err
 	}
 	w.others = append(w.others, func(b *pgx.Batch) error {
-		for i, q := range stock.Quotas {
-			if q.Size != before.quotas[i].Size {
-				b.Queue(updateQuotaSize, q.ID.String(), q.Size)
-			}
-		}
 		queueSeats(b, stock)
 		queueAside(b, stock, before)
 		return queueCounters(b, stock, before)
@@ -91,7 +86,8 @@ func (w *stockWrites) addQuotas(quotas, before []booking.Quota, from, head booki
 		if q == before[i] && (i > 0 || head == from) {
 			continue
 		}
-		c.ids, c.held, c.sold, c.allocated = append(c.ids, q.ID.String()), append(c.held, q.Held), append(c.sold, q.Sold), append(c.allocated, q.Allocated)
+		c.ids, c.size = append(c.ids, q.ID.String()), append(c.size, q.Size)
+		c.held, c.sold, c.allocated = append(c.held, q.Held), append(c.sold, q.Sold), append(c.allocated, q.Allocated)
 		end := booking.LedgerHead{}
 		if i == 0 {
 			end = head
@@ -102,7 +98,7 @@ func (w *stockWrites) addQuotas(quotas, before []booking.Quota, from, head booki
 
 func (w *stockWrites) queueQuotas(b *pgx.Batch) {
 	if c := &w.quotas; len(c.ids) > 0 {
-		b.Queue(updateQuotas, c.ids, c.held, c.sold, c.allocated, c.nexts, c.hashes, w.now.Add(-search.StampGrain), w.now)
+		b.Queue(updateQuotas, c.ids, c.size, c.held, c.sold, c.allocated, c.nexts, c.hashes, w.now.Add(-search.StampGrain), w.now)
 	}
 }
 
