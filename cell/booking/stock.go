@@ -336,12 +336,28 @@ func (s *Stock) Return(order id.Order, sold map[id.TicketType]int64, seats ...Se
 	s.returnSeats(seats)
 }
 
+// Unsell gives a sold hold, of which there are no tickets, back with all that it had
+// taken: it has ended as one that was never sold, and like such a one may be sold late.
+func (s *Stock) Unsell(h *Hold) {
+	if h.State != HoldConverted {
+		return
+	}
+	aside := s.cameFrom(h)
+	s.book(EntryReturn, h.Order.String(), s.drawn(h), func(q *Quota, n int64) { q.Sold, q.Allocated = q.Sold-n, q.Allocated+aside.of(q.ID) })
+	s.giveUp(h, aside, HoldReleased)
+}
+
 // ends names the ledger's word for each end of a hold.
 var ends = map[HoldState]EntryKind{HoldExpired: EntryExpiry, HoldReleased: EntryRelease}
 
 func (s *Stock) give(h *Hold, as HoldState) {
 	aside := s.cameFrom(h)
 	s.book(ends[as], h.ID.String(), s.drawn(h), func(q *Quota, n int64) { q.Held, q.Allocated = q.Held-n, q.Allocated+aside.of(q.ID) })
+	s.giveUp(h, aside, as)
+}
+
+// giveUp ends a hold whose stock was just booked back.
+func (s *Stock) giveUp(h *Hold, aside asideShare, as HoldState) {
 	s.freeSeats(h)
 	aside.setAside(aside.n)
 	s.count(h.Items, -1)

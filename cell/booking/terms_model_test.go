@@ -129,7 +129,7 @@ func TestTerms_countersAreWhatTheHoldsAddUpTo(t *testing.T) {
 	}
 	for _, what := range []string{
 		"grant", "split grant", "sold_out", "code_used_up", "buyer_limit", "buyer_required", "requires_other_ticket", "unknown_ticket_type",
-		"time", "release", "enter", "convert", "late convert", "refused convert", "end", "return",
+		"time", "release", "enter", "convert", "late convert", "refused convert", "end", "return", "unsell",
 	} {
 		if did[what] < games/10 {
 			t.Errorf("%q happened %d times in %d games: the test does not try it", what, did[what], games)
@@ -143,7 +143,7 @@ func (b *bazaar) move(t *testing.T, r *rand.Rand) string {
 		return b.grant(t, r)
 	}
 	h := b.holds[r.IntN(len(b.holds))]
-	switch r.IntN(9) {
+	switch r.IntN(10) {
 	case 0:
 		b.later(time.Duration(r.IntN(5)) * time.Minute)
 		b.Sweep()
@@ -161,6 +161,12 @@ func (b *bazaar) move(t *testing.T, r *rand.Rand) string {
 	case 7:
 		b.End(h, booking.HoldExpired)
 		return "end"
+	case 8:
+		if h.State != booking.HoldConverted || b.returned[h.ID] != nil {
+			return "nothing"
+		}
+		b.Unsell(h)
+		return "unsell"
 	default:
 		return b.giveBack(r, h)
 	}

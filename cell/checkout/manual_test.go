@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,13 +132,93 @@ func TestManual_eventCanceledWhileTheMoneyIsTaken(t *testing.T) {
 	}
 	tw.faults(t, sandbox.Faults{})
 	tw.cancelEvent(t)
-	o = tw.awaitWorkingDue(t, o, checkout.Expired)
+	o = tw.awaitWorkingDue(t, o, checkout.Canceled)
 	if o.Refund != checkout.FullRefund || len(o.Tickets) != 0 {
 		t.Errorf("refund %s, %d tickets", o.Refund, len(o.Tickets))
 	}
 	tw.mustReconcile(t)
-	tw.wantRefunds(t, o, payment.ByLatePayment, 8500)
+	wantMoments(t, tw.look(t, o.ID), "created", "payment_authorized", "canceled", "refund_sent")
+	tw.wantRefunds(t, o, payment.ByEventCancellation, 8500)
+	tw.wantMails(t, o, notify.EventCanceled) // not that he came too late: he did not
 	tw.wantStock(t, 0, 0)
+}
+
+// slowBank takes its time over a capture. What it has not decided cannot be canceled.
+type slowBank struct {
+	payment.Processor
+	asked   *atomic.Int64
+	decided *atomic.Bool
+}
+
+func (b slowBank) CaptureIntent(ctx context.Context, intent, _ string) (payment.Intent, error) {
+	b.asked.Add(1)
+	return b.GetIntent(ctx, intent)
+}
+
+func (b slowBank) GetIntent(ctx context.Context, intent string) (payment.Intent, error) {
+	i, err := b.Processor.GetIntent(ctx, intent)
+	if b.asked.Load() > 0 && !b.decided.Load() {
+		i.State = payment.Pending
+	}
+	return i, err
+}
+
+func (b slowBank) CancelIntent(ctx context.Context, intent, _ string) (payment.Intent, error) {
+	i, err := b.GetIntent(ctx, intent)
+	if err == nil && i.State == payment.Pending {
+		err = payment.ErrUndecided
+	}
+	return i, err
+}
+
+// A capture that the bank decides on later keeps what was confirmed for it, also behind
+// the window's end: nobody else buys it meanwhile.
+func TestManual_whatIsConfirmedWaitsForABankThatTakesItsTime(t *testing.T) {
+	t.Parallel()
+	yes := func(ctx context.Context, p payment.Processor, intent string) error {
+		_, err := p.CaptureIntent(ctx, intent, "the bank")
+		return err
+	}
+	no := func(ctx context.Context, p payment.Processor, intent string) error {
+		_, err := p.CancelIntent(ctx, intent, "the bank")
+		return err
+	}
+	for _, c := range []struct {
+		says     func(ctx context.Context, p payment.Processor, intent string) error
+		outlives bool // its window
+		end      checkout.State
+		sold     int64
+	}{
+		{yes, false, checkout.Paid, 2}, {yes, true, checkout.Paid, 2}, {no, false, checkout.Expired, 0}, {no, true, checkout.Expired, 0},
+	} {
+		tw := openManual(t, 2)
+		bank := slowBank{tw.processor(), new(atomic.Int64), new(atomic.Bool)}
+		for i := range tw.desks {
+			tw.desks[i] = tw.desk(t, tw.stores[i], bank)
+		}
+		o := tw.order(t, tw.floor, 2)
+		tw.mustConfirm(t, o, visa)
+		eventually(t, "the capture", func() bool { tw.settleAll(t); return bank.asked.Load() > 0 })
+		if c.outlives {
+			tw.runOut(t, o.ID)
+		}
+		if err := tw.reconcile(t.Context(), 0); err != nil && !errors.Is(err, payment.ErrUndecided) {
+			t.Fatal(err)
+		}
+		if now := tw.look(t, o.ID); now.State != checkout.Pending || now.Payment.State != payment.Pending {
+			t.Errorf("%s, %+v", now.State, now.Payment)
+		}
+		tw.wantStock(t, 0, 2)
+		bank.decided.Store(true)
+		if err := c.says(t.Context(), bank.Processor, o.Payment.IntentID); err != nil {
+			t.Fatal(err)
+		}
+		o = tw.awaitWorkingDue(t, o, c.end)
+		tw.wantStock(t, 0, c.sold)
+		if o.Refund != checkout.NoRefund || bank.asked.Load() != 1 {
+			t.Errorf("%s: refund %s, captured %d times", c.end, o.Refund, bank.asked.Load())
+		}
+	}
 }
 
 // awaitWorkingDue is awaitWorking with every pause skipped.

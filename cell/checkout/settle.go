@@ -7,6 +7,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 )
 
@@ -29,6 +30,9 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	if o.State == Paid {
 		return settled{Outcome: outcomeOver}, nil
 	}
+	if stock.State == booking.Canceled && h.State == booking.HoldConverted {
+		return s.canceledMeanwhile(ctx, stock, h, o)
+	}
 	if (o.State == Pending || o.State == Expired) && o.Payment.Received == o.Total.Amount {
 		err := s.complete(ctx, stock, h, o)
 		if err == nil {
@@ -39,26 +43,13 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 			return settled{}, err
 		}
 	}
-	if h.State == booking.HoldConverted { // reserved for money that is not what was asked for
-		s.unsell(stock, h, o)
-	}
+	stock.Unsell(h) // if it was reserved for money that is not what was asked for
 	if o.State == Pending {
 		stock.End(h, booking.HoldExpired)
 		o.State = Expired
 	}
-	got := o.Total
-	got.Amount = o.Payment.Received
-	o.Refund = FullRefund
-	onward := o.Payment.Onward()
-	if err := s.postWithOnward(ctx, payment.Late(o.ID, got), stock.Organizer, onward); err != nil {
-		return settled{}, err
-	}
-	back := id.NewRefund(stock.ID)
-	if err := s.Store.InsertRefund(ctx, payment.Back{
-		ID: back, Order: o.ID, Amount: got, State: payment.RefundCreated, Source: payment.ByLatePayment,
-		Organizer: stock.Organizer, Reverse: onward,
-		Reason: "the payment came when there was nothing to sell any more",
-	}); err != nil {
+	back, err := s.oweAll(ctx, stock, o, payment.ByLatePayment, "the payment came when there was nothing to sell any more")
+	if err != nil {
 		return settled{}, err
 	}
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "late_payment_refunded"); err != nil {
@@ -67,11 +58,48 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	return settled{Outcome: outcomeLate, Refund: back.String()}, s.Store.Tell(ctx, o.ID, "late_payment")
 }
 
+// canceledMeanwhile ends an order whose event was canceled while its money was taken, as
+// all others of the event ended.
+func (s *Service) canceledMeanwhile(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (settled, error) {
+	stock.Unsell(h)
+	o.State = Canceled
+	back, err := s.oweAll(ctx, stock, o, payment.ByEventCancellation, canceledEvent)
+	if err != nil {
+		return settled{}, err
+	}
+	if err := s.Store.SetOrder(ctx, *o, stock.Now, "canceled"); err != nil {
+		return settled{}, err
+	}
+	if err := s.sendLater(ctx, back, o.ID, tellNothing); err != nil {
+		return settled{}, err
+	}
+	if err := s.Store.Tell(ctx, o.ID, "canceled"); err != nil {
+		return settled{}, err
+	}
+	return settled{Outcome: outcomeOver}, s.tell(ctx, o, notify.EventCanceled, "")
+}
+
+// oweAll books money that came and bought nothing, and decides that it goes back.
+func (s *Service) oweAll(ctx context.Context, stock *booking.Stock, o *Order, by payment.Source, reason string) (id.Refund, error) {
+	got := o.Total
+	got.Amount = o.Payment.Received
+	o.Refund = FullRefund
+	onward := o.Payment.Onward()
+	if err := s.postWithOnward(ctx, payment.Late(o.ID, got), stock.Organizer, onward); err != nil {
+		return id.Refund{}, err
+	}
+	back := id.NewRefund(stock.ID)
+	return back, s.Store.InsertRefund(ctx, payment.Back{
+		ID: back, Order: o.ID, Amount: got, State: payment.RefundCreated, Source: by, Organizer: stock.Organizer, Reverse: onward, Reason: reason,
+	})
+}
+
 // unpaid ends a pending order whose payment can no longer come.
 func (s *Service) unpaid(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
 	if o.State != Pending {
 		return nil
 	}
+	stock.Unsell(h) // if it was reserved for a payment that its bank refused in the end
 	stock.End(h, booking.HoldExpired)
 	o.State = Expired
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "expired"); err != nil {

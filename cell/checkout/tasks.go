@@ -238,23 +238,12 @@ func (s *Service) issued(ctx context.Context, stock *booking.Stock, h *booking.H
 	switch {
 	case o.Payment.State == payment.Disputed: // it was captured before, and is settled
 		return settled{Outcome: outcomeOver}, nil
+	case o.Payment.State == payment.Pending: // the bank has not answered yet: what is confirmed stays so until it has
+		return settled{Outcome: outcomeWaiting}, nil
 	case o.Payment.State != payment.Captured:
 		return settled{Outcome: outcomeNotCaptured}, nil
-	case stock.State != booking.Published && h.State == booking.HoldConverted:
-		// The event was canceled between the reservation and the capture.
-		s.unsell(stock, h, o)
 	}
 	return s.captured(ctx, stock, h, o)
-}
-
-// unsell gives confirmed stock, and its seats, back for which there are no tickets yet.
-func (s *Service) unsell(stock *booking.Stock, h *booking.Hold, o *Order) {
-	sold := map[id.TicketType]int64{}
-	for _, item := range o.Items {
-		sold[item.Type] += item.Quantity
-	}
-	stock.Return(o.ID, sold, h.SeatIDs()...)
-	h.State = booking.HoldReleased
 }
 
 func (s *Service) giveStockBack(ctx context.Context, c saga.Call) (any, error) {
@@ -263,10 +252,9 @@ func (s *Service) giveStockBack(ctx context.Context, c saga.Call) (any, error) {
 		return nil, err
 	}
 	return nil, s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
-		if o.State == Paid || h.State != booking.HoldConverted {
-			return nil
+		if o.State != Paid {
+			stock.Unsell(h) // the order ends when the payment is canceled
 		}
-		s.unsell(stock, h, o) // the order ends when the payment is canceled
 		return nil
 	})
 }
