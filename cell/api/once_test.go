@@ -4,9 +4,13 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"guichet/cell/booking"
 	"guichet/cell/client"
+	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
 )
 
@@ -213,5 +217,48 @@ func TestBusyRow_is429WithRetryAfterAndLeavesNothing(t *testing.T) {
 	release()
 	if after := s.rows(t); after != before {
 		t.Errorf("left\n%s\nwas\n%s", after, before)
+	}
+}
+
+// forgetful does a batch and then says that its commit was not answered, once for each
+// that it is told to.
+type forgetful struct {
+	booking.Batcher
+	forgets atomic.Int64
+}
+
+func (f *forgetful) Batch(ctx context.Context, ttl time.Duration, groups []*booking.Group) error {
+	err := f.Batcher.Batch(ctx, ttl, groups)
+	if err == nil && f.forgets.Add(-1) >= 0 {
+		return sqldb.ErrOutcomeUnknown
+	}
+	return err
+}
+
+// What is asked without a key is not done twice either when a commit's answer was lost:
+// whoever asked would be told of what he has himself as if it were somebody else's.
+func TestIdempotencyKey_isNotNeededForACommitWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	var desk *forgetful
+	s := open(t, func(h *house) {
+		desk = &forgetful{Batcher: h.server.Booking.Desks.Store}
+		h.server.Booking.Desks.Store = desk
+	}).seated(t)
+	hold := s.hold(t, s.floor, 1)
+	s.owned(t, "UPDATE booking.hold SET created_at = created_at - INTERVAL '40 minutes', expires_at = clock_timestamp() + INTERVAL '1 minute' WHERE hold_id = $1", hold.ID)
+	for _, c := range []struct {
+		line       string
+		body       any
+		want, says string
+	}{
+		{"POST /v1/holds/" + hold.ID + "/extend", nil, "200", `"state":"active"`},
+		{"POST " + s.path() + "/seats/kills", object{"seat_ids": []string{"A-8"}, "killed": true}, "200", `"changed":1`},
+		{"DELETE /v1/holds/" + hold.ID, nil, "204", ""},
+	} {
+		desk.forgets.Store(1)
+		a := s.ask(t, c.line, c.body, s.bearer, without("Idempotency-Key")).want(t, c.want)
+		if !strings.Contains(string(a.body), c.says) || desk.forgets.Load() >= 0 {
+			t.Errorf("%s: %s; %d answers are not forgotten yet", c.line, a.body, desk.forgets.Load())
+		}
 	}
 }

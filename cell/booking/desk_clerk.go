@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -178,14 +179,19 @@ func (d *Desks) answerAll(ops []*Op) {
 // decide runs a batch. One that fails for a reason that will not go away is split
 // until the guilty event, and then the guilty op, stands alone. When the answer of a
 // commit was lost, the batch is run once more: behind the events' locks, the keys
-// that were stored tell what had been committed (drill 10).
+// that were stored tell what had been committed (drill 10). Who cannot be decided once
+// more is told that nobody knows, and not that nothing was done.
 func (d *Desks) decide(groups []*Group) {
 	ctx, cancel := context.WithTimeout(context.Background(), batchDeadline)
 	defer cancel()
 	batch := func() error { return d.Store.Batch(ctx, d.HoldTTL, groups) }
 	err := safely(batch)
 	if e := kind.As(err); e != nil && e.Code == outcomeUnknown {
-		if groups = here(groups); len(groups) > 0 {
+		groups = here(groups)
+		for op := range opsOf(groups) {
+			op.lost = err
+		}
+		if len(groups) > 0 {
 			err = safely(batch)
 		}
 	}
@@ -194,9 +200,9 @@ func (d *Desks) decide(groups []*Group) {
 	}
 	switch groups = here(groups); {
 	case everybodys(err) || len(groups) == 1 && (len(groups[0].Ops) == 1 || thisEvents(err)):
-		for _, g := range groups {
-			for _, op := range g.Ops {
-				op.Err = err
+		for op := range opsOf(groups) {
+			if op.Err = err; op.lost != nil && everybodys(err) {
+				op.Err = op.lost
 			}
 		}
 	case len(groups) > 1:
@@ -206,6 +212,18 @@ func (d *Desks) decide(groups []*Group) {
 		event, ops, look := groups[0].Event, groups[0].Ops, groups[0].Look
 		d.decide([]*Group{{Event: event, Ops: ops[:len(ops)/2], Look: look}})
 		d.decide([]*Group{{Event: event, Ops: ops[len(ops)/2:], Look: look}})
+	}
+}
+
+func opsOf(groups []*Group) iter.Seq[*Op] {
+	return func(yield func(*Op) bool) {
+		for _, g := range groups {
+			for _, op := range g.Ops {
+				if !yield(op) {
+					return
+				}
+			}
+		}
 	}
 }
 

@@ -139,6 +139,80 @@ func TestDesk_runsABatchAgainWhoseCommitWasNotAnswered(t *testing.T) {
 	})
 }
 
+// Of who cannot be asked about again after a commit was lost nobody knows whether he has
+// what he wanted: he is not told that he has not, whatever stood in the way.
+func TestDesk_saysThatNobodyKnowsWhereABatchCannotBeRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost, busy, odd := kind.Unavailable.New("outcome_unknown"), kind.Busy.New("busy"), errors.New("a row cannot be read")
+		for name, then := range map[string][]error{"busy": {busy}, "split, then busy": {odd, busy}, "too late": {context.DeadlineExceeded}} {
+			c := &counter{took: time.Millisecond, answer: func(batch int, _ []*booking.Op) error {
+				switch batch {
+				case 1:
+					return nil
+				case 2:
+					return lost
+				default:
+					return then[min(batch-3, len(then)-1)]
+				}
+			}}
+			d, event := desksOf(c), id.NewEvent("euw3")
+			var all sync.WaitGroup
+			all.Go(func() { _ = d.Do(t.Context(), event, &booking.Op{Decide: yes}) })
+			synctest.Wait()
+			for range 4 { // in the second batch
+				all.Go(func() {
+					if err := d.Do(t.Context(), event, &booking.Op{Decide: yes}); !errors.Is(err, lost) {
+						t.Errorf("%s: told %v", name, err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// The same where the event's lock is somebody else's when the batch is run again.
+func TestDesks_sayThatNobodyKnowsWhereAnEventIsLeftOutOfTheSecondRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost, busy := kind.Unavailable.New("outcome_unknown"), kind.Busy.New("busy")
+		events := eventsOf(3)
+		runs := 0
+		s := &groupStore{}
+		s.do = func(groups []*booking.Group) error {
+			time.Sleep(time.Millisecond)
+			switch {
+			case len(groups) == 3:
+				if runs++; runs == 1 {
+					return lost
+				}
+				groups[1].Elsewhere = true
+			case groups[0].Event == events[1]:
+				return busy
+			}
+			return nil
+		}
+		d := s.desks()
+		var all sync.WaitGroup
+		for range booking.Clerks { // at work while the others come together
+			all.Go(func() { _ = d.Do(t.Context(), id.NewEvent("euw3"), &booking.Op{Decide: yes}) })
+		}
+		synctest.Wait()
+		for i, event := range events {
+			all.Go(func() {
+				if err := d.Do(t.Context(), event, &booking.Op{Decide: yes}); errors.Is(err, lost) != (i == 1) || err != nil && i != 1 {
+					t.Errorf("event %d: told %v", i, err)
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		if runs != 2 {
+			t.Errorf("the three stood together %d times", runs)
+		}
+	})
+}
+
 func TestDesk_sharesAFailureThatWouldMeetEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away := kind.Unavailable.New("database_unavailable")

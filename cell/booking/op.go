@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"hash"
 	"sync"
@@ -20,6 +21,14 @@ var ErrKeyReused = kind.Unprocessable.New("idempotency_key_reused")
 type Key struct {
 	Scope, Key  string
 	Fingerprint string // of what was asked
+}
+
+// orOwn is the key, or one of its own for what has none and must not be done twice.
+func (k *Key) orOwn(scope string) *Key {
+	if k != nil {
+		return k
+	}
+	return &Key{Scope: scope, Key: rand.Text()}
 }
 
 // hold is the id of the hold that is made under the key: always the same, and
@@ -57,7 +66,8 @@ func (k *Key) asked() Mark {
 
 // Op is one request about an event's stock.
 type Op struct {
-	// Key is nil for what may simply be done again.
+	// Key is nil for what may simply be done again: the desk does so when the answer of a
+	// commit was lost.
 	Key *Key
 	// Holds are loaded, with their items, before Decide is called.
 	Holds []id.Hold
@@ -92,6 +102,7 @@ type Op struct {
 	Body     []byte
 	Replayed bool
 
+	lost    error                           // a commit of it that was not answered
 	ownTurn func(ctx context.Context) error // a transaction of its own: see Desks.Turn
 	ctx     context.Context                 //nolint:containedctx // an op is a request's place in the queue
 	at      time.Time

@@ -24,13 +24,13 @@ func (s *Service) LaySeats(ctx context.Context, event id.Event, org id.Organizer
 }
 
 // StaffOnce does what an organizer's staff want with seats. answer is given how
-// many were not so before; it is stored under key, nil for none.
+// many were not so before; it is stored under key, nil for one that nobody repeats.
 func (s *Service) StaffOnce(ctx context.Context, event id.Event, org id.Organizer, order SeatOrder, key *Key, answer func(changed int64) (int, []byte, error)) (*Op, error) {
 	if err := order.Check(); err != nil {
 		return nil, err
 	}
 	var changed int64
-	op := &Op{Key: key, Seats: order.Seats}
+	op := &Op{Key: key.orOwn("seats"), Seats: order.Seats}
 	op.Decide = func(stock *Stock) (err error) {
 		changed, err = stock.Staff(org, order)
 		return err

@@ -198,9 +198,9 @@ func (s *Service) Extend(ctx context.Context, hold id.Hold) (Hold, error) {
 	return s.noted(ctx, hold, (*Stock).Extend)
 }
 
-// ExtendOnce is Extend whose answer is stored under key; nil for none.
+// ExtendOnce is Extend whose answer is stored under key; nil for one that nobody repeats.
 func (s *Service) ExtendOnce(ctx context.Context, hold id.Hold, key *Key, answer Answer) (*Op, error) {
-	return s.onHold(ctx, hold, key, (*Stock).Extend, answer)
+	return s.onHold(ctx, hold, key.orOwn("extend"), (*Stock).Extend, answer)
 }
 
 // Release gives a hold's stock back.

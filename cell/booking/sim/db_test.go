@@ -142,9 +142,11 @@ func (p *process) Batch(ctx context.Context, ttl time.Duration, groups []*bookin
 		}
 		if g.Elsewhere = parts[i].left && !p.db.w.without(leftOut); parts[i].left {
 			p.db.w.did["left out"]++
-		} else if errors.Is(err, errUnknown) {
+		} else if err != nil {
 			for _, op := range g.Ops {
-				p.db.w.lost[subject(op)]++
+				if was := p.db.w.lost[subject(op)]; errors.Is(err, errUnknown) || was > 0 { // asked once more, in vain
+					p.db.w.lost[subject(op)]++
+				}
 			}
 		}
 	}

@@ -68,7 +68,7 @@ type world struct {
 	bodies  map[string]string  // by key, the first answer
 	asking  map[id.Hold]bool   // its maker has not been answered yet
 	honest  map[string]bool    // by subject, whether its last "sold out" was true
-	lost    map[string]int     // by subject, how often a commit was not answered
+	lost    map[string]int     // by subject, how often a commit was not answered, and was asked about in vain
 
 	faults []string
 	trace  []string
