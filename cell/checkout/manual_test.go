@@ -3,6 +3,8 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -140,6 +142,33 @@ func TestManual_eventCanceledWhileTheMoneyIsTaken(t *testing.T) {
 	wantMoments(t, tw.look(t, o.ID), "created", "payment_authorized", "canceled", "refund_sent")
 	tw.wantRefunds(t, o, payment.ByEventCancellation, 8500)
 	tw.wantMails(t, o, notify.EventCanceled) // not that he came too late: he did not
+	tw.wantStock(t, 0, 0)
+}
+
+// Somebody captured a part of the money by hand: that buys nothing, it goes back, and what
+// was reserved for the whole is for the next buyer.
+func TestManual_aPartOfTheMoneyBuysNothing(t *testing.T) {
+	t.Parallel()
+	tw := openManual(t, 2)
+	o := tw.order(t, tw.floor, 2)
+	tw.mustConfirm(t, o, visa)
+	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tw.url+"/v1/payment_intents/"+o.Payment.IntentID+"/capture", strings.NewReader("amount_to_capture=8000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer sk_test_sandbox_euw3")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status, err)
+	}
+	o = tw.awaitWorkingDue(t, o, checkout.Expired)
+	tw.mustReconcile(t)
+	tw.wantRefunds(t, o, payment.ByLatePayment, 8000)
 	tw.wantStock(t, 0, 0)
 }
 
