@@ -369,11 +369,12 @@ type PatchEvent struct {
 	TimeZone *string    `json:"time_zone,omitempty"`
 }
 
-// Moved is the problem of a cell that is not the home: where to go instead.
+// Moved is the problem of a cell that is not the home: where to go instead, where
+// that is known. Of an event that is on its way it is not yet.
 type Moved struct {
 	Problem
-	HomeCell string `json:"home_cell"`
-	Epoch    int64  `json:"epoch"`
+	HomeCell string `json:"home_cell,omitempty"`
+	Epoch    int64  `json:"epoch,omitempty"`
 }
 
 // Stats is what an organizer sees of an event's sale.
