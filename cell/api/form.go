@@ -36,16 +36,13 @@ func (s *Server) putForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Fence(); err != nil { // behind it the form is on its way to another home
-		return err
-	}
 	var in client.NewOrderForm
 	body, err := httpd.DecodeJSON(c, &in)
 	if err != nil {
 		return err
 	}
 	f := formOf(in)
-	answer, err := s.once(c, id.Event{}, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, e.ID, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
 		if err := s.Checkout.SetForm(ctx, e.ID, &f); err != nil {
 			return nil, err
 		}

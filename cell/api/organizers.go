@@ -96,6 +96,13 @@ func (s *Server) ownEvent(c *gin.Context) (booking.Event, error) {
 	return e, err
 }
 
+// onEvent runs do in its turn at the event's desk, behind its lock.
+func (s *Server) onEvent(c *gin.Context, event id.Event, do func(ctx context.Context) error) error {
+	return s.Booking.Desks.Turn(c.Request.Context(), event, func(ctx context.Context) error {
+		return s.Checkout.OnEvent(ctx, event, do)
+	})
+}
+
 func (s *Server) getStats(c *gin.Context) error {
 	e, err := s.ownEvent(c)
 	if err != nil {

@@ -121,7 +121,7 @@ func (s *Server) putPaymentPolicy(c *gin.Context) error {
 			return errPayment.At("/on_dispute", "must be block, keep or null")
 		}
 	}
-	if err := s.Reports.SetPolicy(c, e.ID, policy); err != nil {
+	if err := s.onEvent(c, e.ID, func(ctx context.Context) error { return s.Reports.SetPolicy(ctx, e.ID, policy) }); err != nil {
 		return err
 	}
 	c.JSON(200, in)

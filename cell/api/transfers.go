@@ -85,7 +85,7 @@ func (s *Server) putTransferPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Checkout.Store.SetTransferPolicy(c, e.ID, policy); err != nil {
+	if err := s.onEvent(c, e.ID, func(ctx context.Context) error { return s.Checkout.Store.SetTransferPolicy(ctx, e.ID, policy) }); err != nil {
 		return err
 	}
 	c.JSON(200, in)

@@ -59,6 +59,7 @@ type stage struct {
 	guest  string
 	bearer with
 	order0 string // an order, for tests that need one
+	hold0  string // and a hold
 }
 
 func (h *house) stage(t testing.TB, changes ...object) *stage {

@@ -120,17 +120,19 @@ func (f *Form) Succeed(before Form) error {
 
 // SetForm replaces an event's form by f, which becomes its next version.
 func (s *Service) SetForm(ctx context.Context, event id.Event, f *Form) error {
-	before, err := s.Store.Form(ctx, event)
-	if err != nil {
-		return fmt.Errorf("read form: %w", err)
-	}
-	if err := f.Succeed(before); err != nil {
-		return err
-	}
-	if err := s.Store.SetForm(ctx, event, *f); err != nil {
-		return fmt.Errorf("store form: %w", err)
-	}
-	return nil
+	return s.OnEvent(ctx, event, func(ctx context.Context) error {
+		before, err := s.Store.Form(ctx, event)
+		if err != nil {
+			return fmt.Errorf("read form: %w", err)
+		}
+		if err := f.Succeed(before); err != nil {
+			return err
+		}
+		if err := s.Store.SetForm(ctx, event, *f); err != nil {
+			return fmt.Errorf("store form: %w", err)
+		}
+		return nil
+	})
 }
 
 func (f *Form) check() error {

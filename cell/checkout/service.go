@@ -152,6 +152,19 @@ func (s *Service) locked(ctx context.Context, hold id.Hold, do func(ctx context.
 	})
 }
 
+// OnEvent runs do with the event locked, in one transaction. What belongs to the event
+// is not changed behind the fence either (P1).
+func (s *Service) OnEvent(ctx context.Context, event id.Event, do func(ctx context.Context) error) error {
+	return s.Store.InTx(ctx, func(ctx context.Context) error {
+		return s.Store.WithStock(ctx, event, s.HoldTTL, nil, func(stock *booking.Stock) error {
+			if err := stock.Fence(); err != nil {
+				return err
+			}
+			return do(ctx)
+		})
+	})
+}
+
 // complete sells the hold and issues the tickets: with the order's new state,
 // all in the transaction at hand (P3).
 func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
