@@ -77,8 +77,8 @@ func (s *Service) Register() error {
 	r.Handle("start-refund", saga.Handler{Within: s.startRefund})
 	r.Handle("stop-purchase", saga.Handler{Within: s.stopPurchase, Desk: true})
 	r.Handle("send-refund", saga.Handler{Outside: s.sendRefund, Ready: s.ready})
-	r.Handle("book-refund", saga.Handler{Within: s.bookRefund})
-	r.Handle("refund-refused", saga.Handler{Within: s.refundRefused})
+	r.Handle("book-refund", saga.Handler{Within: s.bookRefund, Desk: true})
+	r.Handle("refund-refused", saga.Handler{Within: s.refundRefused, Desk: true})
 	r.Handle("end-orders", saga.Handler{Within: s.endOrders, Desk: true, Alone: true})
 	for task, what := range notices {
 		r.Handle(task, saga.Handler{Within: func(ctx context.Context, c saga.Call) (any, error) { return s.notify(ctx, c, what) }})

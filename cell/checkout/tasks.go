@@ -94,7 +94,9 @@ func (s *Service) noteIntent(ctx context.Context, c saga.Call, result any) error
 	if err != nil {
 		return err
 	}
-	return s.Store.SetIntent(ctx, payment.Payment{Order: order, IntentID: i.ID, ClientSecret: i.secret})
+	return s.OnEvent(ctx, order.Event(), func(ctx context.Context) error {
+		return s.Store.SetIntent(ctx, payment.Payment{Order: order, IntentID: i.ID, ClientSecret: i.secret})
+	})
 }
 
 func (s *Service) readIntent(ctx context.Context, c saga.Call) (any, error) {

@@ -107,13 +107,15 @@ func (s *Service) bookRefund(ctx context.Context, c saga.Call) (any, error) {
 		return nil, err
 	}
 	back.ProviderID, back.State = sent.ID, payment.RefundState(sent.State)
-	if err := s.Store.SetRefund(ctx, back); err != nil {
-		return nil, err
-	}
-	if err := s.postWithOnward(ctx, payment.Payback(back.ID, back.Order, back.Amount), back.Organizer, -back.Reverse); err != nil {
-		return nil, err
-	}
-	return nil, s.Store.Note(ctx, back.Order, c.Now, "refund_sent")
+	return nil, s.OnEvent(ctx, back.Order.Event(), func(ctx context.Context) error {
+		if err := s.Store.SetRefund(ctx, back); err != nil {
+			return err
+		}
+		if err := s.postWithOnward(ctx, payment.Payback(back.ID, back.Order, back.Amount), back.Organizer, -back.Reverse); err != nil {
+			return err
+		}
+		return s.Store.Note(ctx, back.Order, c.Now, "refund_sent")
+	})
 }
 
 func (s *Service) refundRefused(ctx context.Context, c saga.Call) (any, error) {
@@ -122,10 +124,12 @@ func (s *Service) refundRefused(ctx context.Context, c saga.Call) (any, error) {
 		return nil, err
 	}
 	back.ProviderID, back.State = sent.ID, payment.RefundFailed
-	if err := s.Store.SetRefund(ctx, back); err != nil {
-		return nil, err
-	}
-	return nil, s.Store.Note(ctx, back.Order, c.Now, "refund_refused_by_provider")
+	return nil, s.OnEvent(ctx, back.Order.Event(), func(ctx context.Context) error {
+		if err := s.Store.SetRefund(ctx, back); err != nil {
+			return err
+		}
+		return s.Store.Note(ctx, back.Order, c.Now, "refund_refused_by_provider")
+	})
 }
 
 // CancelEvent starts what follows when an event is canceled, in the transaction
