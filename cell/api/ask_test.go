@@ -123,6 +123,9 @@ func (a answer) check(t testing.TB) {
 	if a.status < 400 || media == "application/json" && strings.HasSuffix(a.line, "/readyz") {
 		return
 	}
+	if a.header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("%.200s: %d is told as the key's first answer", a.line, a.status)
+	}
 	var p client.Problem
 	if err := json.Unmarshal(a.body, &p); err != nil || media != "application/problem+json" {
 		t.Errorf("%.200s: %d %s is no problem document: %.300s", a.line, a.status, media, a.body)

@@ -139,6 +139,7 @@ func (s *Server) checked(r route) gin.HandlerFunc {
 			err = r.handle(s, c)
 		}
 		if err != nil {
+			c.Writer.Header().Del(httpd.HeaderReplayed) // what failed behind a key's first answer is not it
 			httpd.Fail(c, s.homeward(c, err))
 		}
 	}
