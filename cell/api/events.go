@@ -238,7 +238,11 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
 		var e booking.Event
 		err := s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
-			if e, err = s.Booking.Change(ctx, event, org, version, r.act); err != nil || r.then == nil {
+			e, err = s.Booking.Change(ctx, event, org, version, r.act)
+			switch {
+			case errors.Is(err, booking.ErrUnchanged): // nothing follows either
+				return nil
+			case err != nil || r.then == nil:
 				return err
 			}
 			return r.then(ctx, event)

@@ -106,6 +106,30 @@ func TestEvent_draftedChangedPublishedCanceled(t *testing.T) {
 	}
 }
 
+func TestCancelEvent_againChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	s.paid(t, s.guest, 1)
+	cancel := "POST " + s.path() + "/cancel"
+	first := s.ask(t, cancel, nil, s.bearer).want(t, "200")
+	before := s.contents(t)
+	again := s.ask(t, cancel, nil, s.bearer).want(t, "200")
+	if string(again.body) != string(first.body) || again.header.Get("ETag") != first.header.Get("ETag") {
+		t.Errorf("%s, was %s", again.body, first.body)
+	}
+	for table, is := range s.contents(t) {
+		if is != before[table] && table != "booking.answer" { // but for its key
+			t.Errorf("it wrote %s", table)
+		}
+	}
+	s.ask(t, cancel, nil, s.bearer, ifMatch(`"1"`)).want(t, "412 version_mismatch")
+	for _, replayed := range []string{"", "true"} {
+		if a := s.ask(t, cancel, nil, s.bearer, key("c")).want(t, "200"); string(a.body) != string(first.body) || a.header.Get("Idempotent-Replayed") != replayed {
+			t.Errorf("%s %s", a.header, a.body)
+		}
+	}
+}
+
 func TestQuota_isNeverSmallerThanWhatIsHeldAndSold(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)

@@ -216,7 +216,7 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPost, path: "/v1/events/{event_id}/cancel", handle: (*Server).cancelEvent, auth: organizer, key: keyOptional, match: matchOptional, out: client.Event{}, status: 200,
-		doc: "End the sale for good. Every order of the event is refunded or ended, page by page, and its buyer told.", problems: "invalid_id event_not_found invalid_state version_mismatch moved",
+		doc: "End the sale for good. Every order of the event is refunded or ended, page by page, and its buyer told. Doing it again changes nothing.", problems: "invalid_id event_not_found invalid_state version_mismatch moved",
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/quotas/{quota_id}", handle: (*Server).putQuota, auth: organizer, key: keyOptional, match: matchRequired, in: client.NewQuota{}, out: client.Event{}, status: 200,

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,7 +91,7 @@ func TestSealed_nothingOfTheEventChanges(t *testing.T) {
 func (h *house) contents(t testing.TB) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, table := range append(tables, "booking.seat", "checkout.form", "checkout.consent_text", "checkout.answer", "payment.policy", "notify.message", "saga.run", "saga.step", "saga.signal") {
+	for _, table := range append(slices.Clone(tables), "booking.seat", "checkout.form", "checkout.consent_text", "checkout.answer", "payment.policy", "notify.message", "saga.run", "saga.step", "saga.signal") {
 		all[table] = h.content(t, table)
 	}
 	return all

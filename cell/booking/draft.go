@@ -288,10 +288,15 @@ func text(at, s string, least, most int, lines bool) error {
 	return nil
 }
 
-// Cancel ends the sale for good. What was sold stays until it is refunded.
+// Cancel ends the sale for good. What was sold stays until it is refunded. Doing it
+// again is ErrUnchanged.
 func (e *Event) Cancel() error {
-	if e.State == Drafted {
+	switch e.State {
+	case Drafted:
 		return ErrState.With("a draft was never on sale").Field("state", string(e.State))
+	case Canceled:
+		return ErrUnchanged
+	case Published:
 	}
 	e.State = Canceled
 	return nil

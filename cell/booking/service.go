@@ -53,8 +53,11 @@ func (s *Service) DraftEvent(ctx context.Context, org id.Organizer, d Draft, pub
 	return e, nil
 }
 
+// ErrUnchanged is a change's that finds the event as it should be: nothing is written.
+var ErrUnchanged = errors.New("the event is so already")
+
 // Change lets an organizer change his event's description. version is what he
-// last saw; 0 means whatever it is now.
+// last saw; 0 means whatever it is now. With ErrUnchanged comes the event as it is.
 func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, version int64, change func(e *Event, now time.Time) error) (Event, error) {
 	e, err := s.Store.ChangeEvent(ctx, event, func(e *Event, now time.Time) error {
 		if e.Organizer != org {
@@ -71,10 +74,10 @@ func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, 
 		}
 		return e.Validate(now)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUnchanged) {
 		return Event{}, fmt.Errorf("change event %s: %w", event, err)
 	}
-	return e, nil
+	return e, err
 }
 
 // Answer renders a hold as it is to be said, and to be kept under a key.
