@@ -122,7 +122,7 @@ func (h *house) bookFees(ctx context.Context) {
 // forget drops what is past its time: first answers, mails, sagas, notices, and the bus's own rows.
 func (h *house) forget(ctx context.Context) {
 	every(ctx, forgetPeriod, "forget", func(ctx context.Context) (int, error) {
-		answers, err := h.store.ForgetAnswers(ctx, time.Now())
+		answers, err := h.store.ForgetAnswers(ctx)
 		if err != nil {
 			return 0, err
 		}
