@@ -162,6 +162,9 @@ func (r *Request) Check() error {
 	if err := plain("/buyer/locale", r.Buyer.Locale, 0); err != nil {
 		return err
 	}
+	if r.Shown != nil && r.Shown.Currency == "" {
+		return ErrInvalidOrder.At("/shown_total/currency", "must be given")
+	}
 	if len(r.Attendees) > booking.MaxTicketsPerOrder {
 		return ErrInvalidOrder.At("/attendees", "must be at most %d", booking.MaxTicketsPerOrder)
 	}
