@@ -83,7 +83,7 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 		}
 	}
 	if amount < left {
-		return sent, s.Store.SetOrder(ctx, *o, stock.Now, "refunded_in_part")
+		return sent, s.set(ctx, o, stock.Now, "refunded_in_part")
 	}
 	if o.Total.Amount > 0 {
 		o.Refund = FullRefund
@@ -114,7 +114,7 @@ func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) erro
 		return err
 	}
 	o.State = Canceled
-	if err := s.Store.SetOrder(ctx, *o, stock.Now, "canceled"); err != nil {
+	if err := s.set(ctx, o, stock.Now, "canceled"); err != nil {
 		return err
 	}
 	return s.Store.Tell(ctx, o.ID, "canceled")

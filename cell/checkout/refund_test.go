@@ -33,12 +33,14 @@ func TestRefund_inPartsUntilNothingIsLeft(t *testing.T) {
 	refund := func(amount int64) (checkout.Order, error) {
 		return tw.desks[amount%2].Refund(t.Context(), o.ID, amount, payment.ByOrganizer, "rain")
 	}
-	given := int64(0)
+	given, moments := int64(0), []string{"created", "paid", "refunded_in_part"}
 	for _, amount := range []int64{1, 3333, 1000, 7} {
 		now, err := refund(amount)
 		if err != nil || now.State != checkout.Paid || now.Refund != checkout.PartialRefund {
 			t.Fatalf("%v: %s, %s", err, now.State, now.Refund)
 		}
+		wantMoments(t, now, moments...)
+		moments = []string{"created", "paid", "refunded_in_part", "refund_sent"} // each once
 		given += amount
 		if want := 303 - 303*given/10302; tw.fees(t, o) != want {
 			t.Errorf("after %d our share is %d, want %d", given, tw.fees(t, o), want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"guichet/cell/booking"
@@ -60,6 +61,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		o = Order{
 			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
+			Timeline: []Moment{{At: stock.Now, What: "created"}},
 		}
 		if err := stock.MayEnter(h); err != nil { // first: what is over needs no other reason
 			return err
@@ -290,10 +292,18 @@ func (s *Service) followCancel(ctx context.Context, order id.Order, what map[str
 func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, why string) error {
 	stock.End(h, booking.HoldReleased)
 	o.State = Canceled
-	if err := s.Store.SetOrder(ctx, *o, stock.Now, why); err != nil {
+	if err := s.set(ctx, o, stock.Now, why); err != nil {
 		return err
 	}
 	return s.Store.Tell(ctx, o.ID, "canceled")
+}
+
+// set stores an order with a moment of its timeline, which its answer has too.
+func (s *Service) set(ctx context.Context, o *Order, at time.Time, what string) error {
+	if !slices.ContainsFunc(o.Timeline, func(m Moment) bool { return m.What == what }) {
+		o.Timeline = append(o.Timeline, Moment{At: at, What: what})
+	}
+	return s.Store.SetOrder(ctx, *o, at, what)
 }
 
 // onOrder runs do with the order's event locked and the order read behind that lock.
