@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"guichet/cell/api"
+	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -128,6 +129,20 @@ func TestCancelEvent_againChangesNothing(t *testing.T) {
 			t.Errorf("%s %s", a.header, a.body)
 		}
 	}
+}
+
+// Buyers are told what one order can have; the organizer what he set.
+func TestMaxPerOrder_isShownAsItIsEnforced(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t, object{"ticket_types": []object{{"name": "Floor", "price": eur(4000), "quotas": []string{"floor"}, "max_per_order": 1000}}})
+	shown := func(as ...with) int64 {
+		return read[client.Event](t, s.ask(t, "GET "+s.path(), nil, as...).want(t, "200")).TicketTypes[0].MaxPerOrder
+	}
+	if public, own := shown(), shown(s.bearer); public != booking.MaxTicketsPerOrder || own != 1000 {
+		t.Errorf("buyers are told %d, the organizer %d", public, own)
+	}
+	s.hold(t, s.floor, int(shown()))
+	s.ask(t, "POST "+s.path()+"/holds", items(s.floor, shown()+1)).want(t, "422 too_many /items/0/quantity")
 }
 
 func TestQuota_isNeverSmallerThanWhatIsHeldAndSold(t *testing.T) {

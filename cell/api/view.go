@@ -39,10 +39,11 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 		of := func(minor int64) money.Money { return money.Money{Amount: minor, Currency: e.Currency} }
 		view := client.TicketType{
 			ID: t.ID.String(), Name: t.Name, Price: of(p.Face), Fees: of(p.Fees), PriceAllIn: of(p.AllIn), Terms: termsView(&e, t, p, whole),
-			Availability: client.Availability(e.Availability(t)), MinPerOrder: t.MinPerOrder, MaxPerOrder: t.MaxPerOrder,
+			Availability: client.Availability(e.Availability(t)), MinPerOrder: t.MinPerOrder, MaxPerOrder: min(t.MaxPerOrder, booking.MaxTicketsPerOrder),
 			SalesStart: t.SalesStart, SalesEnd: t.SalesEnd, Categories: t.Categories,
 		}
 		if whole {
+			view.MaxPerOrder = t.MaxPerOrder // as he set it, whatever one order can have
 			for _, q := range t.Quotas {
 				view.Quotas = append(view.Quotas, q.String())
 			}

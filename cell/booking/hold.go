@@ -113,7 +113,7 @@ const (
 	DefaultHoldTTL     = 10 * time.Minute
 	MaxHoldLife        = 45 * time.Minute // from its making, however often it is extended before an order is made
 	MaxLines           = 20
-	MaxTicketsPerOrder = 50 // above any ticket type's own maximum
+	MaxTicketsPerOrder = 50 // whatever maximum a ticket type has of its own
 )
 
 // NeedsCounters says that the hold has ended and counted for more than quotas: who
