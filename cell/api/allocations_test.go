@@ -90,6 +90,10 @@ func TestAllocations_becomeAHoldThatItsBuyerCanPay(t *testing.T) {
 	if !hold.ExpiresAt.Equal(until) {
 		t.Errorf("expires at %s, want %s", hold.ExpiresAt, until)
 	}
+	more := s.ask(t, "POST /v1/holds/"+hold.ID+"/extend", nil).want(t, "409 extend_limit")
+	if more.member("limit") != "" || more.member("detail") != `"an extension would not make the hold last longer than it does"` || more.member("expires_at") != `"`+until.Format(time.RFC3339)+`"` {
+		t.Errorf("%s", more.body)
+	}
 	o := s.order(t, hold.Hold)
 	s.confirm(t, o.Payment.ClientSecret, "pm_card_visa")
 	eventually(t, "the order is paid", func() bool { return s.look(t, o.ID).State == "paid" })

@@ -215,15 +215,19 @@ func (s *Stock) Extend(h *Hold) error {
 	if !h.Order.IsZero() {
 		return ErrHoldInCheckout.With("an order is being paid from this hold; its window is not extended").Field("order_id", h.Order.String())
 	}
-	until := s.Now.Add(s.HoldTTL)
-	if last := h.CreatedAt.Add(MaxHoldLife); until.After(last) {
+	until, last := s.Now.Add(s.HoldTTL), h.CreatedAt.Add(MaxHoldLife)
+	if until.After(last) {
 		until = last
 	}
-	if !until.After(h.ExpiresAt) {
+	switch {
+	case until.After(h.ExpiresAt):
+		h.ExpiresAt = until
+		return nil
+	case h.ExpiresAt.Equal(last):
 		return ErrExtendLimit.With("a hold lives at most %s", MaxHoldLife).Field("limit", int64(MaxHoldLife.Seconds())).Field("expires_at", h.ExpiresAt)
 	}
-	h.ExpiresAt = until
-	return nil
+	// Its organizer may have let it last longer than anybody can extend one.
+	return ErrExtendLimit.With("an extension would not make the hold last longer than it does").Field("expires_at", h.ExpiresAt)
 }
 
 // Enter binds a hold to the order that is being paid from it and extends it
