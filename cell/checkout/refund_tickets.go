@@ -18,6 +18,11 @@ func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []i
 	if err := plain("/reason", reason, 0); err != nil {
 		return Order{}, err
 	}
+	for n, want := range tickets {
+		if firstOf(tickets, want) != n {
+			return Order{}, ErrInvalidOrder.At("/items/"+strconv.Itoa(n)+"/ticket_id", "is named twice")
+		}
+	}
 	var o Order
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
 		var back id.Refund
@@ -54,7 +59,7 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 			if want != t.ID {
 				continue
 			}
-			if t.State == TicketCanceled || back[t.Type] > 0 && firstOf(tickets, want) != n {
+			if t.State == TicketCanceled {
 				return sent, ErrState.At("/items/"+strconv.Itoa(n)+"/ticket_id", "has been given back already")
 			}
 			back[t.Type]++
