@@ -243,6 +243,38 @@ func TestAttendees_areCSVThatNoSpreadsheetRuns(t *testing.T) {
 	}
 }
 
+// busyReports lets something happen between two reads.
+type busyReports struct {
+	api.Reports
+	meanwhile *func()
+}
+
+func (r busyReports) Held(ctx context.Context, event id.Event) (map[string]int64, error) {
+	(*r.meanwhile)()
+	return r.Reports.Held(ctx, event)
+}
+
+// The parts of one answer add up, whatever happens while they are read.
+func TestStats_areOfOneMoment(t *testing.T) {
+	t.Parallel()
+	meanwhile := func() {}
+	s := open(t, func(h *house) { h.server.Reports = busyReports{h.server.Reports, &meanwhile} }).stage(t)
+	s.hold(t, s.guest, 2)
+	meanwhile = func() { s.hold(t, s.floor, 3) }
+	stats := read[client.Stats](t, s.ask(t, "GET "+s.path()+"/stats", nil, s.bearer).want(t, "200"))
+	var held int64
+	for _, of := range stats.TicketTypes {
+		held += of.Held
+	}
+	if held != 2 || stats.Quotas[0].Held != held {
+		t.Errorf("%d tickets are held of quotas that hold %d", held, stats.Quotas[0].Held)
+	}
+	meanwhile = func() {}
+	if q := s.quota(t, 0); q.Held != 5 {
+		t.Errorf("held %d", q.Held)
+	}
+}
+
 // tornReports loses the database after the first page of orders.
 type tornReports struct{ api.Reports }
 

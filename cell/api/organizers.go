@@ -108,24 +108,40 @@ func (s *Server) getStats(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	orders, sold, checkedIn, err := s.Reports.Counts(c, e.ID)
+	var out client.Stats
+	err = s.Reports.InSnapshot(c, func(ctx context.Context) (err error) { // so that its parts add up
+		out, err = s.stats(ctx, e.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	held, err := s.Reports.Held(c, e.ID)
+	c.JSON(200, out)
+	return nil
+}
+
+func (s *Server) stats(ctx context.Context, event id.Event) (client.Stats, error) {
+	e, err := s.Booking.Store.Event(ctx, event)
 	if err != nil {
-		return err
+		return client.Stats{}, err
 	}
-	revenue, err := s.Reports.Revenue(c, e.ID)
+	orders, sold, checkedIn, err := s.Reports.Counts(ctx, event)
 	if err != nil {
-		return err
+		return client.Stats{}, err
+	}
+	held, err := s.Reports.Held(ctx, event)
+	if err != nil {
+		return client.Stats{}, err
+	}
+	revenue, err := s.Reports.Revenue(ctx, event)
+	if err != nil {
+		return client.Stats{}, err
 	}
 	out := client.Stats{Quotas: quotaViews(e.Quotas), TicketTypes: []client.TicketTypeSold{}, Orders: orders, Revenue: money.Money{Amount: revenue, Currency: e.Currency}, CheckedIn: checkedIn}
 	for _, t := range e.Types {
 		out.TicketTypes = append(out.TicketTypes, client.TicketTypeSold{ID: t.ID.String(), Name: t.Name, Held: held[t.ID.String()], Sold: sold[t.ID.String()]})
 	}
-	c.JSON(200, out)
-	return nil
+	return out, nil
 }
 
 func (s *Server) listOrders(c *gin.Context) error {

@@ -34,6 +34,8 @@ type Answers interface {
 
 // Reports reads what organizers want to know.
 type Reports interface {
+	// InSnapshot lets calls made with its ctx, the booking store's too, see one state of the database.
+	InSnapshot(ctx context.Context, read func(ctx context.Context) error) error
 	Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error)
 	Revenue(ctx context.Context, event id.Event) (int64, error)
 	Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error)

@@ -57,3 +57,8 @@ func (s *Store) Confine(ctx context.Context) error {
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	return s.DB.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error { return fn(ctx) })
 }
+
+// InSnapshot runs fn's reads on one state of the database; fn may run again.
+func (s *Store) InSnapshot(ctx context.Context, fn func(ctx context.Context) error) error {
+	return s.DB.InSnapshot(ctx, func(ctx context.Context, _ pgx.Tx) error { return fn(ctx) })
+}

@@ -108,20 +108,26 @@ func After(ctx context.Context, do func()) {
 // cockroach-go's loop is used only on CockroachDB: on PostgreSQL it takes RELEASE
 // SAVEPOINT for the commit and loses failed commits (architecture, "Data").
 func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	return db.inTx(ctx, pgx.ReadCommitted, fn)
+	return db.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
 // InSerializableTx is InTx for an invariant that spans rows which are not locked.
 func (db *DB) InSerializableTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	return db.inTx(ctx, pgx.Serializable, fn)
+	return db.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.Serializable}, fn)
 }
 
-func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.Context, tx pgx.Tx) error) error {
+// InSnapshot is InTx for reads that must agree with each other: all see one state, and
+// nothing can be written.
+func (db *DB) InSnapshot(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return db.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
+}
+
+func (db *DB) inTx(ctx context.Context, opts pgx.TxOptions, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	if tx := txOf(ctx); tx != nil {
 		return fn(ctx, tx)
 	}
 	for lost := 0; ; lost++ {
-		err := db.onConnection(ctx, iso, fn)
+		err := db.onConnection(ctx, opts, fn)
 		// A session that was lost before its COMMIT was sent took nothing with it: a
 		// database that restarts, or a stall of this machine that the idle limit took
 		// for a dead process. Once more, on another session.
@@ -134,13 +140,12 @@ func (db *DB) inTx(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.
 	}
 }
 
-func (db *DB) onConnection(ctx context.Context, iso pgx.TxIsoLevel, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (db *DB) onConnection(ctx context.Context, opts pgx.TxOptions, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	conn, err := db.Pool.Acquire(ctx)
 	if err != nil {
 		return Classify(err)
 	}
 	defer conn.Release()
-	opts := pgx.TxOptions{IsoLevel: iso}
 	var last *joined // of the attempt that counts
 	run := func(tx pgx.Tx) error {
 		last = &joined{tx: tx}

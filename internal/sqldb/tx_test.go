@@ -160,6 +160,34 @@ func TestInTx_doesNotGuardRowsThatAreNotLocked(t *testing.T) {
 	}
 }
 
+func TestInSnapshot_seesOneStateAndWritesNothing(t *testing.T) {
+	t.Parallel()
+	db, ctx := fresh(t), bounded(t)
+	count := func(ctx context.Context) (n int64) {
+		if err := db.On(ctx).QueryRow(ctx, `SELECT count(*) FROM note`).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	err := db.InSnapshot(ctx, func(inside context.Context, _ pgx.Tx) error {
+		first := count(inside)
+		if err := insert(ctx, db.On(ctx), "one more"); err != nil {
+			t.Error(err)
+		}
+		if again, outside := count(inside), count(ctx); again != first || outside != first+1 {
+			t.Errorf("it saw %d rows, then %d; there are %d", first, again, outside)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	err = db.InSnapshot(ctx, func(ctx context.Context, tx pgx.Tx) error { return insert(ctx, tx, "never") })
+	if sqldb.SQLState(err) != "25006" { // read_only_sql_transaction
+		t.Errorf("it could write: %v", err)
+	}
+}
+
 func TestInTx_runsTheVictimOfADeadlockAgain(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
