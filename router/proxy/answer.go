@@ -16,9 +16,10 @@ var pieces = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // answer passes a cell's answer on as it comes.
 func (p *Proxy) answer(x *exchange, d route.Decision, a *answered) {
-	if d.Copy && a.StatusCode == http.StatusNotFound {
-		// That a copy does not know the event does not mean that there is none;
-		// only the home could say so, and it cannot be asked (P9).
+	if d.Copy && (a.StatusCode == http.StatusNotFound || a.StatusCode == http.StatusMisdirectedRequest) {
+		// That a copy does not know the event, or what a code opens, does not mean that
+		// there is none; only the home could say so, and it cannot be asked (P9). A 421
+		// that leads to another home was followed before.
 		p.refuse(x, route.Away(d.Home))
 		return
 	}

@@ -99,15 +99,28 @@ func TestProxy_theDeadCellIsNoticedByTheFirstRequest(t *testing.T) {
 }
 
 func TestProxy_aCopyThatDoesNotKnowTheEventIsNotAProofThatThereIsNone(t *testing.T) {
-	w := newTown(t, false, nil)
-	w.euw3.does(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) })
-	w.apn1.does(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) })
-	if a := w.ask(t, "GET /v1/events/"+evtAPN, "", httpd.HeaderNear, inParis); a.StatusCode != 404 {
-		t.Errorf("the home itself does not know it: %s", a.summary())
-	}
-	w.apn1.kill()
-	if a := w.ask(t, "GET /v1/events/"+evtAPN, "", httpd.HeaderNear, inParis); a.code() != "home_unavailable" || a.StatusCode != 503 {
-		t.Errorf("only a copy does not know it: %s", a.summary())
+	unknown := func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) }
+	for name, copies := range map[string]http.HandlerFunc{
+		"it points home, as cells do":          says421("apn1", 1),
+		"it points elsewhere, with an old map": says421("use1", 0),
+		"it points on, and that is away too":   says421("use1", 2),
+		"it takes itself for the home":         unknown,
+	} {
+		w := newTown(t, false, nil)
+		w.euw3.does(copies)
+		w.apn1.does(unknown)
+		w.use1.kill()
+		for _, line := range []string{"GET /v1/events/" + evtAPN, "GET /v1/events/" + evtAPN + "?access_code=X"} {
+			if a := w.ask(t, line, "", httpd.HeaderNear, inParis); a.StatusCode != 404 {
+				t.Errorf("%s: the home itself does not know it: %s", name, a.summary())
+			}
+		}
+		w.apn1.kill()
+		for _, line := range []string{"GET /v1/events/" + evtAPN, "GET /v1/events/" + evtAPN + "?access_code=X"} {
+			if a := w.ask(t, line, "", httpd.HeaderNear, inParis); a.code() != "home_unavailable" || a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: only a copy does not know it: %s", name, a.summary())
+			}
+		}
 	}
 }
 
