@@ -201,7 +201,7 @@ func (s *Server) getSeats(c *gin.Context) error {
 }
 
 // renderSeats writes the map once for all who ask within its life. Who keeps a
-// seat back is the organizer's business.
+// seat back, and what hidden types sell it, is the organizer's business.
 func renderSeats(e booking.Event, m booking.SeatMap, whole bool) (seatMap, error) {
 	v := client.SeatMap{
 		EventID: e.ID.String(), Name: m.Plan.Name, AsOf: m.At, AllowGaps: e.AllowGaps,
@@ -219,8 +219,8 @@ func renderSeats(e booking.Event, m booking.SeatMap, whole bool) (seatMap, error
 	for i, c := range m.Plan.Categories {
 		index[c.Name] = int64(i)
 		view := client.SeatMapCategory{Name: c.Name, Color: c.Color, TicketTypeIDs: []string{}}
-		for _, t := range e.Types {
-			if slices.Contains(t.Categories, c.Name) {
+		for i := range e.Types {
+			if t := &e.Types[i]; slices.Contains(t.Categories, c.Name) && shown(t, whole, nil) {
 				view.TicketTypeIDs = append(view.TicketTypeIDs, t.ID.String())
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +119,22 @@ func TestSeats_areShownHeldSoldNamedAndGivenBack(t *testing.T) {
 		t.Error(next.State)
 	}
 	s.wantLedgerToVerify(t)
+}
+
+func TestSeats_doNotTellOfHiddenTicketTypes(t *testing.T) {
+	t.Parallel()
+	s := open(t).seated(t)
+	body := object{"name": "Guest", "price": eur(0), "quotas": []string{"floor"}, "hidden": true}
+	s.ask(t, "PUT "+s.path()+"/ticket_types/"+s.guest, body, s.bearer, ifMatch("*")).want(t, "200")
+	seats := "GET " + s.path() + "/seats"
+	own := read[client.SeatMap](t, s.ask(t, seats, nil, s.bearer).want(t, "200"))
+	all := read[client.SeatMap](t, s.ask(t, seats, nil).want(t, "200"))
+	if got := own.Categories[0].TicketTypeIDs; !slices.Equal(got, []string{s.floor, s.guest}) {
+		t.Errorf("its organizer sees %v", got)
+	}
+	if got := all.Categories[0].TicketTypeIDs; !slices.Equal(got, []string{s.floor}) {
+		t.Errorf("anybody sees %v", got)
+	}
 }
 
 // wantLedgerToVerify adds the event's ledger up as `guichet ledger verify` does.

@@ -30,8 +30,9 @@ func draftTerms(t client.NewTicketType) booking.DraftTerms {
 	return d
 }
 
-// termsView is what a ticket type says of its terms; whole is for its organizer.
-func termsView(e *booking.Event, t *booking.TicketType, p booking.Price, whole bool) client.Terms {
+// termsView is what a ticket type says of its terms; whole is for its organizer,
+// opened as for EventView.
+func termsView(e *booking.Event, t *booking.TicketType, p booking.Price, whole bool, opened []id.TicketType) client.Terms {
 	if t.Terms == nil {
 		return client.Terms{}
 	}
@@ -39,7 +40,7 @@ func termsView(e *booking.Event, t *booking.TicketType, p booking.Price, whole b
 	if tax := t.Terms.Tax; tax.BasisPoints > 0 {
 		v.Tax = &client.TicketTax{Tax: client.Tax{BasisPoints: tax.BasisPoints, OnTop: tax.OnTop}, Amount: money.Money{Amount: p.Tax, Currency: e.Currency}}
 	}
-	if !t.Terms.Requires.IsZero() {
+	if need := e.Type(t.Terms.Requires); need != nil && shown(need, whole, opened) {
 		v.Requires = t.Terms.Requires.String()
 	}
 	if !whole {

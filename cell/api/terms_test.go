@@ -65,6 +65,40 @@ func TestTerms_areShownToWhomTheyConcern(t *testing.T) {
 	}
 }
 
+// Without the code a hidden type is no more there than one that does not exist.
+func TestTerms_anAddOnDoesNotTellOfTheHiddenTypeThatItRequires(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t, object{"ticket_types": []object{
+		{"name": "Floor", "price": eur(1000), "quotas": []string{"floor"}},
+		{"name": "Backstage", "price": eur(7000), "quotas": []string{"floor"}, "hidden": true},
+		{"name": "Drink", "price": eur(500), "quotas": []string{"floor"}, "requires": "Backstage"},
+	}})
+	drink, backstage := s.guest, s.both
+	s.ask(t, "PUT "+s.path()+"/codes/door", object{"kind": "access", "ticket_types": []string{backstage}}, s.bearer).want(t, "200")
+	withCode := items(drink, 1)
+	withCode["access_code"] = "door"
+	for _, c := range []struct {
+		named bool
+		a     answer
+	}{
+		{false, s.ask(t, "GET "+s.path(), nil).want(t, "200")},
+		{false, s.ask(t, "POST "+s.path()+"/holds", items(drink, 1)).want(t, "422 requires_other_ticket /items/0/quantity")},
+		{true, s.ask(t, "GET "+s.path(), nil, s.bearer).want(t, "200")},
+		{true, s.ask(t, "GET "+s.path()+"?access_code=door", nil).want(t, "200")},
+		{true, s.ask(t, "POST "+s.path()+"/holds", withCode).want(t, "422 requires_other_ticket /items/0/quantity")},
+	} {
+		body := string(c.a.body)
+		if strings.Contains(body, backstage) != c.named || strings.Contains(body, "Backstage") != c.named || !strings.Contains(body, "Drink") {
+			t.Errorf("named %t: %s", c.named, body)
+		}
+	}
+	// Nor do the copies in other cells.
+	var payloads string
+	if err := s.store.DB.Pool.QueryRow(t.Context(), `SELECT string_agg(convert_from(payload, 'UTF8'), ' ') FROM bus.outbox`).Scan(&payloads); err != nil || !strings.Contains(payloads, drink) || strings.Contains(payloads, backstage) {
+		t.Errorf("%v: %.2000s", err, payloads)
+	}
+}
+
 func TestTerms_holdAndOrderSayWhatTheyAreMadeOf(t *testing.T) {
 	t.Parallel()
 	s := bazaar(t)

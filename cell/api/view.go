@@ -32,13 +32,13 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 	}
 	for i := range e.Types {
 		t := &e.Types[i]
-		if t.Hidden() && !whole && !slices.Contains(opened, t.ID) {
+		if !shown(t, whole, opened) {
 			continue
 		}
 		p := e.Shown(t)
 		of := func(minor int64) money.Money { return money.Money{Amount: minor, Currency: e.Currency} }
 		view := client.TicketType{
-			ID: t.ID.String(), Name: t.Name, Price: of(p.Face), Fees: of(p.Fees), PriceAllIn: of(p.AllIn), Terms: termsView(&e, t, p, whole),
+			ID: t.ID.String(), Name: t.Name, Price: of(p.Face), Fees: of(p.Fees), PriceAllIn: of(p.AllIn), Terms: termsView(&e, t, p, whole, opened),
 			Availability: client.Availability(e.Availability(t)), MinPerOrder: t.MinPerOrder, MaxPerOrder: min(t.MaxPerOrder, booking.MaxTicketsPerOrder),
 			SalesStart: t.SalesStart, SalesEnd: t.SalesEnd, Categories: t.Categories,
 		}
@@ -54,6 +54,11 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 		v.Quotas = quotaViews(e.Quotas)
 	}
 	return v
+}
+
+// shown says whether somebody may know of a ticket type.
+func shown(t *booking.TicketType, whole bool, opened []id.TicketType) bool {
+	return whole || !t.Hidden() || slices.Contains(opened, t.ID)
 }
 
 func quotaViews(quotas []booking.Quota) []client.Quota {

@@ -155,6 +155,11 @@ func (c *Code) covers(tid id.TicketType) bool {
 	return c.Kind == PromoCode && len(c.Terms.Types) == 0 || slices.Contains(c.Terms.Types, tid)
 }
 
+// shows says whether a request with the access code, nil for none, may know of a type.
+func (c *Code) shows(t *TicketType) bool {
+	return !t.Hidden() || c != nil && c.covers(t.ID)
+}
+
 // At says whether the code may be used at a time; uses are counted elsewhere.
 func (c *Code) At(now time.Time, pointer string) error {
 	switch {

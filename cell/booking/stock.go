@@ -119,7 +119,7 @@ func (s *Stock) check(lines []Line, access *Code) (draws, error) {
 	for i, line := range lines {
 		at := func(field string) string { return at(i, field) }
 		t := s.Type(line.Type)
-		if t == nil || t.Hidden() && (access == nil || !access.covers(t.ID)) { // nor is it said that there is a hidden one
+		if t == nil || !access.shows(t) { // nor is it said that there is a hidden one
 			return nil, ErrTicketType.At(at("ticket_type_id"), "the event has no such ticket type")
 		}
 		if line.Quantity < 1 {
@@ -144,7 +144,7 @@ func (s *Stock) check(lines []Line, access *Code) (draws, error) {
 			return nil, ErrTooFew.With("at least %d tickets of %q in one order", t.MinPerOrder, t.Name).Field("limit", t.MinPerOrder)
 		}
 	}
-	return need, s.addOns(lines)
+	return need, s.addOns(lines, access)
 }
 
 // ofType is how many tickets of a type the lines ask for together.

@@ -152,18 +152,25 @@ func (i HoldItem) at(p Price, currency string, n int64) HoldItem {
 	return i
 }
 
-// addOns holds the lines to what their types require of each other.
-func (s *Stock) addOns(lines []Line) error {
+// addOns holds the lines to what their types require of each other. A type that the
+// request may not know of is not named.
+func (s *Stock) addOns(lines []Line, access *Code) error {
 	for i, line := range lines {
 		t := s.Type(line.Type)
 		if t.Terms == nil || t.Terms.Requires.IsZero() {
 			continue
 		}
-		if need := s.Type(t.Terms.Requires); need != nil {
-			if limit := ofType(lines, need.ID); ofType(lines, t.ID) > limit {
-				return ErrRequires.At(linePointer(i, "quantity"), "at most as many of %q as of %q in the same hold", t.Name, need.Name).
-					Field("requires", need.ID.String()).Field("limit", limit)
-			}
+		need := s.Type(t.Terms.Requires)
+		if need == nil {
+			continue
+		}
+		switch limit := ofType(lines, need.ID); {
+		case ofType(lines, t.ID) <= limit:
+		case !access.shows(need):
+			return ErrRequires.At(linePointer(i, "quantity"), "%q is not sold alone", t.Name).Field("limit", limit)
+		default:
+			return ErrRequires.At(linePointer(i, "quantity"), "at most as many of %q as of %q in the same hold", t.Name, need.Name).
+				Field("requires", need.ID.String()).Field("limit", limit)
 		}
 	}
 	return nil

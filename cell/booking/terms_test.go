@@ -1,6 +1,7 @@
 package booking_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/money"
+	"guichet/internal/kind"
 )
 
 // with gives a ticket type terms.
@@ -294,6 +296,27 @@ func TestAddOn_neverExceedsWhatItRequires(t *testing.T) {
 	}
 	_, err := s.ask(booking.Line{Type: s.free, Quantity: 1}, booking.Line{Type: s.floor, Quantity: 1}, booking.Line{Type: s.free, Quantity: 1})
 	wantErr(t, err, booking.ErrRequires) // two lines of it are two of it
+}
+
+func TestAddOn_doesNotNameAHiddenTypeThatItRequires(t *testing.T) {
+	t.Parallel()
+	s := newShop(100, 10)
+	s.with(s.floor, booking.Terms{Hidden: true}).with(s.free, booking.Terms{Requires: s.floor})
+	s.code(booking.Code{Code: "VIP", Kind: booking.AccessCode, Terms: booking.CodeTerms{Types: []id.TicketType{s.floor}}})
+	s.code(booking.Code{Code: "ELSE", Kind: booking.AccessCode, Terms: booking.CodeTerms{Types: []id.TicketType{s.gallery}}})
+	for code, named := range map[string]bool{"": false, "ELSE": false, "VIP": true} {
+		want := s.request(s.free, 1)
+		want.Access = code
+		_, err := s.Grant(want)
+		wantErr(t, err, booking.ErrRequires)
+		said := field(t, err, "requires") != nil || strings.Contains(err.Error(), "Floor") || strings.Contains(fmt.Sprint(kind.As(err).Fields), s.floor.String())
+		if said != named {
+			t.Errorf("with %q: %v %v", code, err, kind.As(err).Fields)
+		}
+	}
+	want := s.request(s.free, 1)
+	want.Access, want.Lines = "VIP", append(want.Lines, booking.Line{Type: s.floor, Quantity: 1})
+	s.must(t, want)
 }
 
 // "Paid but expired", rule 3: what the hold had counted for must have room again.

@@ -41,7 +41,7 @@ type Terms struct {
 	Tax         *TicketTax `json:"tax,omitempty"`
 	Tier        string     `json:"tier,omitempty"` // name of the price step that price is of
 	Hidden      bool       `json:"hidden,omitempty"`
-	Requires    string     `json:"requires,omitempty"` // id of a ticket type
+	Requires    string     `json:"requires,omitempty"` // id of a ticket type; left out when that is hidden from who asks
 	MaxPerBuyer int64      `json:"max_per_buyer,omitempty"`
 	Tiers       []Tier     `json:"tiers,omitempty"` // for the organizer only
 }
