@@ -36,7 +36,7 @@ func termsView(e *booking.Event, t *booking.TicketType, p booking.Price, whole b
 	if t.Terms == nil {
 		return client.Terms{}
 	}
-	v := client.Terms{Hidden: t.Terms.Hidden, Tier: p.TierName, MaxPerBuyer: t.Terms.MaxPerBuyer}
+	v := client.Terms{Hidden: t.Terms.Hidden, Tier: p.TierName, AddOn: !t.Terms.Requires.IsZero(), MaxPerBuyer: t.Terms.MaxPerBuyer}
 	if tax := t.Terms.Tax; tax.BasisPoints > 0 {
 		v.Tax = &client.TicketTax{Tax: client.Tax{BasisPoints: tax.BasisPoints, OnTop: tax.OnTop}, Amount: money.Money{Amount: p.Tax, Currency: e.Currency}}
 	}

@@ -10,6 +10,8 @@ import (
 	"guichet/cell/api"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/cell/money"
+	"guichet/cell/search"
 )
 
 // bazaar is a published event with all terms.
@@ -96,6 +98,31 @@ func TestTerms_anAddOnDoesNotTellOfTheHiddenTypeThatItRequires(t *testing.T) {
 	var payloads string
 	if err := s.store.DB.Pool.QueryRow(t.Context(), `SELECT string_agg(convert_from(payload, 'UTF8'), ' ') FROM bus.outbox`).Scan(&payloads); err != nil || !strings.Contains(payloads, drink) || strings.Contains(payloads, backstage) {
 		t.Errorf("%v: %.2000s", err, payloads)
+	}
+}
+
+// What an add-on requires may be hidden; it is no offer of its own all the same.
+func TestTerms_listingsCountNoAddOns(t *testing.T) {
+	t.Parallel()
+	for _, hidden := range []bool{false, true} {
+		h := open(t)
+		s := h.stage(t, object{"ticket_types": []object{
+			{"name": "Floor", "price": eur(1000), "quotas": []string{"floor"}},
+			{"name": "Backstage", "price": eur(7000), "quotas": []string{"floor"}, "hidden": hidden},
+			{"name": "Drink", "price": eur(500), "quotas": []string{"floor"}, "requires": "Backstage"},
+		}})
+		e := read[client.Event](t, s.ask(t, "GET "+s.path(), nil).want(t, "200"))
+		if drink := e.TicketTypes[len(e.TicketTypes)-1]; !drink.AddOn || (drink.Requires == "") != hidden {
+			t.Errorf("hidden %t: %s", hidden, mustJSON(t, drink))
+		}
+		h.announce(t, search.NewDocument(e, true))
+		found := read[client.Listings](t, s.ask(t, "GET /v1/events?q=nuit", nil).want(t, "200"))
+		if len(found.Items) != 1 || *found.Items[0].PriceFrom != (money.Money{Amount: 1000, Currency: "EUR"}) {
+			t.Errorf("hidden %t: %s", hidden, mustJSON(t, found))
+		}
+		if cheap := read[client.Listings](t, s.ask(t, "GET /v1/events?q=nuit&price_max=500", nil).want(t, "200")); len(cheap.Items) != 0 {
+			t.Errorf("hidden %t: found for the price of an add-on: %s", hidden, mustJSON(t, cheap))
+		}
 	}
 }
 

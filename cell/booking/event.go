@@ -194,12 +194,13 @@ func (e *Event) end() time.Time {
 // Class is the public view of stock.
 type Class string
 
-// The public availabilities a home cell can state; "unknown" is for those who
-// cannot ask it (P9).
+// The public availabilities a home cell can state of a ticket type. Unknown is for
+// those who cannot ask it (P9), and for an event of which the public sees no type.
 const (
 	Available Class = "available"
 	Few       Class = "few"
 	None      Class = "none"
+	Unknown   Class = "unknown"
 )
 
 // fewShare: up to a tenth of the stock left is "few".
@@ -217,29 +218,33 @@ func (e *Event) Availability(t *TicketType) Class {
 	return Available
 }
 
-// OverallAvailability is the best of the ticket types' that the public can see.
+// listed says whether the public can see the ticket type and buy it alone.
+func (t *TicketType) listed() bool {
+	return t.Terms == nil || !t.Terms.Hidden && t.Terms.Requires.IsZero()
+}
+
+// OverallAvailability is the best of the listed ticket types', unknown without any.
 func (e *Event) OverallAvailability() Class {
-	best := None
+	best := Unknown
 	for i := range e.Types {
-		if e.Types[i].Hidden() {
+		if !e.Types[i].listed() {
 			continue
 		}
-		switch e.Availability(&e.Types[i]) {
-		case Available:
+		switch class := e.Availability(&e.Types[i]); {
+		case class == Available:
 			return Available
-		case Few:
-			best = Few
-		case None:
+		case class == Few || best == Unknown:
+			best = class
 		}
 	}
 	return best
 }
 
-// PriceFrom is the least all-in price that the public can see, nil without any.
+// PriceFrom is the least all-in price of the listed ticket types, nil without any.
 func (e *Event) PriceFrom() *money.Money {
 	var least *money.Money
 	for i := range e.Types {
-		if e.Types[i].Hidden() {
+		if !e.Types[i].listed() {
 			continue
 		}
 		if p := e.Shown(&e.Types[i]).AllIn; least == nil || p < least.Amount {

@@ -74,6 +74,28 @@ func TestPriceFrom_isTheLeastAllInPrice(t *testing.T) {
 	}
 }
 
+// An add-on is not sold alone: with the floor gone, its places buy nobody a ticket.
+func TestListing_countsWhatIsSoldAloneOnly(t *testing.T) {
+	t.Parallel()
+	s := newShop(100, 0)
+	s.with(s.free, booking.Terms{Requires: s.floor})
+	s.Type(s.gallery).Price = eur(5000)
+	if p := s.PriceFrom(); p == nil || *p != eur(4250) {
+		t.Errorf("price from %v", p)
+	}
+	s.with(s.floor, booking.Terms{Tiers: []booking.Tier{{Name: "Only", Price: 4000, Fees: 250, Quantity: 1, Used: 1}}})
+	if got := s.Availability(s.Type(s.free)); got != booking.Available {
+		t.Fatalf("the add-on: %s", got)
+	}
+	if got := s.OverallAvailability(); got != booking.None {
+		t.Errorf("with the floor gone: %s", got)
+	}
+	s.Types = s.Types[2:] // the add-on alone
+	if p := s.PriceFrom(); p != nil || s.OverallAvailability() != booking.Unknown {
+		t.Errorf("nothing is sold alone: %v, %s", p, s.OverallAvailability())
+	}
+}
+
 func TestPublish_onlyDraftsOfWhatIsStillToCome(t *testing.T) {
 	t.Parallel()
 	end := noon.Add(-time.Minute)

@@ -199,7 +199,7 @@ func TestHiddenType_isThereForWhoHasTheCodeOnly(t *testing.T) {
 		t.Errorf("price from %v", p)
 	}
 	s.with(s.gallery, booking.Terms{Hidden: true}).with(s.free, booking.Terms{Hidden: true})
-	if p := s.PriceFrom(); p != nil || s.OverallAvailability() != booking.None {
+	if p := s.PriceFrom(); p != nil || s.OverallAvailability() != booking.Unknown {
 		t.Errorf("what nobody may see is shown: %v, %s", p, s.OverallAvailability())
 	}
 }

@@ -42,6 +42,7 @@ type Terms struct {
 	Tier        string     `json:"tier,omitempty"` // name of the price step that price is of
 	Hidden      bool       `json:"hidden,omitempty"`
 	Requires    string     `json:"requires,omitempty"` // id of a ticket type; left out when that is hidden from who asks
+	AddOn       bool       `json:"add_on,omitempty"`   // it is not sold alone
 	MaxPerBuyer int64      `json:"max_per_buyer,omitempty"`
 	Tiers       []Tier     `json:"tiers,omitempty"` // for the organizer only
 }

@@ -103,24 +103,30 @@ func (d *Document) EndsAt() time.Time {
 	return d.Event.StartsAt.Add(AssumedLength)
 }
 
-// PriceFrom is the lowest all-in price of what can be bought, nil without any.
+// alone says whether a ticket type can be bought by itself; documents of before
+// add_on name what it requires.
+func alone(t *client.TicketType) bool { return !t.AddOn && t.Requires == "" }
+
+// PriceFrom is the lowest all-in price of what can be bought alone, nil without any.
 func (d *Document) PriceFrom() *money.Money {
 	var low *money.Money
 	for i := range d.Event.TicketTypes {
-		if p := &d.Event.TicketTypes[i].PriceAllIn; low == nil || p.Amount < low.Amount {
-			low = p
+		t := &d.Event.TicketTypes[i]
+		if alone(t) && (low == nil || t.PriceAllIn.Amount < low.Amount) {
+			low = &t.PriceAllIn
 		}
 	}
 	return low
 }
 
 // Availability is what the home said when it sent the document: the best of the
-// ticket types, unknown without any.
+// ticket types that can be bought alone, unknown without any.
 func (d *Document) Availability() client.Availability {
 	best, rank := client.Unknown, 0
 	ranks := map[client.Availability]int{client.None: 1, client.Few: 2, client.Available: 3}
-	for _, t := range d.Event.TicketTypes {
-		if r := ranks[t.Availability]; r > rank {
+	for i := range d.Event.TicketTypes {
+		t := &d.Event.TicketTypes[i]
+		if r := ranks[t.Availability]; alone(t) && r > rank {
 			best, rank = t.Availability, r
 		}
 	}

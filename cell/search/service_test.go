@@ -58,6 +58,8 @@ func TestDocument_carriesWhatThePublicMayKnow(t *testing.T) {
 		TicketTypes: []client.TicketType{
 			{PriceAllIn: money.Money{Amount: 900, Currency: "EUR"}, Availability: client.None, Quotas: []string{"quo"}},
 			{PriceAllIn: money.Money{Amount: 700, Currency: "EUR"}, Availability: client.Few, Quotas: []string{"quo"}},
+			{PriceAllIn: money.Money{Amount: 100, Currency: "EUR"}, Availability: client.Available, Terms: client.Terms{AddOn: true}},
+			{PriceAllIn: money.Money{Amount: 100, Currency: "EUR"}, Availability: client.Available, Terms: client.Terms{Requires: "typ"}}, // of an older cell
 		},
 	}
 	d := NewDocument(e, true)

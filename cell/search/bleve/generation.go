@@ -20,7 +20,7 @@ import (
 
 // formatVersion names what the fields hold. An index of another version is
 // dropped and filled again from the catalogue.
-const formatVersion = 1
+const formatVersion = 2
 
 var markKey = []byte("guichet.mark")
 
