@@ -259,9 +259,16 @@ func TestHold_isRefusedOutsideOfTheSale(t *testing.T) {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
-	s := h.stage(t, one(object{}))
+	// What nobody can buy any more is not shown as available.
+	s, over := h.stage(t, one(object{})), h.stage(t, one(object{}))
 	s.ask(t, "POST "+s.path()+"/cancel", nil, s.bearer).want(t, "200")
-	s.ask(t, "POST "+s.path()+"/holds", items(s.floor, 1)).want(t, "409 not_on_sale")
+	s.owned(t, `UPDATE booking.event SET starts_at = clock_timestamp() - INTERVAL '2 hours', ends_at = clock_timestamp() WHERE event_id = $1`, over.event.ID)
+	for _, s := range []*stage{s, over} {
+		s.ask(t, "POST "+s.path()+"/holds", items(s.floor, 1)).want(t, "409 not_on_sale")
+		if e := read[client.Event](t, s.ask(t, "GET "+s.path(), nil).want(t, "200")); e.TicketTypes[0].Availability != client.None {
+			t.Errorf("%s, until %s: %s", e.State, e.EndsAt, e.TicketTypes[0].Availability)
+		}
+	}
 	other := h.stage(t, one(object{}))
 	s.ask(t, "POST "+other.path()+"/holds", items(s.floor, 1)).want(t, "422 unknown_ticket_type /items/0/ticket_type_id")
 }

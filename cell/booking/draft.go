@@ -61,7 +61,7 @@ func (d Draft) Event(cell topology.CellID, org id.Organizer, now time.Time) (Eve
 	e := Event{
 		ID: id.NewEvent(cell), Organizer: org, Name: d.Name, Summary: d.Summary, Category: d.Category, Venue: d.Venue,
 		StartsAt: d.StartsAt, EndsAt: d.EndsAt, TimeZone: d.TimeZone, Currency: d.Currency, Source: d.Source,
-		State: Drafted, Version: 1, Epoch: 1, Placement: topology.Serving,
+		State: Drafted, Version: 1, Epoch: 1, Placement: topology.Serving, SeenAt: now,
 	}
 	if e.Category == "" {
 		e.Category = "other"
@@ -80,9 +80,6 @@ func (d Draft) Event(cell topology.CellID, org id.Organizer, now time.Time) (Eve
 	}
 	if err := d.addTypes(&e); err != nil {
 		return Event{}, err
-	}
-	if slices.ContainsFunc(e.Types, func(t TicketType) bool { return t.Terms != nil }) {
-		e.SeenAt = now
 	}
 	if d.Seating == nil {
 		return e, nil

@@ -43,7 +43,7 @@ type Event struct {
 	Placement topology.PlacementState
 	Series    id.Series // of an occurrence
 	Slot      string    // the occurrence's time slot; may be empty
-	SeenAt    time.Time // the database's clock when it was read; known where a type has terms
+	SeenAt    time.Time // the database's clock when it was read
 	Seated    bool      // it has a seating plan; ticket types with categories sell its seats
 	AllowGaps bool      // buyers may leave single seats behind
 	Seating   *Seating  // a plan that is to be laid out with the event; nil otherwise
@@ -206,11 +206,14 @@ const (
 // fewShare: up to a tenth of the stock left is "few".
 const fewShare = 10
 
+// closed says that nobody can buy any more, as of when the event was read.
+func (e *Event) closed() bool { return e.State == Canceled || !e.SeenAt.Before(e.end()) }
+
 // Availability of a ticket type.
 func (e *Event) Availability(t *TicketType) Class {
 	free := e.Free(t)
 	switch {
-	case free <= 0:
+	case free <= 0 || e.closed():
 		return None
 	case free*fewShare <= e.Size(t):
 		return Few
@@ -226,6 +229,9 @@ func (t *TicketType) listed() bool {
 // OverallAvailability is the best of the listed ticket types', unknown without any.
 func (e *Event) OverallAvailability() Class {
 	best := Unknown
+	if e.closed() {
+		best = None
+	}
 	for i := range e.Types {
 		if !e.Types[i].listed() {
 			continue

@@ -58,6 +58,35 @@ func TestAvailability_isFewFromATenthOfTheStockOn(t *testing.T) {
 	}
 }
 
+func TestAvailability_isNoneOfAnEventThatIsCanceledOrOver(t *testing.T) {
+	t.Parallel()
+	end := noon.AddDate(0, 1, 0).Add(3 * time.Hour)
+	for name, c := range map[string]struct {
+		state booking.State
+		ends  *time.Time
+		seen  time.Time
+		want  booking.Class
+	}{
+		"to come":            {booking.Published, &end, noon, booking.Available},
+		"just going on":      {booking.Published, &end, end.Add(-time.Microsecond), booking.Available},
+		"over":               {booking.Published, &end, end, booking.None},
+		"a day, not said":    {booking.Published, nil, noon.AddDate(0, 1, 1).Add(-time.Microsecond), booking.Available},
+		"over, end not said": {booking.Published, nil, noon.AddDate(0, 1, 1), booking.None},
+		"canceled":           {booking.Canceled, &end, noon, booking.None},
+		"draft":              {booking.Drafted, &end, noon, booking.Available}, // what it will have
+	} {
+		s := newShop(100, 10)
+		s.State, s.EndsAt, s.SeenAt = c.state, c.ends, c.seen
+		if got, all := s.Availability(s.Type(s.floor)), s.OverallAvailability(); got != c.want || all != c.want {
+			t.Errorf("%s: %s, overall %s, want %s", name, got, all, c.want)
+		}
+		s.Types = nil // none that the public sees: as little of what is over
+		if got := s.OverallAvailability(); (got == booking.None) != (c.want == booking.None) {
+			t.Errorf("%s, nothing listed: %s", name, got)
+		}
+	}
+}
+
 func TestPriceFrom_isTheLeastAllInPrice(t *testing.T) {
 	t.Parallel()
 	s := newShop(1, 1)

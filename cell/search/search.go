@@ -103,6 +103,18 @@ func (d *Document) EndsAt() time.Time {
 	return d.Event.StartsAt.Add(AssumedLength)
 }
 
+// lastUse is how long after its start an event without an end can still be used, by
+// its home's rule (booking).
+const lastUse = 24 * time.Hour
+
+// over says that nobody can buy a ticket any more.
+func (d *Document) over(now time.Time) bool {
+	if e := d.Event.EndsAt; e != nil {
+		return !now.Before(*e)
+	}
+	return !now.Before(d.Event.StartsAt.Add(lastUse))
+}
+
 // alone says whether a ticket type can be bought by itself; documents of before
 // add_on name what it requires.
 func alone(t *client.TicketType) bool { return !t.AddOn && t.Requires == "" }

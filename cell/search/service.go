@@ -133,6 +133,9 @@ func judge(d *Document, h Hint, known bool, asOf map[topology.CellID]time.Time, 
 	if known && h.Cell == home {
 		class = h.Class
 	}
+	if d.over(now) { // no beat tells of the time that goes by
+		class = client.None
+	}
 	if class == client.Unknown {
 		return client.Unknown, nil
 	}

@@ -15,8 +15,15 @@ func TestJudge_cannotAskIsUnknown(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	on := func(class client.Availability) Document {
-		return Document{Event: client.Event{Home: client.Home{Cell: "apn1"}, TicketTypes: []client.TicketType{{Availability: class}}}}
+		return Document{Event: client.Event{Home: client.Home{Cell: "apn1"}, StartsAt: now, TicketTypes: []client.TicketType{{Availability: class}}}}
 	}
+	until := func(end time.Time) Document {
+		d := on(client.Available)
+		d.Event.StartsAt, d.Event.EndsAt = now.Add(-time.Hour), &end
+		return d
+	}
+	yesterday := on(client.Available)
+	yesterday.Event.StartsAt = now.Add(-24 * time.Hour)
 	heard := func(ago time.Duration) map[topology.CellID]time.Time {
 		return map[topology.CellID]time.Time{"apn1": now.Add(-ago), "euw3": now}
 	}
@@ -36,7 +43,11 @@ func TestJudge_cannotAskIsUnknown(t *testing.T) {
 		{"never heard", on(client.Available), &Hint{"apn1", client.Few}, nil, client.Unknown, -1},
 		{"said by a former home", on(client.Available), &Hint{"euw3", client.None}, heard(time.Second), client.Available, 1},
 		{"the home says unknown", on(client.Available), &Hint{"apn1", client.Unknown}, heard(time.Second), client.Unknown, -1},
-		{"nothing to buy", Document{Event: client.Event{Home: client.Home{Cell: "apn1"}}}, nil, heard(time.Second), client.Unknown, -1},
+		{"nothing to buy", Document{Event: client.Event{Home: client.Home{Cell: "apn1"}, StartsAt: now}}, nil, heard(time.Second), client.Unknown, -1},
+		{"just going on", until(now.Add(1)), &Hint{"apn1", client.Few}, heard(time.Second), client.Few, 1},
+		{"over", until(now), &Hint{"apn1", client.Few}, heard(time.Second), client.None, 1},
+		{"over, its end not said", yesterday, nil, heard(time.Second), client.None, 1},
+		{"over, as far as we heard", until(now), nil, nil, client.Unknown, -1},
 		{"a clock ahead", on(client.Few), nil, heard(-3 * time.Second), client.Few, 0},
 	}
 	for _, c := range cases {

@@ -145,7 +145,8 @@ func describe(e booking.Event) (venue, source []byte, err error) {
 const eventColumns = `organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
 	source, version, epoch, placement, seated, allow_gaps, series_id, slot`
 
-const selectEvent = `SELECT ` + eventColumns + ` FROM booking.event WHERE event_id = $1`
+// selectEvent asks for the time as well: whether an event is over goes by the database's clock.
+const selectEvent = `SELECT clock_timestamp(), ` + eventColumns + ` FROM booking.event WHERE event_id = $1`
 
 const selectEventForUpdate = selectEvent + ` FOR UPDATE`
 
@@ -201,7 +202,7 @@ func (s *Store) insertOne(ctx context.Context, sql, key string, more ...any) (st
 
 // queueEvent queues the three reads that make an event.
 func queueEvent(b *pgx.Batch, e *booking.Event, event, quotas string) {
-	b.Queue(event, e.ID.String()).QueryRow(func(row pgx.Row) error { return scanEvent(row, e) })
+	b.Queue(event, e.ID.String()).QueryRow(func(row pgx.Row) error { return scanSeen(row, e) })
 	b.Queue(quotas, e.ID.String()).Query(func(rows pgx.Rows) error {
 		e.Quotas = nil
 		for rows.Next() {
@@ -237,6 +238,11 @@ func scanQuota(row pgx.Row) (booking.Quota, error) {
 		return q, corrupt(err)
 	}
 	return q, nil
+}
+
+// scanSeen scans an event that selectEvent reads.
+func scanSeen(row pgx.Row, e *booking.Event) error {
+	return scanEvent(framed{Row: row, before: []any{&e.SeenAt}}, e)
 }
 
 func scanEvent(row pgx.Row, e *booking.Event) error {
@@ -348,7 +354,7 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		before := slices.Clone(e.Quotas)
-		e.SeenAt = now // terms may come with the change
+		e.SeenAt = now // behind the lock, which may have been waited for
 		if err := change(&e, now); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func (s *Store) Events(ctx context.Context, events []id.Event) ([]booking.Event,
 		own := len(b.QueuedQueries) // the read of the event itself comes first
 		queueEvent(b, &all[i], selectEvent, selectQuotas)
 		b.QueuedQueries[own].QueryRow(func(row pgx.Row) error {
-			err := scanEvent(row, &all[i])
+			err := scanSeen(row, &all[i])
 			there[i] = err == nil
 			if errors.Is(err, booking.ErrEventNotFound) {
 				return nil

@@ -33,7 +33,7 @@ func eventReadsBack(t *testing.T, s *store.Store) {
 	if !e.StartsAt.Equal(b.event.StartsAt) || !e.EndsAt.Equal(*b.event.EndsAt) {
 		t.Errorf("times %s, %s", e.StartsAt, e.EndsAt)
 	}
-	e.StartsAt, e.EndsAt = b.event.StartsAt, b.event.EndsAt
+	e.StartsAt, e.EndsAt, e.SeenAt = b.event.StartsAt, b.event.EndsAt, b.event.SeenAt
 	if !reflect.DeepEqual(e, b.event) {
 		t.Errorf("got  %+v\nwant %+v", e, b.event)
 	}

@@ -19,19 +19,20 @@ var publicTests = map[string]func(t *testing.T, s *store.Store){
 	"Public_firstQuotaCarriesTheStand":        publicStand,
 }
 
-// publicClasses: available, few, sold out by what staff set aside, canceled, and
-// one that is not there.
+// publicClasses: available, few, sold out by what staff set aside, canceled, over by
+// the database's clock, and one that is not there.
 func publicClasses(t *testing.T, s *store.Store) {
-	some, few, gone, off := openShop(t, s, 10, 4), openShop(t, s, 10, 10), openShop(t, s, 10, 4), openShop(t, s, 10, 4)
+	some, few, gone, off, over := openShop(t, s, 10, 4), openShop(t, s, 10, 10), openShop(t, s, 10, 4), openShop(t, s, 10, 4), openShop(t, s, 10, 4)
+	over.exec(t, `UPDATE booking.event SET starts_at = clock_timestamp() - interval '2 hours', ends_at = clock_timestamp() WHERE event_id = $1`, over.event.ID.String())
 	few.mustHold(t, few.floor, 9)
 	gone.allocate(t, gone.hall, 10)
 	if _, err := off.Change(t.Context(), off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	missing := id.NewEvent(s.Cell)
-	got, err := s.Classes(t.Context(), []string{some.event.ID.String(), missing.String(), few.event.ID.String(), gone.event.ID.String(), off.event.ID.String()})
+	got, err := s.Classes(t.Context(), []string{some.event.ID.String(), missing.String(), few.event.ID.String(), gone.event.ID.String(), off.event.ID.String(), over.event.ID.String()})
 	want := map[string]client.Availability{
-		some.event.ID.String(): client.Available, few.event.ID.String(): client.Few, gone.event.ID.String(): client.None, off.event.ID.String(): client.None,
+		some.event.ID.String(): client.Available, few.event.ID.String(): client.Few, gone.event.ID.String(): client.None, off.event.ID.String(): client.None, over.event.ID.String(): client.None,
 	}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)

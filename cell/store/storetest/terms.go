@@ -319,8 +319,8 @@ func termsPlain(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	b.mustHold(t, b.gallery, 2)
 	e, err := s.Event(t.Context(), b.event.ID)
-	if err != nil || e.Types[0].Terms != nil || !e.SeenAt.IsZero() {
-		t.Errorf("%v: %+v", err, e.Types[0].Terms)
+	if err != nil || e.Types[0].Terms != nil || e.SeenAt.IsZero() {
+		t.Errorf("%v: %+v, seen at %s", err, e.Types[0].Terms, e.SeenAt)
 	}
 	for _, table := range []string{"booking.tier", "booking.code", "booking.buyer_tally", "booking.buyer_hold"} {
 		if n := b.number(t, `SELECT count(*) FROM `+table); n != 0 {
