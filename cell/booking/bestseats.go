@@ -189,12 +189,7 @@ func spacing(all [][]*Seat) float64 {
 // many of the nearest ordinary seats as a party of n needs; nil when there is no
 // accessible seat or too few around it.
 func BestAccessible(free []*Seat, n int) []*Seat {
-	var anchors []*Seat
-	for _, seat := range free {
-		if seat.Kind == SeatAccessible {
-			anchors = append(anchors, seat)
-		}
-	}
+	anchors := accessible(free)
 	slices.SortStableFunc(anchors, func(a, b *Seat) int { return cmp.Compare(a.Cost, b.Cost) })
 	var best []*Seat
 	least := math.Inf(1)
@@ -204,6 +199,16 @@ func BestAccessible(free []*Seat, n int) []*Seat {
 		}
 	}
 	return best
+}
+
+// accessible picks the accessible seats out of others.
+func accessible(seats []*Seat) (found []*Seat) {
+	for _, seat := range seats {
+		if seat.Kind == SeatAccessible {
+			found = append(found, seat)
+		}
+	}
+	return found
 }
 
 func beside(anchor *Seat, free []*Seat, n int) ([]*Seat, float64) {

@@ -207,12 +207,20 @@ func (s *Stock) pickBest(c *chosen, lines []Line) error {
 		}
 		best := find(free, int(line.Quantity))
 		if best == nil {
-			return ErrSoldOut.With("there are not that many seats left").Field("left", []Left{{t.ID.String(), min(s.Free(t), int64(len(free)))}})
+			return ErrSoldOut.With("there are not that many seats left").Field("left", []Left{{t.ID.String(), s.leftAmong(free, &lines[i])}})
 		}
 		slices.SortFunc(best, inPlan)
 		c.take(i, best)
 	}
 	return nil
+}
+
+// leftAmong is how many there still are of what a line asks for, among free seats.
+func (s *Stock) leftAmong(free []*Seat, line *Line) int64 {
+	if line.Accessible { // the others are for those who come along
+		free = accessible(free)
+	}
+	return min(s.Free(s.Type(line.Type)), int64(len(free)))
 }
 
 // inPlan orders seats as the plan does.

@@ -274,6 +274,32 @@ func TestBest_givesAccessibleSeatsOnlyWhenAsked(t *testing.T) {
 	wantErr(t, err, booking.ErrSoldOut)
 }
 
+func TestBest_refusalCountsTheSeatsThatWereAskedFor(t *testing.T) {
+	s := seatedShop(t, func(d *booking.DraftSeating) {
+		d.Accessible, d.Companions = []booking.SeatID{"A-4", "B-4"}, []booking.DraftCompanion{{Seat: "A-5", With: "A-4"}}
+	})
+	refused := func(left, n int64, accessible bool) {
+		t.Helper()
+		line := best(s.free, n)
+		line.Accessible = accessible
+		_, err := s.ask(line)
+		wantErr(t, err, booking.ErrSoldOut)
+		if got, ok := field(t, err, "left").([]booking.Left); !ok || len(got) != 1 || got[0].Left != left {
+			t.Errorf("%d, accessible %t: left %v, want %d", n, accessible, field(t, err, "left"), left)
+		}
+	}
+	refused(2, 16, true) // the hall has 16 places, and no party gets both accessible seats
+	refused(13, 14, false)
+	for range 2 {
+		line := best(s.free, 1)
+		line.Accessible = true
+		s.mustSeat(t, line)
+	}
+	refused(0, 1, true) // there are ordinary seats, and a companion's
+	refused(0, 15, true)
+	refused(13, 14, false)
+}
+
 func TestStaff_killSeatsAndKeepThem(t *testing.T) {
 	s := seatedShop(t)
 	s.mustSeat(t, seats(s.floor, "A-1", "A-2"))

@@ -159,8 +159,12 @@ func ofType(lines []Line, tid id.TicketType) (n int64) {
 
 func (s *Stock) soldOut(lines []Line) *kind.Error {
 	var left []Left
-	for _, line := range lines {
-		left = append(left, Left{line.Type.String(), s.Free(s.Type(line.Type))})
+	for i, line := range lines {
+		n := s.Free(s.Type(line.Type))
+		if line.Accessible {
+			n = s.leftAmong(s.Seats.pool(s.Type(line.Type), &lines[i]), &lines[i])
+		}
+		left = append(left, Left{line.Type.String(), n})
 	}
 	return ErrSoldOut.With("there are not that many left").Field("left", left)
 }
