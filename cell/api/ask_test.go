@@ -28,9 +28,7 @@ func header(name, value string) with {
 	return func(r *http.Request) { r.Header.Set(name, value) }
 }
 
-func without(name string) with {
-	return func(r *http.Request) { r.Header.Del(name) }
-}
+func withoutKey(r *http.Request) { r.Header.Del("Idempotency-Key") }
 
 // answer is what came back.
 type answer struct {

@@ -44,7 +44,7 @@ func TestIdempotencyKey_isNeededAndMakesEveryCreationHappenOnce(t *testing.T) {
 	for name, c := range s.creations(t) {
 		before := s.rows(t)
 		ask := func(body any, opts ...with) answer { return s.ask(t, c.line, body, append(opts, c.opts...)...) }
-		ask(c.body, without("Idempotency-Key")).want(t, "400 idempotency_key_required")
+		ask(c.body, withoutKey).want(t, "400 idempotency_key_required")
 		for _, bad := range []string{"", strings.Repeat("k", 256), "two words", "caf\u00e9", "tab\there", "\x7f"} {
 			if a, err := s.send(t, c.line, c.body, append([]with{key(bad)}, c.opts...)...); err == nil { // Go's client refuses some itself
 				a.want(t, "400 idempotency_key_invalid")
@@ -256,7 +256,7 @@ func TestIdempotencyKey_isNotNeededForACommitWhoseAnswerWasLost(t *testing.T) {
 		{"DELETE /v1/holds/" + hold.ID, nil, "204", ""},
 	} {
 		desk.forgets.Store(1)
-		a := s.ask(t, c.line, c.body, s.bearer, without("Idempotency-Key")).want(t, c.want)
+		a := s.ask(t, c.line, c.body, s.bearer, withoutKey).want(t, c.want)
 		if !strings.Contains(string(a.body), c.says) || desk.forgets.Load() >= 0 {
 			t.Errorf("%s: %s; %d answers are not forgotten yet", c.line, a.body, desk.forgets.Load())
 		}

@@ -155,7 +155,7 @@ func TestSeries_refusalsPointIntoTheBody(t *testing.T) {
 	} {
 		h.ask(t, line, in, as).want(t, want)
 	}
-	h.ask(t, line, object(visits()), as, without("Idempotency-Key")).want(t, "400 idempotency_key_required")
+	h.ask(t, line, object(visits()), as, withoutKey).want(t, "400 idempotency_key_required")
 	h.ask(t, line+"?home_region=us-east-1", object(visits()), as).want(t, "421 moved")
 	h.ask(t, line, object(visits()), bearer(h.account(t, "Other").APIKey)).want(t, "403 forbidden")
 	h.ask(t, "GET /v1/series/ser_apn1_k3v9x2m4q7rt", nil).want(t, "421 moved")

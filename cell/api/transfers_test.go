@@ -198,7 +198,7 @@ func TestTransfer_refusals(t *testing.T) {
 	_, order := strangers()
 	s.ask(t, "POST /v1/tickets/"+strings.Replace(order, "ord_", "tkt_", 1)+"/transfer", good).want(t, "404 ticket_not_found")
 	s.ask(t, "POST /v1/tickets/nonsense/transfer", good).want(t, "400 invalid_id")
-	s.ask(t, at(o.Tickets[0]), good, without("Idempotency-Key")).want(t, "400 idempotency_key_required")
+	s.ask(t, at(o.Tickets[0]), good, withoutKey).want(t, "400 idempotency_key_required")
 	for pointer, body := range map[string]object{
 		"/to/name": recipient(" ", "b@example.org"), "/to/email": recipient("B", "b"), "/to/email ": recipient("A", "ANA@example.org"),
 		"/to/locale": {"to": object{"name": "B", "email": "b@example.org", "locale": "d\n"}}, "/to/name ": {"to": object{}}, "/to/name  ": {},
