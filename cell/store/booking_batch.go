@@ -232,5 +232,9 @@ func (f firstAnswers) settle(ops []*booking.Op, stock *booking.Stock, fresh *ans
 func (c *answerColumns) add(op *booking.Op) {
 	c.scopes, c.keys = append(c.scopes, op.Key.Scope), append(c.keys, op.Key.Key)
 	c.fingerprints, c.statuses = append(c.fingerprints, op.Key.Fingerprint), append(c.statuses, int64(op.Status))
-	c.bodies = append(c.bodies, op.Body)
+	body := op.Body
+	if body == nil { // an answer may have none, the column must not
+		body = []byte{}
+	}
+	c.bodies = append(c.bodies, body)
 }
