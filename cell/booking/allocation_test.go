@@ -177,6 +177,13 @@ func TestAllocation_givesAgainToALatePayment(t *testing.T) {
 	if a.Quantity != 0 {
 		t.Errorf("%d are set aside still", a.Quantity)
 	}
+	s.Unsell(h) // its money could not be taken after all
+	s.Unsell(h) // once
+	s.wantAllocated(t, 0, 2)
+	s.wantCounters(t, [6]int64{2, 0, 2, 2, 0, 0})
+	if a.Quantity != 2 || h.State != booking.HoldReleased {
+		t.Errorf("%d are set aside, the hold is %s", a.Quantity, h.State)
+	}
 }
 
 // P2 and the sum of allocations under random orders of what staff and the public do.
@@ -218,7 +225,7 @@ func TestAllocation_addsUpInEveryOrderOfEvents(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"allocate", "deallocate", "close", "named hold", "public hold", "sell", "late sale", "release", "lapse", "refused"} {
+	for _, what := range []string{"allocate", "deallocate", "close", "named hold", "public hold", "sell", "late sale", "unsell", "release", "lapse", "refused"} {
 		if did[what] < games/4 {
 			t.Errorf("%q happened %d times in %d games", what, did[what], games)
 		}
@@ -240,7 +247,7 @@ func staffMove(r *rand.Rand, s shop) string {
 		}
 		return what
 	}
-	switch n := r.IntN(16); {
+	switch n := r.IntN(17); {
 	case n < 2 || len(as) == 0:
 		_, err := s.Allocate(id.NewAllocation(s.ID), []id.Quota{s.hall, s.upper}[r.IntN(2)], "x", 1+r.Int64N(5))
 		return tell("allocate", err)
@@ -265,6 +272,13 @@ func staffMove(r *rand.Rand, s shop) string {
 		return "sell"
 	case n < 14:
 		return tell("release", s.Release(hs[r.IntN(len(hs))]))
+	case n < 15:
+		h := hs[r.IntN(len(hs))]
+		if h.State != booking.HoldConverted {
+			return "nothing"
+		}
+		s.Unsell(h)
+		return "unsell"
 	default:
 		s.later(time.Duration(r.Int64N(int64(8 * time.Minute))))
 		s.Sweep()
