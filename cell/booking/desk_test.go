@@ -196,8 +196,8 @@ func TestDesks_sayThatNobodyKnowsWhereAnEventIsLeftOutOfTheSecondRun(t *testing.
 		var all sync.WaitGroup
 		for range booking.Clerks { // at work while the others come together
 			all.Go(func() { _ = d.Do(t.Context(), id.NewEvent("euw3"), &booking.Op{Decide: yes}) })
+			synctest.Wait()
 		}
-		synctest.Wait()
 		for i, event := range events {
 			all.Go(func() {
 				if err := d.Do(t.Context(), event, &booking.Op{Decide: yes}); errors.Is(err, lost) != (i == 1) || err != nil && i != 1 {
