@@ -74,19 +74,32 @@ func bounded(t *testing.T) context.Context {
 // crowd lets n callers ask while nobody is served, does first, serves them, and waits for all.
 func crowd(t *testing.T, g *gathering, n int, ask func(i int), first ...func()) {
 	t.Helper()
-	g.mu.Lock()
-	g.serving = gatherers
-	g.mu.Unlock()
+	until := func(seen func() bool) { // neither a list nor a number signals anything
+		for ctx := bounded(t); ; time.Sleep(time.Millisecond) {
+			g.mu.Lock()
+			ok := seen()
+			g.mu.Unlock()
+			if ok {
+				return
+			}
+			if err := ctx.Err(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}
+	until(func() bool { // who served a caller of before leaves a moment after his answer
+		if g.serving > 0 {
+			return false
+		}
+		g.serving = gatherers
+		return true
+	})
 	var callers sync.WaitGroup
 	for i := range n {
 		callers.Go(func() { ask(i) })
 	}
-	for waiting := 0; waiting < n; {
-		time.Sleep(time.Millisecond) // a list signals nothing
-		g.mu.Lock()
-		waiting = len(g.waiting)
-		g.mu.Unlock()
-	}
+	until(func() bool { return len(g.waiting) == n })
 	for _, do := range first {
 		do()
 	}
