@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -108,20 +107,7 @@ func (tw *town) confirmLost(t *testing.T) {
 	if len(all) != 1 {
 		t.Fatalf("%+v", all)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tw.url+"/v1/payment_intents/"+all[0].ID+"/confirm", strings.NewReader(url.Values{"payment_method": {visa}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer sk_test_sandbox_euw3")
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status)
-	}
+	tw.atProvider(t, "/v1/payment_intents/"+all[0].ID+"/confirm", url.Values{"payment_method": {visa}})
 }
 
 // P4: the provider is away when the window of an order closes that nobody could pay.

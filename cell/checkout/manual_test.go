@@ -3,8 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
-	"net/http"
-	"strings"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +25,15 @@ func openManual(t *testing.T, places int64) *town {
 		tw.desks[i] = tw.desk(t, tw.stores[i], tw.processor())
 	}
 	return tw
+}
+
+// authorized is an order of two tickets whose card was authorized and not charged yet.
+func (tw *town) authorized(t *testing.T) checkout.Order {
+	t.Helper()
+	o := tw.order(t, tw.floor, 2)
+	tw.mustConfirm(t, o, visa)
+	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	return o
 }
 
 // settleAll works on sagas until none is due.
@@ -55,9 +63,7 @@ func (tw *town) awaitWorking(t *testing.T, o checkout.Order, want checkout.State
 func TestManual_theMoneyIsTakenWhenTheStockIsConfirmed(t *testing.T) {
 	t.Parallel()
 	tw := openManual(t, 10)
-	o := tw.order(t, tw.floor, 2)
-	tw.mustConfirm(t, o, visa)
-	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	o := tw.authorized(t)
 	if in := tw.intents(t)[0]; in.Status != "requires_capture" || in.AmountReceived != 0 {
 		t.Errorf("the intent is %s, %d received", in.Status, in.AmountReceived)
 	}
@@ -97,9 +103,7 @@ func TestManual_whatIsGoneIsNotCharged(t *testing.T) {
 func TestManual_aCaptureThatIsRefusedGivesTheStockBack(t *testing.T) {
 	t.Parallel()
 	tw := openManual(t, 2)
-	o := tw.order(t, tw.floor, 2)
-	tw.mustConfirm(t, o, visa)
-	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	o := tw.authorized(t)
 	if _, err := tw.processor().CancelIntent(t.Context(), o.Payment.IntentID, "by hand"); err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +127,7 @@ func (tw *town) confirmed(t *testing.T, o checkout.Order) checkout.Order {
 func TestManual_eventCanceledWhileTheMoneyIsTaken(t *testing.T) {
 	t.Parallel()
 	tw := openManual(t, 2)
-	o := tw.order(t, tw.floor, 2)
-	tw.mustConfirm(t, o, visa)
-	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
+	o := tw.authorized(t)
 	tw.faults(t, sandbox.Faults{TimeoutAfterEffectPercent: 100})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -150,22 +152,8 @@ func TestManual_eventCanceledWhileTheMoneyIsTaken(t *testing.T) {
 func TestManual_aPartOfTheMoneyBuysNothing(t *testing.T) {
 	t.Parallel()
 	tw := openManual(t, 2)
-	o := tw.order(t, tw.floor, 2)
-	tw.mustConfirm(t, o, visa)
-	eventually(t, "the authorization", func() bool { return tw.look(t, o.ID).Payment.State == payment.Authorized })
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tw.url+"/v1/payment_intents/"+o.Payment.IntentID+"/capture", strings.NewReader("amount_to_capture=8000"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer sk_test_sandbox_euw3")
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status, err)
-	}
+	o := tw.authorized(t)
+	tw.atProvider(t, "/v1/payment_intents/"+o.Payment.IntentID+"/capture", url.Values{"amount_to_capture": {"8000"}})
 	o = tw.awaitWorkingDue(t, o, checkout.Expired)
 	tw.mustReconcile(t)
 	tw.wantRefunds(t, o, payment.ByLatePayment, 8000)

@@ -99,19 +99,8 @@ func TestRefundTickets_ofFreeTicketsMovesNoMoney(t *testing.T) {
 // payee is an account connected to the cell's, and the organizer's.
 func (tw *town) payee(t *testing.T) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tw.url+"/v1/accounts", strings.NewReader(url.Values{"type": {"express"}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer sk_test_sandbox_euw3")
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
 	var made struct{ ID string }
-	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || made.ID == "" {
+	if err := json.Unmarshal(tw.atProvider(t, "/v1/accounts", url.Values{"type": {"express"}}), &made); err != nil || made.ID == "" {
 		t.Fatal(made, err)
 	}
 	if err := tw.stores[0].SetPayee(t.Context(), tw.shop.Organizer, payment.Payee{Account: made.ID, Country: "FR", Currency: "EUR"}); err != nil {
