@@ -22,6 +22,7 @@
 // # The rooms
 //
 //	id, money   identities that carry the route; integer money
+//	access      what a token admits to: capabilities, persons, memberships, roles
 //	booking     events, ticket types, quotas, seats, holds: pure decisions about stock
 //	payment     charges, refunds, disputes, the ledger; ports.go is the door to a provider
 //	notify      mails: a durable queue, their words in five languages, when to try again

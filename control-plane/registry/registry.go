@@ -27,7 +27,7 @@ var (
 const (
 	MaxCells      = 200
 	MaxProcesses  = 16 // of one cell
-	MaxKeys       = 8
+	MaxKeys       = 16 // ticket keys and access keys together
 	MaxText       = 400 // bytes of region, residency, reason, URL
 	FullWeight    = 100
 	StepPercent   = 1

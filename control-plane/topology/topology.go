@@ -130,9 +130,13 @@ type Cell struct {
 
 // Key is the public half of a cell's Ed25519 signing key, in JWK terms.
 type Key struct {
-	ID string `json:"kid"` // "euw3-1"
-	X  string `json:"x"`   // base64url without padding, 32 bytes
+	ID  string `json:"kid"`           // "euw3-1"
+	X   string `json:"x"`             // base64url without padding, 32 bytes
+	Use string `json:"use,omitempty"` // empty: barcodes and API keys; UseAccess: tokens
 }
+
+// UseAccess marks keys that sign capability, person and membership tokens.
+const UseAccess = "access"
 
 // PlacementState is where an event's home stands.
 type PlacementState string

@@ -27,6 +27,8 @@ var rooms = []struct {
 }{
 	{"internal", "", "plumbing knows no rooms"},
 	{"internal/kind", "", "an error's kind is below everything"},
+	{"internal/signed", "internal/kind", "a signed text knows no meaning"},
+	{"internal/operator", "internal/signed internal/kind", "operators are known to all programs"},
 	{"geo", "internal/kind", "geo is the ground floor"},
 
 	{"control-plane/topology", "geo internal/kind", "the shared map is types and wire form only"},
@@ -36,6 +38,7 @@ var rooms = []struct {
 
 	{"cell/id", "control-plane/topology internal/kind", "an id carries the route and nothing else"},
 	{"cell/money", "internal/kind", "money is arithmetic"},
+	{"cell/access", "cell/id control-plane/topology internal/signed internal/operator internal/kind", "what a token admits to is decided without HTTP and without a database"},
 	{"cell/client", "cell/money control-plane/topology internal/kind", "the wire contract of a cell"},
 	{"cell/bus", "control-plane/topology internal/kind", "what is said on the bus, not how"},
 	{"cell/booking", "cell/id cell/money control-plane/topology internal/kind", "the domain is pure"},
@@ -48,7 +51,7 @@ var rooms = []struct {
 	{"cell/checkout", "cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
 
 	{"cell/store", "cell/booking cell/payment cell/notify cell/saga cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal cell/ticket", "SQL lives here and nowhere else"},
-	{"cell/letter", "cell/booking cell/checkout cell/payment cell/notify cell/ticket cell/id cell/money internal/kind", "what a mail tells is read from the rooms it tells about"},
+	{"cell/letter", "cell/access cell/booking cell/checkout cell/payment cell/notify cell/ticket cell/id cell/money internal/kind", "what a mail tells is read from the rooms it tells about"},
 	{"cell/smtp", "cell/notify internal/kind", "an adapter serves one room"},
 	{"cell/smtp/sink", "", "the stand-in of a third party knows no room of ours"},
 	{"cell/stripe", "cell/payment cell/money internal", "an adapter serves one room"},
@@ -56,7 +59,7 @@ var rooms = []struct {
 	{"cell/leaf", "cell/bus control-plane/topology internal", "the bus carries envelopes, not bookings"},
 	{"cell/atlas", "control-plane/topology internal", "a cell's copy of the map"},
 	{"cell/join", "control-plane/topology internal", "a cell tells the registry that it lives"},
-	{"cell/api", "cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
+	{"cell/api", "cell/access cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
@@ -87,7 +90,7 @@ var vendors = []struct {
 
 // pure rooms decide; they touch neither the network nor the machine nor the log.
 const (
-	pure       = "cell/id cell/money cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
+	pure       = "cell/id cell/money cell/access cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
 	unpure     = "log/slog os os/exec net"
 	unpureWhy  = "the domain is pure: return the fact, the rim acts on it"
 	fewestSeen = 150 // imports inside the module; a test that walks nothing must not pass
