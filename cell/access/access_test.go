@@ -233,6 +233,42 @@ func TestRole_mayWhatTheTableSays(t *testing.T) {
 	}
 }
 
+func TestFindToken_opensOneAddressForAWhile(t *testing.T) {
+	t.Parallel()
+	s := signer(t, "euw3", 1, 1)
+	hash := strings.Repeat("ab", 32)
+	token := s.FindToken(hash, noon.Add(time.Hour))
+	if got, until, err := access.VerifyFind(token, s.Keys(nil), noon); err != nil || got != hash || !until.Equal(noon.Add(time.Hour)) {
+		t.Errorf("%s %s %v", got, until, err)
+	}
+	if _, _, err := access.VerifyFind(token, s.Keys(nil), noon.Add(time.Hour)); !errors.Is(err, access.ErrLinkExpired) {
+		t.Errorf("at its end: %v", err)
+	}
+	if _, _, err := access.VerifyFind(token, signer(t, "euw3", 1, 2).Keys(nil), noon); !errors.Is(err, access.ErrLink) {
+		t.Errorf("another key: %v", err)
+	}
+	if _, _, err := access.VerifyFind(s.Issue(order()), s.Keys(nil), noon); !errors.Is(err, access.ErrLink) {
+		t.Errorf("an order's token: %v", err)
+	}
+}
+
+func TestOpens_saysWhereALinkLeads(t *testing.T) {
+	t.Parallel()
+	s := signer(t, "euw3", 1, 1)
+	c := order()
+	if scope, object, finds := access.Opens(s.Issue(c)); scope != access.Order || object != c.Object || finds {
+		t.Errorf("%s %s %t", scope, object, finds)
+	}
+	if _, cell, finds := access.Opens(s.FindToken(strings.Repeat("ab", 32), noon)); cell != "euw3" || !finds {
+		t.Errorf("%s %t", cell, finds)
+	}
+	for _, bad := range []string{"", "cap1", "cap1.x.y.z", "find1", s.HoldToken(id.NewHold(id.NewEvent("euw3"))), strings.Repeat("cap1.", 1000)} {
+		if scope, object, finds := access.Opens(bad); scope != "" || object != "" || finds {
+			t.Errorf("%.20q: %s %s %t", bad, scope, object, finds)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	s := signer(f, "euw3", 1, 1)
 	token := s.Issue(access.Capability{Scope: access.Ticket, Object: "tkt_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", Expires: noon})

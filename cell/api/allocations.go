@@ -40,8 +40,7 @@ func (s *Server) staff(c *gin.Context) (id.Event, id.Organizer, error) {
 	if err != nil {
 		return event, id.Organizer{}, err
 	}
-	org, err := s.organizer(c)
-	return event, org, err
+	return event, callerOf(c).organizer, nil
 }
 
 // staffOf is staff with the allocation in the path.
@@ -54,11 +53,10 @@ func (s *Server) staffOf(c *gin.Context) (id.Allocation, id.Organizer, error) {
 	if err != nil {
 		return allocation, id.Organizer{}, err
 	}
-	org, err := s.organizer(c)
-	if err == nil && allocation.Event() != event {
+	if allocation.Event() != event {
 		err = booking.ErrAllocNotFound
 	}
-	return allocation, org, err
+	return allocation, callerOf(c).organizer, err
 }
 
 // answerAtDesk runs do in its turn at the event's desk and sends its answer, kept

@@ -92,7 +92,7 @@ func TestGuardedCalls_refuseEverybodyElse(t *testing.T) {
 
 func TestOperatorCalls_areClosedWithoutAToken(t *testing.T) {
 	t.Parallel()
-	h := open(t, func(h *house) { h.server.Operator = "" })
+	h := open(t, func(h *house) { h.server.ControlKeys = nil })
 	for _, token := range []string{"", " ", "x"} {
 		h.ask(t, "POST /v1/organizers", object{"name": "A"}, bearer(token)).want(t, "401 unauthorized")
 	}

@@ -2,14 +2,18 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"guichet/cell/booking"
+	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/kind"
 )
 
 func (s *Server) createHold(c *gin.Context) error {
@@ -33,10 +37,55 @@ func (s *Server) createHold(c *gin.Context) error {
 	defer leave()
 	op, err := s.Booking.HoldOnce(c.Request.Context(), event, want, key, holdAnswer(http.StatusCreated))
 	if err != nil {
+		return s.ownHolds(c, err)
+	}
+	if op.Body, err = s.withHoldToken(op.Body); err != nil {
 		return err
 	}
 	sendOp(c, op)
 	return nil
+}
+
+// ownHolds names, in a refusal that tells of the buyer's own holds, the one whose token
+// came with the request.
+func (s *Server) ownHolds(c *gin.Context, err error) error {
+	e := kind.As(err)
+	if e == nil {
+		return err
+	}
+	own, ok := e.Fields["own_holds"].([]booking.OwnHold)
+	if !ok {
+		return err
+	}
+	token, _ := bearer(c)
+	told := make([]client.OwnHold, 0, len(own))
+	for _, o := range own {
+		view := client.OwnHold{ExpiresAt: o.ExpiresAt}
+		if hold, err := id.ParseHold(o.ID); err == nil && s.Access.VerifyHold(hold, token) {
+			view.ID, view.OrderID = o.ID, o.Order
+		}
+		told = append(told, view)
+	}
+	return e.Field("own_holds", told)
+}
+
+// What a hold's answer begins with, and what is put behind its last member.
+const (
+	holdBegins  = `{"id":"`
+	tokenMember = `,"access_token":"`
+)
+
+// withHoldToken adds the hold's token to its answer. The answer is kept without it: the
+// token follows from the id, for whoever repeats the request that made the hold.
+func (s *Server) withHoldToken(answer []byte) ([]byte, error) {
+	text, _, ok := strings.Cut(strings.TrimPrefix(string(answer[:min(len(answer), 80)]), holdBegins), `"`)
+	hold, err := id.ParseHold(text)
+	if !ok || err != nil || answer[len(answer)-1] != '}' {
+		return nil, fmt.Errorf("read first answer: it names no hold")
+	}
+	out := make([]byte, 0, len(answer)+64)
+	out = append(append(out, answer[:len(answer)-1]...), tokenMember...)
+	return append(append(out, s.Access.HoldToken(hold)...), `"}`...), nil
 }
 
 // holdAnswer renders a hold, to be sent and kept.

@@ -1,9 +1,6 @@
 package api
 
 import (
-	"crypto/ed25519"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"strings"
 
@@ -12,17 +9,14 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
-	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/kind"
 )
 
-// Errors about who and where.
+// Errors about where.
 var (
-	errUnauthorized = kind.Unauthorized.New("unauthorized")
-	errForbidden    = kind.Forbidden.New("forbidden")
-	errRegion       = kind.Invalid.New("unknown_region")
-	errNoTopology   = kind.Unavailable.New("topology_unknown")
+	errRegion     = kind.Invalid.New("unknown_region")
+	errNoTopology = kind.Unavailable.New("topology_unknown")
 )
 
 // homeward turns "I have no such thing" into "ask its home" when the id in the
@@ -65,53 +59,6 @@ func (s *Server) homeOf(key topology.EventKey) (topology.CellID, topology.Epoch)
 		}
 	}
 	return key.Birth, 1
-}
-
-// operator lets only operators pass.
-func (s *Server) operator(c *gin.Context) error {
-	token, ok := bearer(c)
-	a, b := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.Operator))
-	if !ok || s.Operator == "" || subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
-		return errUnauthorized.With("send an operator's token as Authorization: Bearer …")
-	}
-	return nil
-}
-
-// organizer is who sent the request, by his API key. Any cell can tell: the key
-// is signed by the cell of his account. That cell also knows whether it still
-// stands (ADR 003).
-func (s *Server) organizer(c *gin.Context) (id.Organizer, error) {
-	text, ok := bearer(c)
-	if !ok {
-		return id.Organizer{}, errUnauthorized.With("send an organizer's API key as Authorization: Bearer …")
-	}
-	cred, err := ticket.VerifyCredential(text, s.keys)
-	if err != nil {
-		return id.Organizer{}, err
-	}
-	if cred.Organizer.Birth() == s.Cell {
-		_, hash, err := s.Booking.Store.Organizer(c, cred.Organizer)
-		if err != nil && !errors.Is(err, booking.ErrOrganizerNotFound) {
-			return id.Organizer{}, err
-		}
-		if subtle.ConstantTimeCompare([]byte(hash), []byte(cred.Hash())) != 1 {
-			return id.Organizer{}, errUnauthorized.With("the API key is not valid any more")
-		}
-	}
-	return cred.Organizer, nil
-}
-
-// keys finds public keys: our own always, the others' in the newest snapshot.
-func (s *Server) keys(kid string) (ed25519.PublicKey, bool) {
-	if public, ours := s.Signer.Keys()(kid); ours {
-		return public, true
-	}
-	return ticket.KeysIn(s.Topology())(kid)
-}
-
-func bearer(c *gin.Context) (string, bool) {
-	scheme, token, ok := strings.Cut(c.GetHeader("Authorization"), " ")
-	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
 // inRegionOf is inRegion with the organizer's own region as the default.

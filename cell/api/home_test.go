@@ -70,12 +70,12 @@ func TestNotHome_is421WithTheHomeAndItsEpoch(t *testing.T) {
 	}
 	// The table wins over the hint: this one is at home here, and is not there.
 	for line, body := range decisions(back) {
-		if a := h.ask(t, line, body, as, ifMatch("*")); a.status != 404 {
+		if a := h.ask(t, line, body, by(line, as), ifMatch("*")); a.status != 404 {
 			t.Errorf("%s: %s", line, a.is())
 		}
 	}
 	for line, body := range decisions(id.NewEvent(here)) {
-		a := h.ask(t, line, body, as, ifMatch("*"))
+		a := h.ask(t, line, body, by(line, as), ifMatch("*"))
 		if a.status != 404 || !strings.HasSuffix(a.code(), "_not_found") {
 			t.Errorf("%s: %s", line, a.is())
 		}

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/access"
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
@@ -33,16 +35,33 @@ import (
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
+	"guichet/internal/operator"
+	"guichet/internal/signed"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
 )
 
 const (
-	here          = topology.CellID("euw3")
-	hereRegion    = "eu-west-3"
-	operatorToken = "the-operators-token"
-	patience      = 20 * time.Second
+	here       = topology.CellID("euw3")
+	hereRegion = "eu-west-3"
+	patience   = 20 * time.Second
 )
+
+// control signs for operators; operatorToken is one's.
+var (
+	control, _          = operator.NewKey(bytes.Repeat([]byte{7}, signed.SeedSize))
+	operatorToken, _, _ = operator.Issue(control, "test", []string{operator.Operate}, time.Now(), time.Hour)
+)
+
+// accessKey is a cell's access key.
+func accessKey(t testing.TB, cell topology.CellID) *access.Signer {
+	t.Helper()
+	s, err := access.NewSigner(cell, 1, bytes.Repeat([]byte(cell+"a"), signed.SeedSize)[:signed.SeedSize])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // refusals and torn answers are provoked here by the thousand
@@ -129,13 +148,13 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 
 	own := signer(t, here)
 	h.town = &topology.Snapshot{Version: 7, IssuedAt: time.Now().UTC(), Placements: []topology.Placement{}, Cells: []topology.Cell{
-		{ID: here, Region: hereRegion, URLs: []string{h.url}, Weight: 100, State: topology.CellServing, Residency: "Paris only.", Keys: []topology.Key{own.Public()}},
+		{ID: here, Region: hereRegion, URLs: []string{h.url}, Weight: 100, State: topology.CellServing, Residency: "Paris only.", Keys: append(accessKey(t, here).Published(), own.Public())},
 	}}
 	for cell, region := range map[topology.CellID]string{"use1": "us-east-1", "apn1": "ap-northeast-1"} {
 		h.others[cell] = signer(t, cell)
 		h.town.Cells = append(h.town.Cells, topology.Cell{
 			ID: cell, Region: region, URLs: []string{"http://127.0.0.1:1"}, Weight: 100, State: topology.CellServing,
-			Residency: "There.", Keys: []topology.Key{h.others[cell].Public()},
+			Residency: "There.", Keys: append(accessKey(t, cell).Published(), h.others[cell].Public()),
 		})
 	}
 	desks := &booking.Desks{Store: h.store, HoldTTL: booking.DefaultHoldTTL, Patience: time.Minute, Now: time.Now}
@@ -152,7 +171,7 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		Mails:   &notify.Service{Queue: h.store},
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
 		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Signer: own,
-		Operator: operatorToken, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
+		Access: accessKey(t, here), ControlKeys: []ed25519.PublicKey{control.Public()}, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	if err := h.server.Checkout.Register(); err != nil {
 		t.Fatal(err)

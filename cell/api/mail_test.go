@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 
 	"guichet/cell/api"
 	"guichet/cell/client"
+	"guichet/cell/id"
 	"guichet/cell/letter"
 	"guichet/cell/notify"
 	"guichet/cell/smtp"
@@ -36,7 +38,7 @@ func (h *house) mailroom(t testing.TB) (*sink.Sink, *notify.Sender) {
 		t.Fatal(err)
 	}
 	return box, &notify.Sender{
-		Queue: h.store, Composer: &letter.Composer{Records: h.store, Signer: h.server.Signer, Site: h.url, Cell: string(here)}, Courier: courier,
+		Queue: h.store, Composer: &letter.Composer{Records: h.store, Access: h.server.Access, Site: h.url}, Courier: courier,
 	}
 }
 
@@ -69,7 +71,7 @@ func TestMail_bringsTicketsPaperAndDate(t *testing.T) {
 		t.Fatalf("%d mails", len(got))
 	}
 	m := got[0]
-	if m.Subject != "Ihre Karten für Die Zauberflöte & 第九" || m.Language != "de" || !strings.Contains(m.Text, o.Code) || !strings.Contains(m.Text, "85,00\u00a0EUR") || !strings.Contains(m.Text, s.url+"/v1/orders/"+o.ID) {
+	if m.Subject != "Ihre Karten für Die Zauberflöte & 第九" || m.Language != "de" || !strings.Contains(m.Text, o.Code) || !strings.Contains(m.Text, "85,00\u00a0EUR") || !strings.Contains(m.Text, s.url+"/v1/open#"+s.server.Access.OrderToken(id.Order{}, 0, o.CreatedAt)[:5]) {
 		t.Errorf("%s\n%s", m.Subject, m.Text)
 	}
 	if len(m.Files) != 2 || !strings.HasPrefix(string(m.Files[0].Content), "%PDF-") || !strings.Contains(string(m.Files[1].Content), "SUMMARY:Die Zauberflöte & 第九\r\n") {
@@ -124,7 +126,7 @@ func TestResend_isLimitedAndGoesToTheBuyerOnly(t *testing.T) {
 	}
 }
 
-var linkIn = regexp.MustCompile(`https?://\S+/v1/tickets/found\?\S+`)
+var linkIn = regexp.MustCompile(`https?://\S+/v1/open#\S+`)
 
 func TestFind_mailsALinkToThoseWhoHaveTicketsAndSaysNothingToOthers(t *testing.T) {
 	t.Parallel()
@@ -148,48 +150,103 @@ func TestFind_mailsALinkToThoseWhoHaveTicketsAndSaysNothingToOthers(t *testing.T
 	if len(got) != 2 || got[0].Subject != "Vos billets" {
 		t.Fatalf("%d mails", len(got))
 	}
-	link, err := url.Parse(linkIn.FindString(got[0].Text))
-	if err != nil || link.Query().Get("cell") != "euw3" {
-		t.Fatalf("no link in %s", got[0].Text)
-	}
-	found := read[client.Found](t, s.ask(t, "GET "+link.RequestURI(), nil).want(t, "200"))
+	link := linkIn.FindString(got[0].Text)
+	found := read[client.Found](t, s.ask(t, "GET /v1/tickets/found?cell=euw3", nil, bearer(tokenIn(t, link))).want(t, "200"))
 	if len(found.Items) != 1 || found.Items[0].ID != o.ID || len(found.Items[0].Tickets) != 2 || found.Cell != "euw3" || time.Until(found.ExpiresAt) > letter.LinkLife {
 		t.Errorf("%+v", found)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link.String(), nil)
+	s.ask(t, "GET /v1/orders/"+o.ID, nil, bearer(found.Items[0].AccessToken)).want(t, "200") // what was found can be acted on
+	page, to := s.openLink(t, link)
+	pdf := "/v1/tickets/" + found.Items[0].Tickets[0].ID + ".pdf"
+	if to != "/v1/tickets/found?cell=euw3" || !strings.Contains(page(to), pdf) || !strings.HasPrefix(page(pdf), "%PDF") {
+		t.Errorf("%s: %s", to, page(to))
+	}
+}
+
+// tokenIn is the token behind the # of a mailed link.
+func tokenIn(t testing.TB, link string) string {
+	t.Helper()
+	at, token, ok := strings.Cut(link, "#")
+	if !ok || !strings.HasSuffix(at, "/v1/open") {
+		t.Fatalf("%q is not a link that keeps its token from servers", link)
+	}
+	return token
+}
+
+// openLink opens a mailed link as a browser without scripts does; page then reads what
+// it leads to, with the browser's cookies.
+func (h *house) openLink(t testing.TB, link string) (page func(path string) string, to string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-	resp, err := http.DefaultClient.Do(req)
+	secure := strings.Replace(h.url, "http://", "https://", 1) // browsers take secure cookies of localhost
+	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := browser.PostForm(h.url+"/v1/open", url.Values{"token": {tokenIn(t, link)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	if err != nil || !strings.Contains(string(page), "/v1/tickets/"+found.Items[0].Tickets[0].ID+".pdf") || resp.Header.Get("Referrer-Policy") != "no-referrer" {
-		t.Errorf("%v %s", err, page)
+	if resp.StatusCode != http.StatusSeeOther {
+		t.Fatalf("the link answers %d", resp.StatusCode)
 	}
+	for _, c := range resp.Cookies() {
+		if !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path == "/" || c.MaxAge <= 0 {
+			t.Errorf("the cookie %s is %+v", c.Name, c)
+		}
+	}
+	site, err := url.Parse(secure + "/v1/open")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jar.SetCookies(site, resp.Cookies())
+	return func(path string) string {
+		at, err := url.Parse(secure + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		for _, c := range jar.Cookies(at) {
+			r.AddCookie(c)
+		}
+		resp, err := browser.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}, resp.Header.Get("Location")
 }
 
 func TestFound_takesOnlyOurOwnLinksInTime(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	hash := notify.AddressHash("ana@example.org")
-	good := h.server.Signer.Link(hash, time.Now().Add(time.Hour))
-	const path = "GET /v1/tickets/found?token="
-	if found := read[client.Found](t, h.ask(t, path+good, nil).want(t, "200")); len(found.Items) != 0 {
+	good := h.server.Access.FindToken(hash, time.Now().Add(time.Hour))
+	const path = "GET /v1/tickets/found"
+	if found := read[client.Found](t, h.ask(t, path, nil, bearer(good)).want(t, "200")); len(found.Items) != 0 {
 		t.Errorf("%+v", found)
 	}
+	h.ask(t, path, nil).want(t, "401 unauthorized")
+	h.ask(t, path+"?token="+good, nil).want(t, "400 unknown_parameter") // a token in an address is in every log on its way
 	changed := []byte(good)
 	changed[20] ^= 1
 	for token, want := range map[string]string{
-		h.server.Signer.Link(hash, time.Now().Add(-time.Second)): "403 link_expired",
-		h.others["use1"].Link(hash, time.Now().Add(time.Hour)):   "403 link_invalid",
-		string(changed): "403 link_invalid", "": "403 link_invalid", "x": "403 link_invalid", strings.Repeat("A", 300): "403 link_invalid",
+		h.server.Access.FindToken(hash, time.Now().Add(-time.Second)):   "403 link_expired",
+		accessKey(t, "use1").FindToken(hash, time.Now().Add(time.Hour)): "403 link_invalid",
+		string(changed): "403 link_invalid", "x": "403 link_invalid", strings.Repeat("A", 300): "403 link_invalid",
 		h.server.Signer.Seal(hash): "403 link_invalid",
 	} {
-		h.ask(t, path+url.QueryEscape(token), nil).want(t, want)
+		h.ask(t, path, nil, bearer(token)).want(t, want)
 	}
 }
 

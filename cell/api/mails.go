@@ -8,12 +8,12 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/access"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/notify"
-	"guichet/cell/ticket"
 	"guichet/internal/httpd"
 )
 
@@ -62,8 +62,11 @@ func (s *Server) findTickets(c *gin.Context) error {
 // foundTickets shows the orders of the address to which the link was mailed: as a
 // page to a browser, else as JSON.
 func (s *Server) foundTickets(c *gin.Context) error {
-	token := c.Query("token")
-	hash, until, err := ticket.VerifyLink(token, s.Signer.Keys(), s.Now())
+	token, ok := foundToken(c)
+	if !ok {
+		return errUnauthorized.With("open the link in the mail, or send its token as Authorization: Bearer …")
+	}
+	hash, until, err := access.VerifyFind(token, s.Access.Keys(nil), s.Now()) // our own keys: another cell's link opens nothing here
 	if err != nil {
 		return err
 	}
@@ -86,21 +89,34 @@ func (s *Server) foundTickets(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Header("Referrer-Policy", "no-referrer") // the address of this page is the right to it
-	if c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) == gin.MIMEHTML {
+	if asPage(c) {
 		return s.foundPage(c, orders, tickets, until)
 	}
 	out := client.Found{Cell: s.Cell.String(), ExpiresAt: until, Items: make([]client.Order, 0, len(orders)), Tickets: make([]client.Ticket, 0, len(tickets))}
 	for _, o := range orders {
 		v := s.orderView(o)
-		v.Payment = nil
+		v.Payment, v.AccessToken = nil, s.Access.OrderToken(o.ID, o.Access, o.CreatedAt)
+		s.withTokens(v.Tickets, o)
 		out.Items = append(out.Items, v)
 	}
 	for _, t := range tickets {
-		out.Tickets = append(out.Tickets, holdersTicket(t))
+		v := holdersTicket(t)
+		if v.AccessToken, err = s.holdersToken(c, t); err != nil {
+			return err
+		}
+		out.Tickets = append(out.Tickets, v)
 	}
 	c.JSON(http.StatusOK, out)
 	return nil
+}
+
+// holdersToken admits to a ticket of somebody else's order.
+func (s *Server) holdersToken(c *gin.Context, t checkout.Ticket) (string, error) {
+	o, err := s.Checkout.Store.Brief(c.Request.Context(), t.Order)
+	if err != nil {
+		return "", err
+	}
+	return s.Access.TicketToken(t.ID, t.Access, o.CreatedAt), nil
 }
 
 // heldTickets are the single tickets that an address was given and has still.

@@ -210,19 +210,19 @@ func TestWebhook_hostileBodiesAreRefusedOrIgnored(t *testing.T) {
 	eventually(t, "all webhooks", func() bool { return s.count(t, "payment.notice") >= 3 })
 	before := s.rows(t)
 	notices := s.count(t, "payment.notice")
-	good := signed(string(body))
+	good := signature(string(body))
 	forged := strings.Replace(string(body), `"amount":4250`, `"amount":1`, 1)
 	for name, c := range map[string]struct{ body, signature, want string }{
 		"replayed":               {string(body), good, "200"},
 		"forged":                 {forged, good, "400 bad_signature"},
 		"truncated":              {string(body[:len(body)/2]), good, "400 bad_signature"},
-		"truncated and signed":   {string(body[:len(body)/2]), signed(string(body[:len(body)/2])), "400 notice_not_understood"},
+		"truncated and signed":   {string(body[:len(body)/2]), signature(string(body[:len(body)/2])), "400 notice_not_understood"},
 		"huge":                   {strings.Repeat("x", 1<<20+1), good, "413 body_too_large"},
-		"deep":                   {strings.Repeat("[", 100_000), signed(strings.Repeat("[", 100_000)), "400 notice_not_understood"},
+		"deep":                   {strings.Repeat("[", 100_000), signature(strings.Repeat("[", 100_000)), "400 notice_not_understood"},
 		"no signature":           {string(body), "", "400 bad_signature"},
 		"somebody else's secret": {string(body), strings.Replace(good, "v1=", "v1=0", 1), "400 bad_signature"},
-		"empty":                  {"", signed(""), "400 notice_not_understood"},
-		"zeros":                  {"\x00\x00", signed("\x00\x00"), "400 notice_not_understood"},
+		"empty":                  {"", signature(""), "400 notice_not_understood"},
+		"zeros":                  {"\x00\x00", signature("\x00\x00"), "400 notice_not_understood"},
 	} {
 		if a := s.askRaw(t, path, c.body, header("Stripe-Signature", c.signature)); a.is() != c.want {
 			t.Errorf("%s: %s, want %s", name, a.is(), c.want)
@@ -236,7 +236,7 @@ func TestWebhook_hostileBodiesAreRefusedOrIgnored(t *testing.T) {
 	} {
 		event := `{"id":"evt_hostile` + string(rune('a'+i)) + `","type":"payment_intent.succeeded","created":1700000000,"data":{"object":` + object + `}}`
 		for range 2 {
-			s.askRaw(t, path, event, header("Stripe-Signature", signed(event))).want(t, "200")
+			s.askRaw(t, path, event, header("Stripe-Signature", signature(event))).want(t, "200")
 		}
 		notices++
 	}

@@ -44,6 +44,11 @@ func idempotencyKey(c *gin.Context, required bool) (string, error) {
 	return key, nil
 }
 
+// selfScopingKey is the length from which a key is taken to be its client's alone. A
+// shorter one ("1") is scoped to the network that it came from when nothing else says
+// whose it is, so that two strangers' keys do not meet: a replay answers a token.
+const selfScopingKey = 20
+
 // claim reads the request's idempotency key and marks it as in use until leave is
 // called; the key is nil when there is none and none is required. whose keeps one
 // caller's keys apart from another's.
@@ -51,6 +56,9 @@ func (s *Server) claim(c *gin.Context, required bool, whose string, body []byte)
 	text, err := idempotencyKey(c, required)
 	if err != nil || text == "" {
 		return nil, func() {}, err
+	}
+	if whose == "" && len(text) < selfScopingKey {
+		whose = s.guards.network(c)
 	}
 	key = &booking.Key{
 		Scope: c.Request.Method + " " + c.Request.URL.Path + " " + whose, Key: text,

@@ -256,7 +256,7 @@ func TestIdempotencyKey_isNotNeededForACommitWhoseAnswerWasLost(t *testing.T) {
 		{"DELETE /v1/holds/" + hold.ID, nil, "204", ""},
 	} {
 		desk.forgets.Store(1)
-		a := s.ask(t, c.line, c.body, s.bearer, withoutKey).want(t, c.want)
+		a := s.ask(t, c.line, c.body, by(c.line, s.bearer), withoutKey).want(t, c.want)
 		if !strings.Contains(string(a.body), c.says) || desk.forgets.Load() >= 0 {
 			t.Errorf("%s: %s; %d answers are not forgotten yet", c.line, a.body, desk.forgets.Load())
 		}

@@ -50,8 +50,12 @@ var document = sync.OnceValue(func() []byte {
 		"components": object{
 			"schemas": g.schemas, "headers": headers,
 			"securitySchemes": object{
-				string(organizer): object{"type": "http", "scheme": "bearer", "description": "an organizer's API key"},
-				string(operator):  object{"type": "http", "scheme": "bearer", "description": "an operator's token"},
+				"hold":            object{"type": "http", "scheme": "bearer", "description": "the access_token that came with the hold"},
+				"order":           object{"type": "http", "scheme": "bearer", "description": "the access_token that came with the order"},
+				"ticket":          object{"type": "http", "scheme": "bearer", "description": "the ticket's access_token, from its order or its holder's mail"},
+				"link":            object{"type": "http", "scheme": "bearer", "description": "what stands behind the # of a mailed link"},
+				string(organizer): object{"type": "http", "scheme": "bearer", "description": "an organizer's API key, or the membership token of a member with the permission"},
+				string(operators): object{"type": "http", "scheme": "bearer", "description": "an operator's token, or the token of a person with that role"},
 			},
 		},
 	}, "", " ")
@@ -105,13 +109,29 @@ func (g *generator) operation(r route) object {
 	if r.foreign {
 		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", object{})}
 	}
+	if r.form {
+		op["requestBody"] = object{"required": true, "content": jsonOf("application/x-www-form-urlencoded", object{
+			"type": "object", "properties": object{"token": object{"type": "string"}}, "required": []string{"token"},
+		})}
+	}
 	switch {
 	case r.auth != public:
-		op["security"] = []object{{string(r.auth): []string{}}}
+		op["security"] = r.security()
 	case r.mayAuth:
 		op["security"] = []object{{}, {string(organizer): []string{}}}
 	}
 	return op
+}
+
+// security says whose bearer the call takes: any one of them is enough.
+func (r *route) security() (any []object) {
+	for _, scheme := range r.auth.bearers() {
+		any = append(any, object{scheme: []string{}})
+	}
+	if r.orStaff != "" {
+		any = append(any, object{string(organizer): []string{}})
+	}
+	return any
 }
 
 func operationID(r route) string {
@@ -144,11 +164,11 @@ func (g *generator) responses(r route) object {
 	if r.key != noKey {
 		codes = append(codes, "idempotency_key_invalid", "idempotency_key_reused", "in_flight")
 	}
-	if r.auth != public {
-		codes = append(codes, "unauthorized", "forbidden")
+	if r.auth != public || r.mayAuth {
+		codes = append(codes, "unauthorized", "forbidden", "token_malformed", "token_unknown_key", "token_bad_signature", "token_expired", "token_withdrawn")
 	}
-	if r.auth == organizer || r.mayAuth {
-		codes = append(codes, "unauthorized", "api_key_malformed", "api_key_unknown_key", "api_key_bad_signature")
+	if r.auth == organizer || r.mayAuth || r.orStaff != "" {
+		codes = append(codes, "api_key_malformed", "api_key_unknown_key", "api_key_bad_signature")
 	}
 	slices.Sort(codes)
 	all := object{

@@ -115,7 +115,7 @@ func TestOpenAPI_describesRequestsThatTheHandlersTake(t *testing.T) {
 	bodies := 0
 	for path, item := range contractOf(t, s.house).doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			if op.RequestBody == nil || path == "/v1/payments/stripe/webhook" {
+			if op.RequestBody == nil || path == "/v1/payments/stripe/webhook" || path == "/v1/open" {
 				continue
 			}
 			bodies++
@@ -123,6 +123,9 @@ func TestOpenAPI_describesRequestsThatTheHandlersTake(t *testing.T) {
 			as := s.bearer
 			if path == "/v1/organizers" || path == "/v1/payments/notices/replay" {
 				as = bearer(operatorToken)
+			}
+			if strings.HasPrefix(path, "/v1/orders") || strings.HasPrefix(path, "/v1/tickets") {
+				as = func(*http.Request) {} // who holds it
 			}
 			for name := range schema.Properties {
 				a := s.askRaw(t, method+" "+replace.Replace(path), object{name: []string{}}, as, ifMatch("*"))

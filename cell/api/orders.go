@@ -30,6 +30,9 @@ func (s *Server) createOrder(c *gin.Context) error {
 		return id.ErrMalformed.At("/hold_id", "is not the id of a hold")
 	}
 	c.Set(holdParam, hold.String())
+	if err := s.admitHold(c, hold); err != nil {
+		return err
+	}
 	if err := s.admitBuyer(in.Buyer.Email); err != nil {
 		return err
 	}
@@ -59,11 +62,18 @@ func (s *Server) createOrder(c *gin.Context) error {
 	if err := json.Unmarshal(answer, &view); err != nil {
 		return fmt.Errorf("read first answer: %w", err)
 	}
-	if view.State == string(checkout.Pending) {
-		order, err := id.ParseOrder(view.ID)
-		if err != nil {
-			return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
+	order, err := id.ParseOrder(view.ID)
+	if err != nil {
+		return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
+	}
+	// The first generation, whatever was withdrawn since: a replay answers the same token.
+	view.AccessToken = s.Access.OrderToken(order, 0, view.CreatedAt)
+	for i := range view.Tickets { // of a free order
+		if t, err := id.ParseTicket(view.Tickets[i].ID); err == nil {
+			view.Tickets[i].AccessToken = s.Access.TicketToken(t, 0, view.CreatedAt)
 		}
+	}
+	if view.State == string(checkout.Pending) {
 		o, err := prepare(c, order)
 		if err != nil {
 			return err
@@ -94,7 +104,46 @@ func (s *Server) getOrder(c *gin.Context) error {
 	}
 	view := s.orderView(o)
 	withReplies(&view, replies)
+	if callerOf(c).staff() {
+		view.Payment, view.Tickets = nil, presentTickets(o)
+	} else {
+		s.withTokens(view.Tickets, o)
+	}
 	c.JSON(200, view)
+	return nil
+}
+
+// withTokens adds to an order's tickets what admits to each of those that its buyer has.
+// Answers that are kept under an idempotency key have none: no table holds a token.
+func (s *Server) withTokens(views []client.Ticket, o checkout.Order) {
+	for i := range views {
+		for _, t := range o.Tickets {
+			if t.Owned() && views[i].ID == t.ID.String() {
+				views[i].AccessToken = s.Access.TicketToken(t.ID, t.Access, o.CreatedAt)
+			}
+		}
+	}
+}
+
+// renewAccess withdraws every link to an order and to its buyer's tickets, and answers
+// the order's new token. Who was mailed a link asks for a new mail.
+func (s *Server) renewAccess(c *gin.Context) error {
+	order, err := orderID(c)
+	if err != nil {
+		return err
+	}
+	o, err := s.Checkout.Look(c.Request.Context(), order)
+	if err != nil {
+		return err
+	}
+	var generation int64
+	if err := s.onEvent(c, order.Event(), func(ctx context.Context) (err error) {
+		generation, err = s.Checkout.Store.RenewAccess(ctx, order)
+		return err
+	}); err != nil {
+		return err
+	}
+	c.JSON(200, client.Access{AccessToken: s.Access.OrderToken(order, generation, o.CreatedAt)})
 	return nil
 }
 
@@ -123,18 +172,7 @@ func (s *Server) refundOrder(c *gin.Context) error {
 		return err
 	}
 	by := payment.ByBuyer
-	if c.GetHeader("Authorization") != "" {
-		org, err := s.organizer(c)
-		if err != nil {
-			return err
-		}
-		e, err := s.Booking.Store.Event(c, order.Event())
-		if err != nil {
-			return err
-		}
-		if e.Organizer != org {
-			return errForbidden.With("the event belongs to another organizer")
-		}
+	if callerOf(c).staff() {
 		by = payment.ByOrganizer
 	}
 	var in client.NewRefund
@@ -150,7 +188,7 @@ func (s *Server) refundOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, order.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, order.Event(), true, whose(c), body, 201, func(ctx context.Context) (any, error) {
 		var o checkout.Order
 		var err error
 		if len(tickets) > 0 {

@@ -27,6 +27,7 @@ func (s *stage) changes() map[string]any {
 		"PUT /v1/events/{event_id}/quotas/{quota_id}":                    object{"name": "x", "size": 50},
 		"PUT /v1/events/{event_id}/ticket_types/{ticket_type_id}":        object{"name": "x", "price": eur(1), "quotas": []string{}},
 		"PUT /v1/events/{event_id}/codes/{code}":                         object{"kind": "promo", "basis_points": 1000},
+		"POST /v1/orders/{order_id}/access":                              nil,
 		"PUT /v1/events/{event_id}/order_form":                           object{"consents": []object{{"id": "terms", "text": "You agree."}}},
 		"PUT /v1/events/{event_id}/payment_policy":                       object{"on_dispute": "keep"},
 		"PUT /v1/events/{event_id}/transfer_policy":                      object{"transfers": "forbidden"},

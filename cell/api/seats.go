@@ -140,10 +140,7 @@ func (s *Server) staffSeats(c *gin.Context, in any, order func() booking.SeatOrd
 	if err != nil {
 		return err
 	}
-	org, err := s.organizer(c)
-	if err != nil {
-		return err
-	}
+	org := callerOf(c).organizer
 	body, err := httpd.DecodeJSON(c, in)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/access"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
@@ -59,20 +61,24 @@ type SeatMaps interface {
 
 // Server is the API of one cell process.
 type Server struct {
-	Cell      topology.CellID
-	Region    string
-	Booking   *booking.Service
-	Checkout  *checkout.Service
-	Mails     *notify.Service
-	Search    *search.Service
-	Answers   Answers
-	Reports   Reports
-	SeatMaps  SeatMaps
-	Copies    Copies
-	Topology  func() *topology.Snapshot // the newest known; nil when none was ever seen
-	Signer    *ticket.Signer
+	Cell     topology.CellID
+	Region   string
+	Booking  *booking.Service
+	Checkout *checkout.Service
+	Mails    *notify.Service
+	Search   *search.Service
+	Answers  Answers
+	Reports  Reports
+	SeatMaps SeatMaps
+	Copies   Copies
+	Topology func() *topology.Snapshot // the newest known; nil when none was ever seen
+	Signer   *ticket.Signer
+	Access   *access.Signer
+	// ControlKeys are the pinned public keys of the control plane, which sign operators' tokens.
+	ControlKeys []ed25519.PublicKey
+	// Revoked says whether a key, a session or an operator's token was withdrawn; nil knows of none.
+	Revoked   func(id string) bool
 	Wallets   Wallets
-	Operator  string // operator token
 	Health    *httpd.Health
 	Metrics   *prometheus.Registry
 	Now       func() time.Time
@@ -136,6 +142,9 @@ func (s *Server) checked(r route) gin.HandlerFunc {
 		err := r.checkQuery(c.Request.URL.RawQuery)
 		if err == nil {
 			err = s.admit(c, r.guard)
+		}
+		if err == nil {
+			err = s.enter(c, &r)
 		}
 		if err == nil {
 			err = r.handle(s, c)

@@ -133,7 +133,7 @@ func TestBodies_areReadStrictly(t *testing.T) {
 		if c.line == organizers {
 			as = bearer(operatorToken)
 		}
-		if a := s.ask(t, c.line, c.body, as, ifMatch("*")); a.is() != c.want {
+		if a := s.ask(t, c.line, c.body, by(c.line, as), ifMatch("*")); a.is() != c.want {
 			t.Errorf("%.40s %.300s: %s, want %s: %.200s", c.line, show(t, c.body), a.is(), c.want, a.member("detail"))
 		}
 	}

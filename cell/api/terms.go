@@ -115,10 +115,7 @@ func (s *Server) putCode(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	org, err := s.organizer(c)
-	if err != nil {
-		return err
-	}
+	org := callerOf(c).organizer
 	name := booking.CodeOf(c.Param("code"))
 	if name == "" {
 		return booking.ErrInvalidCode.With("a code is 1 to %d letters, digits, - and _", booking.MaxCode)

@@ -169,8 +169,13 @@ func TestRegression03_aBuyerIsToldOfHisOwnHold(t *testing.T) {
 	h := read[client.Hold](t, s.ask(t, "POST "+s.path()+"/holds", mine(4, "ana@example.org")).want(t, "201"))
 	a := s.ask(t, "POST "+s.path()+"/holds", mine(2, "Ana@Example.org")).want(t, "409 sold_out")
 	var p client.Problem
-	if err := json.Unmarshal(a.body, &p); err != nil || len(p.OwnHolds) != 1 || p.OwnHolds[0].ID != h.ID || !p.OwnHolds[0].ExpiresAt.Equal(h.ExpiresAt) {
-		t.Errorf("%v: %s", err, a.body)
+	if err := json.Unmarshal(a.body, &p); err != nil || len(p.OwnHolds) != 1 || p.OwnHolds[0].ID != "" || !p.OwnHolds[0].ExpiresAt.Equal(h.ExpiresAt) || strings.Contains(string(a.body), "hld_") {
+		t.Errorf("who knows a mail address is told which hold is its owner's: %v: %s", err, a.body)
+	}
+	a = s.ask(t, "POST "+s.path()+"/holds", mine(2, "Ana@Example.org"), bearer(h.AccessToken)).want(t, "409 sold_out")
+	p = client.Problem{}
+	if err := json.Unmarshal(a.body, &p); err != nil || len(p.OwnHolds) != 1 || p.OwnHolds[0].ID != h.ID {
+		t.Errorf("who shows the hold's token is not told that it is the one: %v: %s", err, a.body)
 	}
 	if got := read[client.Hold](t, s.ask(t, "GET /v1/holds/"+p.OwnHolds[0].ID, nil).want(t, "200")); got.State != "active" {
 		t.Errorf("%+v", got)

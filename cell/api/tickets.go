@@ -29,6 +29,11 @@ func (s *Server) getTickets(c *gin.Context) error {
 	for _, t := range o.Tickets {
 		page.Items = append(page.Items, buyersTicket(t))
 	}
+	if callerOf(c).staff() {
+		page.Items = presentTickets(o)
+	} else {
+		s.withTokens(page.Items, o)
+	}
 	c.JSON(200, page)
 	return nil
 }
@@ -101,7 +106,7 @@ func (s *Server) ticketKeys(c *gin.Context) error {
 	if snap := s.Topology(); snap != nil {
 		for _, cell := range snap.Cells {
 			for _, k := range cell.Keys {
-				if _, ours := own(k.ID); !ours {
+				if _, ours := own(k.ID); !ours && k.Use == "" { // access keys verify no barcode
 					keys = append(keys, k)
 				}
 			}

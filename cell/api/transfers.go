@@ -13,7 +13,7 @@ import (
 	"guichet/internal/httpd"
 )
 
-// transferTicket gives a ticket to another person, at the wish of whoever has its id.
+// transferTicket gives a ticket to another person, at the wish of whoever holds its token.
 func (s *Server) transferTicket(c *gin.Context) error {
 	tid, err := id.ParseTicket(c.Param("ticket_id"))
 	if err != nil {
@@ -102,16 +102,13 @@ func buyersTicket(t checkout.Ticket) client.Ticket {
 	return deadTicket(gone)
 }
 
-// holdersTicket is a ticket as its id shows it. Who was given it learns nothing of the
-// order: its id would let him cancel what another person paid for.
+// holdersTicket is a ticket as its token shows it: without the order that it is of.
 func holdersTicket(t checkout.Ticket) client.Ticket {
 	v := ticketView(t)
 	if t.Dead() {
 		v = deadTicket(t)
 	}
-	if !t.Owned() || t.Dead() {
-		v.OrderID = ""
-	}
+	v.OrderID = ""
 	return v
 }
 

@@ -1,13 +1,11 @@
 package api_test
 
 import (
-	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
+	"guichet/cell/access"
 	"guichet/cell/client"
 	"guichet/cell/smtp/sink"
 	"guichet/internal/limit"
@@ -24,11 +22,11 @@ func (s *stage) mailed(t testing.TB, box *sink.Sink, address string) string {
 	if len(got) == 0 {
 		t.Fatalf("no mail to %s", address)
 	}
-	_, link, found := strings.Cut(got[0].Text, s.url+"/v1/tickets/")
-	if !found {
+	scope, object, _ := access.Opens(tokenIn(t, linkIn.FindString(got[0].Text)))
+	if scope != access.Ticket {
 		t.Fatalf("no ticket in %s", got[0].Text)
 	}
-	return strings.Fields(link)[0]
+	return object
 }
 
 // A ticket goes from hand to hand. What each of them sees is his, and nobody sees
@@ -140,11 +138,9 @@ func TestTransfer_isFoundByWhoHasIt(t *testing.T) {
 		t.Helper()
 		s.ask(t, "POST /v1/tickets/find", object{"email": address}).want(t, "202")
 		pass(t, sender)
-		link, err := url.Parse(linkIn.FindString(box.Mails(address)[0].Text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return read[client.Found](t, s.ask(t, "GET "+link.RequestURI(), nil).want(t, "200")), s.page(t, link.String())
+		link := linkIn.FindString(box.Mails(address)[0].Text)
+		page, to := s.openLink(t, link)
+		return read[client.Found](t, s.ask(t, "GET /v1/tickets/found", nil, bearer(tokenIn(t, link))).want(t, "200")), page(to)
 	}
 	his, page := found("bob@example.org")
 	if len(his.Items) != 0 || len(his.Tickets) != 1 || his.Tickets[0].ID != bobs || his.Tickets[0].OrderID != "" || !strings.Contains(page, "/v1/tickets/"+bobs+".pdf") || strings.Contains(page, o.Code) {
@@ -165,26 +161,6 @@ func TestTransfer_isFoundByWhoHasIt(t *testing.T) {
 	if got := box.Mails("bob@example.org"); len(got) != 3 {
 		t.Errorf("Bob has no tickets any more, and %d mails", len(got))
 	}
-}
-
-// page is what a browser is shown.
-func (s *stage) page(t testing.TB, link string) string {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
 }
 
 func TestTransfer_refusals(t *testing.T) {

@@ -87,11 +87,12 @@ func (h *Hold) MayOrder(event id.Event, email string) error {
 	return nil
 }
 
-// OwnHold is a live hold of the buyer who is refused, in the refusal.
+// OwnHold is a live hold of the buyer who is refused, in the refusal. Anybody may say
+// that he is this buyer, so what is written of it names neither the hold nor its order.
 type OwnHold struct {
-	ID        string    `json:"id"`
+	ID        string    `json:"-"`
 	ExpiresAt time.Time `json:"expires_at"`
-	Order     string    `json:"order_id,omitempty"` // that is being paid from it
+	Order     string    `json:"-"` // that is being paid from it
 }
 
 // maxOwnHolds bounds how many of his own holds a refusal names.

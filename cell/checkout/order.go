@@ -83,6 +83,7 @@ type Order struct {
 	Payment   *payment.Payment
 	Tickets   []Ticket
 	Timeline  []Moment
+	Access    int64 // generation of the tokens that admit to it
 }
 
 // payable says that the order has all that its buyer needs to pay it, if anything. One
@@ -126,6 +127,7 @@ type Ticket struct {
 	Transfers int64  // how often it was given on
 	Holder    Holder // who was given it; Attendee is his name
 	Gone      Given  // what its buyer is told once he gave it away; of a dead id, who had that
+	Access    int64  // generation of the tokens that admit to it
 }
 
 // Revocation is a barcode that must not be let in any more.

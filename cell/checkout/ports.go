@@ -45,6 +45,7 @@ type Store interface {
 	CancelSome(ctx context.Context, order id.Order, tickets []id.Ticket) error
 	// Ticket reads a ticket; of an id that was given away, what is left to be told.
 	Ticket(ctx context.Context, ticket id.Ticket) (Ticket, error)
+	AccessStore
 
 	InsertPayment(ctx context.Context, p payment.Payment) error
 	// SetIntent remembers what the provider made; the first one stays.
@@ -89,4 +90,15 @@ type Store interface {
 // Signer makes barcodes.
 type Signer interface {
 	Barcode(c ticket.Claims) string
+}
+
+// AccessStore says which tokens are not withdrawn.
+type AccessStore interface {
+	// OrderGeneration and TicketGeneration are what tokens must have.
+	OrderGeneration(ctx context.Context, order id.Order) (int64, error)
+	TicketGeneration(ctx context.Context, ticket id.Ticket) (int64, error)
+	// OrderOfTicket is the order whose buyer has, or had, the ticket under this id.
+	OrderOfTicket(ctx context.Context, ticket id.Ticket) (id.Order, error)
+	// RenewAccess withdraws all links to an order and to its buyer's tickets.
+	RenewAccess(ctx context.Context, order id.Order) (generation int64, err error)
 }

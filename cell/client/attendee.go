@@ -92,6 +92,7 @@ func (c *Client) EventOpened(ctx context.Context, eventID, accessCode string) (E
 func (c *Client) CreateHold(ctx context.Context, eventID string, want NewHold, idempotencyKey string) (Hold, Meta, error) {
 	var out Hold
 	m, err := c.do(ctx, call{method: http.MethodPost, path: eventPath(eventID) + "/holds", body: want, key: idempotencyKey}, &out)
+	c.keepHold(out)
 	return out, m, err
 }
 
@@ -118,6 +119,7 @@ func (c *Client) ReleaseHold(ctx context.Context, holdID string) (Meta, error) {
 func (c *Client) CreateOrder(ctx context.Context, order NewOrder, idempotencyKey string) (Order, Meta, error) {
 	var out Order
 	m, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/orders", body: order, key: idempotencyKey}, &out)
+	c.keepOrder(out)
 	return out, m, err
 }
 
@@ -125,6 +127,7 @@ func (c *Client) CreateOrder(ctx context.Context, order NewOrder, idempotencyKey
 func (c *Client) GetOrder(ctx context.Context, orderID string) (Order, Meta, error) {
 	var out Order
 	m, err := c.do(ctx, call{method: http.MethodGet, path: orderPath(orderID)}, &out)
+	c.keepOrder(out)
 	return out, m, err
 }
 
@@ -141,6 +144,7 @@ func (c *Client) Tickets(ctx context.Context, orderID string) ([]Ticket, Meta, e
 		Items []Ticket `json:"items"`
 	}
 	m, err := c.do(ctx, call{method: http.MethodGet, path: orderPath(orderID) + "/tickets"}, &out)
+	c.keepTickets(out.Items)
 	return out.Items, m, err
 }
 

@@ -41,8 +41,10 @@ type Client struct {
 	baseErr error
 	http    *http.Client
 	bearer  string
+	staff   bool // the bearer is meant for everything
 	near    string
 	timeout time.Duration
+	keys    *keyring
 }
 
 // Option changes a client while it is made.
@@ -63,7 +65,7 @@ func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = 
 // New makes a client for a base URL such as "http://localhost:8080". A base
 // that is no URL is reported by the first call.
 func New(baseURL string, opts ...Option) *Client {
-	c := &Client{base: strings.TrimRight(baseURL, "/"), timeout: DefaultTimeout}
+	c := &Client{base: strings.TrimRight(baseURL, "/"), timeout: DefaultTimeout, keys: &keyring{}}
 	if u, err := url.Parse(baseURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		c.baseErr = fmt.Errorf("%.100q is not an http or https URL", baseURL)
 	}
@@ -81,10 +83,11 @@ func New(baseURL string, opts ...Option) *Client {
 	return c
 }
 
-// As is the same client with another bearer.
+// As is the same client with another bearer, which it sends with every call: what the
+// client remembers of holds and orders is not used.
 func (c *Client) As(bearer string) *Client {
 	other := *c
-	other.bearer = bearer
+	other.bearer, other.staff = bearer, bearer != ""
 	return &other
 }
 
@@ -193,7 +196,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	if k.body != nil {
 		set("Content-Type", "application/json")
 	}
-	if c.bearer != "" {
+	if token := c.tokenFor(k); token != "" && !c.staff {
+		set("Authorization", "Bearer "+token)
+	} else if c.bearer != "" {
 		set("Authorization", "Bearer "+c.bearer)
 	}
 	set(HeaderNear, c.near)

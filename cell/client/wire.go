@@ -231,6 +231,8 @@ type Hold struct {
 	Items     []HoldItem  `json:"items"`
 	Total     money.Money `json:"total"`
 	PromoCode string      `json:"promo_code,omitempty"`
+	// AccessToken admits to the hold and to ordering from it; in the answer that made it.
+	AccessToken string `json:"access_token,omitempty"`
 }
 
 // Buyer pays.
@@ -283,6 +285,12 @@ type Order struct {
 	Payment      *PaymentHandle `json:"payment,omitempty"`
 	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
 	CreatedAt    time.Time      `json:"created_at"`
+	AccessToken  string         `json:"access_token,omitempty"` // admits to the order; in the answer that made it
+}
+
+// Access is a new token of an order.
+type Access struct {
+	AccessToken string `json:"access_token"`
 }
 
 // OrderItem is one line of an order.
@@ -304,15 +312,16 @@ type Moment struct {
 // Ticket is a right of admission.
 type Ticket struct {
 	ID           string       `json:"id"`
-	OrderID      string       `json:"order_id,omitempty"` // none for who was given the ticket: the order is another's
+	OrderID      string       `json:"order_id,omitempty"` // in the order's own lists only: a ticket does not lead to its order
 	EventID      string       `json:"event_id"`
 	TicketTypeID string       `json:"ticket_type_id"`
 	Name         string       `json:"name"`     // of the ticket type
 	Attendee     string       `json:"attendee"` // may be empty
 	State        string       `json:"state"`
-	Barcode      string       `json:"barcode,omitempty"`     // none when it was given away
-	Seat         *Seat        `json:"seat,omitempty"`        // none for general admission
-	Transferred  *Transferred `json:"transferred,omitempty"` // to whom it was given
+	Barcode      string       `json:"barcode,omitempty"`      // none when it was given away
+	Seat         *Seat        `json:"seat,omitempty"`         // none for general admission
+	Transferred  *Transferred `json:"transferred,omitempty"`  // to whom it was given
+	AccessToken  string       `json:"access_token,omitempty"` // admits to the ticket; for its order's buyer
 }
 
 // Organizer is an account that sells.

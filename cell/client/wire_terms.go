@@ -58,9 +58,10 @@ type ItemPrice struct {
 	Tier     string       `json:"tier,omitempty"`
 }
 
-// OwnHold is a live hold of the buyer who is refused what he holds already.
+// OwnHold is a live hold of the buyer who is refused what he holds already. It is named
+// only to who sends its token with the request.
 type OwnHold struct {
-	ID        string    `json:"id"`
+	ID        string    `json:"id,omitempty"`
 	ExpiresAt time.Time `json:"expires_at"`
 	OrderID   string    `json:"order_id,omitempty"` // that is being paid from it
 }

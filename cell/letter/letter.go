@@ -6,15 +6,14 @@ package letter
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"time"
 
+	"guichet/cell/access"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/payment"
-	"guichet/cell/ticket"
 	"guichet/cell/ticket/ical"
 	"guichet/cell/ticket/render"
 )
@@ -36,9 +35,8 @@ type Records interface {
 // Composer is the notify.Composer of a cell.
 type Composer struct {
 	Records Records
-	Signer  *ticket.Signer
+	Access  *access.Signer
 	Site    string // absolute URL of the town as buyers reach it, without a slash at the end
-	Cell    string // name of this cell
 }
 
 // Compose gathers a message's facts and files.
@@ -60,7 +58,7 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 	}
 	f := notify.Facts{
 		Name: m.Name, Event: e.Name, Venue: place(e.Venue), StartsAt: e.StartsAt, TimeZone: e.TimeZone, Code: o.Code,
-		Total: &o.Total, Link: c.Site + "/v1/orders/" + o.ID.String(),
+		Total: &o.Total, Link: c.open(c.Access.OrderToken(o.ID, o.Access, o.CreatedAt)),
 	}
 	for _, i := range o.Items {
 		f.Items = append(f.Items, notify.Item{Quantity: i.Quantity, Name: i.Name})
@@ -123,9 +121,12 @@ func (c *Composer) search(ctx context.Context, m notify.Message) (notify.Facts, 
 		return notify.Facts{}, err
 	}
 	until := now.Add(LinkLife)
-	query := url.Values{"token": {c.Signer.Link(hash, until)}, "cell": {c.Cell}}
-	return notify.Facts{Count: len(orders) + len(tickets), Link: c.Site + "/v1/tickets/found?" + query.Encode(), Until: until, TimeZone: "UTC"}, nil
+	return notify.Facts{Count: len(orders) + len(tickets), Link: c.open(c.Access.FindToken(hash, until)), Until: until, TimeZone: "UTC"}, nil
 }
+
+// open is the link that opens what a token admits to. The token stands behind the #,
+// which browsers send to nobody: no log and no referrer ever holds it.
+func (c *Composer) open(token string) string { return c.Site + "/v1/open#" + token }
 
 // place is a venue in one line.
 func place(v booking.Venue) string {

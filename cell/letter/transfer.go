@@ -20,20 +20,25 @@ func (c *Composer) transferred(ctx context.Context, m notify.Message, o checkout
 	if err != nil {
 		return f, nil, notify.ErrRefused.With("the mail names no ticket")
 	}
-	f.Link = c.Site + "/v1/tickets/" + about.String()
+	at := slices.IndexFunc(o.Tickets, func(t checkout.Ticket) bool { return t.ID == about })
 	if m.Kind == notify.TicketVoid {
+		var generation int64 // of an id that was given on since: the first
+		if at >= 0 {
+			generation = o.Tickets[at].Access
+		}
+		f.Link = c.open(c.Access.TicketToken(about, generation, o.CreatedAt))
 		return f, nil, nil
 	}
 	if m.Kind == notify.TicketGiven {
 		t, err := c.Records.Ticket(ctx, about)
-		f.Other = t.Gone.To
+		f.Other, f.Link = t.Gone.To, c.open(c.Access.TicketToken(about, 0, o.CreatedAt))
 		return f, nil, err
 	}
-	at := slices.IndexFunc(o.Tickets, func(t checkout.Ticket) bool { return t.ID == about })
 	if at < 0 || o.Tickets[at].State == checkout.TicketCanceled {
 		return f, nil, notify.ErrObsolete.With("the ticket was canceled, or given on")
 	}
 	t := o.Tickets[at]
+	f.Link = c.open(c.Access.TicketToken(t.ID, t.Access, o.CreatedAt))
 	f.Other, f.Items = t.Holder.By, []notify.Item{{Quantity: 1, Name: t.Name}}
 	paper, err := render.PDF([]render.Page{Page(t, o, e)})
 	if err != nil {

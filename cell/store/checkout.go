@@ -80,9 +80,9 @@ func describeSeats(item booking.HoldItem) ([]byte, error) {
 }
 
 // Orders are read by looking each id up, as holds are (selectHolds).
-const selectOrders = `SELECT n.order_id, f.hold_id, f.code, f.state, f.refund_status, f.total, f.fees, f.currency, f.buyer, f.attendees, f.created_at, f.expires_at
+const selectOrders = `SELECT n.order_id, f.hold_id, f.code, f.state, f.refund_status, f.total, f.fees, f.currency, f.buyer, f.attendees, f.created_at, f.expires_at, f.access_generation
 	FROM unnest($1::text[]) AS n (order_id)
-	CROSS JOIN LATERAL (SELECT o.hold_id, o.code, o.state, o.refund_status, o.total, o.fees, o.currency, o.buyer, o.attendees, o.created_at, o.expires_at
+	CROSS JOIN LATERAL (SELECT o.hold_id, o.code, o.state, o.refund_status, o.total, o.fees, o.currency, o.buyer, o.attendees, o.created_at, o.expires_at, o.access_generation
 		FROM checkout.orders AS o WHERE o.order_id = n.order_id LIMIT 1) AS f`
 
 const selectItems = `SELECT n.order_id, f.ticket_type_id, f.name, f.quantity, f.all_in, f.fees, f.tax, f.tax_on_top, f.saved, f.tier_name, f.seats
@@ -91,10 +91,10 @@ const selectItems = `SELECT n.order_id, f.ticket_type_id, f.name, f.quantity, f.
 		FROM checkout.item AS i WHERE i.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.position`
 
 const selectTickets = `SELECT n.order_id, f.ticket_id, f.order_id, f.ticket_type_id, f.name, f.attendee, f.state, f.barcode,
-	f.seat_id, f.seat_section, f.seat_row, f.seat_number, f.transfers, f.holder_email, f.holder_locale, f.given_by, f.first_id, f.given_to, f.given_at
+	f.seat_id, f.seat_section, f.seat_row, f.seat_number, f.transfers, f.holder_email, f.holder_locale, f.given_by, f.first_id, f.given_to, f.given_at, f.access_generation
 	FROM unnest($1::text[]) AS n (order_id)
 	CROSS JOIN LATERAL (SELECT t.position, t.ticket_id, t.order_id, t.ticket_type_id, t.name, t.attendee, t.state, t.barcode,
-		t.seat_id, t.seat_section, t.seat_row, t.seat_number, t.transfers, t.holder_email, t.holder_locale, t.given_by, t.first_id, t.given_to, t.given_at
+		t.seat_id, t.seat_section, t.seat_row, t.seat_number, t.transfers, t.holder_email, t.holder_locale, t.given_by, t.first_id, t.given_to, t.given_at, t.access_generation
 		FROM checkout.ticket AS t WHERE t.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.position`
 
 const selectMoments = `SELECT n.order_id, f.what, f.at FROM unnest($1::text[]) AS n (order_id)
@@ -151,7 +151,7 @@ func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, erro
 func scanOrder(row pgx.Row, o *checkout.Order) error {
 	var hold, state, refund string
 	var buyer, attendees []byte
-	err := row.Scan(&hold, &o.Code, &state, &refund, &o.Total.Amount, &o.Fees, &o.Total.Currency, &buyer, &attendees, &o.CreatedAt, &o.ExpiresAt)
+	err := row.Scan(&hold, &o.Code, &state, &refund, &o.Total.Amount, &o.Fees, &o.Total.Currency, &buyer, &attendees, &o.CreatedAt, &o.ExpiresAt, &o.Access)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return checkout.ErrOrderNotFound
 	}
@@ -194,7 +194,7 @@ func scanTicket(row pgx.Row) (checkout.Ticket, error) {
 	var kid, oid, tid, state, seat, first string
 	var givenAt *time.Time
 	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode, &seat, &t.Seat.Section, &t.Seat.Row, &t.Seat.Number,
-		&t.Transfers, &t.Holder.Email, &t.Holder.Locale, &t.Holder.By, &first, &t.Gone.To, &givenAt); err != nil {
+		&t.Transfers, &t.Holder.Email, &t.Holder.Locale, &t.Holder.By, &first, &t.Gone.To, &givenAt, &t.Access); err != nil {
 		return t, err
 	}
 	if err := goneOf(&t, first, givenAt); err != nil {
@@ -270,7 +270,7 @@ func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
 }
 
 const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode,
-	seat_id, seat_section, seat_row, seat_number, transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at
+	seat_id, seat_section, seat_row, seat_number, transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at, access_generation
 	FROM checkout.ticket WHERE ticket_id = $1`
 
 // Ticket reads a ticket; of an id that was given away, what is left to be told.

@@ -16,6 +16,8 @@ import (
 	"guichet/cell/client"
 	"guichet/geo"
 	"guichet/internal/child"
+	"guichet/internal/operator"
+	"guichet/internal/signed"
 )
 
 // Limits of waiting for one process.
@@ -24,8 +26,12 @@ const (
 	stopPatience  = 5 * time.Second  // for the kernel to stop a process
 )
 
-// operatorToken opens the operator's calls of cells that stand alone.
-const operatorToken = "operator-of-a-drill"
+// control signs for the operators of cells that stand alone; operatorToken opens the
+// operator's calls there.
+var (
+	control, _          = operator.NewKey(make([]byte, signed.SeedSize))
+	operatorToken, _, _ = operator.Issue(control, "drill", []string{operator.Operate}, time.Now(), 24*time.Hour)
+)
 
 // CellOptions say how a cell's process stands alone.
 type CellOptions struct {
@@ -89,9 +95,10 @@ func (c *Cell) Start() error {
 	c.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + o.Dir, "GORACE=halt_on_error=0 atexit_sleep_ms=0",
 		"GUICHET_CELL=" + o.Cell, "GUICHET_REGION=" + o.Region, "GUICHET_LISTEN=" + c.address, "GUICHET_DATABASE_URL=" + o.Database,
-		"GUICHET_STATE_DIR=" + filepath.Join(o.Dir, "state"), "GUICHET_LEAF=false", "GUICHET_LIMITS=off", "GUICHET_OPERATOR_TOKEN=" + operatorToken,
+		"GUICHET_STATE_DIR=" + filepath.Join(o.Dir, "state"), "GUICHET_LEAF=false", "GUICHET_LIMITS=off", "GUICHET_CONTROL_KEY=" + signed.PublicText(control.Public()),
 		"GUICHET_STRIPE_SECRET_KEY=sk_test_drill", "GUICHET_STRIPE_PUBLISHABLE_KEY=pk_test_drill", "GUICHET_STRIPE_WEBHOOK_SECRET=whsec_drill",
 		"GUICHET_STRIPE_URL=http://127.0.0.1:1", "GUICHET_SIGNING_SEED=" + hex.EncodeToString(make([]byte, 32)),
+		"GUICHET_ACCESS_SEED=" + strings.Repeat("a1", signed.SeedSize),
 	}, o.Env...)
 	if o.HoldTTL > 0 {
 		c.cmd.Env = append(c.cmd.Env, "GUICHET_HOLD_TTL="+o.HoldTTL.String())

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"encoding/hex"
 	"strings"
 	"time"
 
+	"guichet/cell/access"
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
@@ -19,38 +21,40 @@ import (
 
 // settings is what the environment says of this process.
 type settings struct {
-	Cell         topology.CellID // GUICHET_CELL
-	Region       string          // GUICHET_REGION, the provider's name
-	Residency    string          // GUICHET_RESIDENCY, for organizers to read
-	Listen       string          // GUICHET_LISTEN
-	PublicURL    string          // GUICHET_PUBLIC_URL, where routers reach this process
-	Database     string          // GUICHET_DATABASE_URL
-	MaxConns     int             // GUICHET_DATABASE_CONNECTIONS
-	StateDir     string          // GUICHET_STATE_DIR: index, JetStream, topology
-	Leaf         bool            // GUICHET_LEAF: whether this process runs the cell's leaf
-	LeafListen   string          // GUICHET_LEAF_LISTEN
-	Hub          string          // GUICHET_HUB_URL
-	ControlPlane string          // GUICHET_CONTROL_PLANE
-	Operator     string          // GUICHET_OPERATOR_TOKEN
-	StripeURL    string          // GUICHET_STRIPE_URL; empty is Stripe itself
-	StripeKey    string          // GUICHET_STRIPE_SECRET_KEY
-	StripePublic string          // GUICHET_STRIPE_PUBLISHABLE_KEY
-	StripeHook   string          // GUICHET_STRIPE_WEBHOOK_SECRET
-	Seed         []byte          // GUICHET_SIGNING_SEED, 64 hex digits
-	KeyNumber    int             // GUICHET_SIGNING_KEY_NUMBER, which of the cell's keys the seed is
-	Previous     []topology.Key  // GUICHET_SIGNING_PREVIOUS, public halves of retired keys
-	SMTP         string          // GUICHET_SMTP_URL; empty keeps mails unsent
-	MailFrom     string          // GUICHET_MAIL_FROM
-	Site         string          // GUICHET_SITE_URL, where buyers reach the town
-	Wallets      walletSettings  // GUICHET_WALLET_NAME, GUICHET_APPLE_…, GUICHET_GOOGLE_…
-	HoldTTL      time.Duration   // GUICHET_HOLD_TTL
-	Window       time.Duration   // GUICHET_PAYMENT_WINDOW
-	Manual       bool            // GUICHET_CAPTURE_LATER: cards are authorized, and charged once the stock is confirmed
-	Methods      []string        // GUICHET_STRIPE_METHODS: card, bancontact, ideal, sepa_debit
-	BasisPoints  int64           // GUICHET_PLATFORM_FEE_BASIS_POINTS of the organizer's share
-	OnDispute    payment.Policy  // GUICHET_ON_DISPUTE: block or keep
-	Limits       api.Limits      // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
-	DieAt        string          // GUICHET_DIE_AT, for drills only: a file that may name the moment of a saga to be killed at; see die.go
+	Cell         topology.CellID     // GUICHET_CELL
+	Region       string              // GUICHET_REGION, the provider's name
+	Residency    string              // GUICHET_RESIDENCY, for organizers to read
+	Listen       string              // GUICHET_LISTEN
+	PublicURL    string              // GUICHET_PUBLIC_URL, where routers reach this process
+	Database     string              // GUICHET_DATABASE_URL
+	MaxConns     int                 // GUICHET_DATABASE_CONNECTIONS
+	StateDir     string              // GUICHET_STATE_DIR: index, JetStream, topology
+	Leaf         bool                // GUICHET_LEAF: whether this process runs the cell's leaf
+	LeafListen   string              // GUICHET_LEAF_LISTEN
+	Hub          string              // GUICHET_HUB_URL
+	ControlPlane string              // GUICHET_CONTROL_PLANE
+	Operator     string              // GUICHET_OPERATOR_TOKEN, with which this cell joins
+	ControlKeys  []ed25519.PublicKey // GUICHET_CONTROL_KEY: the control plane's public key; two while it changes
+	Access       *access.Signer      // GUICHET_ACCESS_SEED, _KEY_NUMBER, _PREVIOUS, _PREVIOUS_SEED
+	StripeURL    string              // GUICHET_STRIPE_URL; empty is Stripe itself
+	StripeKey    string              // GUICHET_STRIPE_SECRET_KEY
+	StripePublic string              // GUICHET_STRIPE_PUBLISHABLE_KEY
+	StripeHook   string              // GUICHET_STRIPE_WEBHOOK_SECRET
+	Seed         []byte              // GUICHET_SIGNING_SEED, 64 hex digits
+	KeyNumber    int                 // GUICHET_SIGNING_KEY_NUMBER, which of the cell's keys the seed is
+	Previous     []topology.Key      // GUICHET_SIGNING_PREVIOUS, public halves of retired keys
+	SMTP         string              // GUICHET_SMTP_URL; empty keeps mails unsent
+	MailFrom     string              // GUICHET_MAIL_FROM
+	Site         string              // GUICHET_SITE_URL, where buyers reach the town
+	Wallets      walletSettings      // GUICHET_WALLET_NAME, GUICHET_APPLE_…, GUICHET_GOOGLE_…
+	HoldTTL      time.Duration       // GUICHET_HOLD_TTL
+	Window       time.Duration       // GUICHET_PAYMENT_WINDOW
+	Manual       bool                // GUICHET_CAPTURE_LATER: cards are authorized, and charged once the stock is confirmed
+	Methods      []string            // GUICHET_STRIPE_METHODS: card, bancontact, ideal, sepa_debit
+	BasisPoints  int64               // GUICHET_PLATFORM_FEE_BASIS_POINTS of the organizer's share
+	OnDispute    payment.Policy      // GUICHET_ON_DISPUTE: block or keep
+	Limits       api.Limits          // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
+	DieAt        string              // GUICHET_DIE_AT, for drills only: a file that may name the moment of a saga to be killed at; see die.go
 }
 
 func configure(getenv func(string) string) (settings, error) {
@@ -65,7 +69,7 @@ func configure(getenv func(string) string) (settings, error) {
 		LeafListen:   r.Text("GUICHET_LEAF_LISTEN", "127.0.0.1:4301"),
 		Hub:          r.URL("GUICHET_HUB_URL", ""),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
-		Operator:     r.Required("GUICHET_OPERATOR_TOKEN", "the token that operators and this cell authenticate with"),
+		Operator:     r.Text("GUICHET_OPERATOR_TOKEN", ""),
 		StripeURL:    r.URL("GUICHET_STRIPE_URL", ""),
 		StripeKey:    r.Required("GUICHET_STRIPE_SECRET_KEY", "the secret key of this cell's Stripe account"),
 		StripePublic: r.Required("GUICHET_STRIPE_PUBLISHABLE_KEY", "its publishable key"),
@@ -85,6 +89,7 @@ func configure(getenv func(string) string) (settings, error) {
 		r.Fault("GUICHET_CELL", "is not a cell name like euw3")
 	}
 	s.Cell = cell
+	s.configureAccess(r)
 	s.PublicURL = r.URL("GUICHET_PUBLIC_URL", "http://"+s.Listen)
 	if region, ok := geo.RegionByCode(s.Region); ok {
 		s.Residency = r.Text("GUICHET_RESIDENCY", "Orders and personal data are stored in "+region.City+", "+region.Country+" ("+region.Code+") only.")

@@ -12,13 +12,12 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/smtp"
 	"guichet/cell/store"
-	"guichet/cell/ticket"
 )
 
 // newSender makes the one who sends mails; without a mail server they are kept.
-func newSender(cfg settings, s *store.Store, signer *ticket.Signer, reg *prometheus.Registry) (*notify.Sender, error) {
+func newSender(cfg settings, s *store.Store, reg *prometheus.Registry) (*notify.Sender, error) {
 	sender := &notify.Sender{
-		Queue: s, Composer: &letter.Composer{Records: s, Signer: signer, Site: cfg.Site, Cell: cfg.Cell.String()}, Watch: newMailWatch(reg, s),
+		Queue: s, Composer: &letter.Composer{Records: s, Access: cfg.Access, Site: cfg.Site}, Watch: newMailWatch(reg, s),
 	}
 	if cfg.SMTP == "" {
 		slog.Warn("no mail server configured: mails are kept unsent; set GUICHET_SMTP_URL")

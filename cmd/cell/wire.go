@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
 	mails := &notify.Service{Queue: h.store}
-	if h.sender, err = newSender(cfg, h.store, signer, reg); err != nil {
+	if h.sender, err = newSender(cfg, h.store, reg); err != nil {
 		return nil, err
 	}
 	desks := &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)}
@@ -103,7 +104,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		},
 		Mails:   mails,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
-		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Wallets: passes, Operator: cfg.Operator,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Access: cfg.Access, ControlKeys: cfg.ControlKeys, Wallets: passes,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits,
 	}
 	countWaiting(reg, h.server.Booking.Desks)
@@ -162,7 +163,7 @@ func (h *house) work(ctx context.Context) {
 		client := &http.Client{}
 		self := topology.Cell{
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
-			Residency: h.cfg.Residency, Keys: h.server.Signer.Published(),
+			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()),
 		}
 		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.Operator, Self: self, Client: client}
 		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })

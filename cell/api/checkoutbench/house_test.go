@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/access"
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
@@ -30,6 +31,7 @@ import (
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
+	"guichet/internal/signed"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
 )
@@ -130,7 +132,7 @@ func newHouse(b *testing.B, as kind) *house {
 		b.Fatal(err)
 	}
 	server := &api.Server{
-		Cell: cell, Region: "eu-west-3", Booking: h.box, Checkout: h.checkout, Answers: h.store, Reports: h.store, Copies: h.store, Signer: h.signer,
+		Cell: cell, Region: "eu-west-3", Booking: h.box, Checkout: h.checkout, Answers: h.store, Reports: h.store, Copies: h.store, Signer: h.signer, Access: accessKey(),
 		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	hooks := server.Handler()
@@ -269,4 +271,13 @@ func serve(b *testing.B, h http.Handler) string {
 	b.Cleanup(func() { _ = srv.Close() })
 	go func() { _ = srv.Serve(l) }()
 	return "http://" + l.Addr().String()
+}
+
+// accessKey makes the tokens of what the benches hold and buy.
+func accessKey() *access.Signer {
+	s, err := access.NewSigner("euw3", 1, make([]byte, signed.SeedSize))
+	if err != nil {
+		panic(err)
+	}
+	return s
 }

@@ -42,6 +42,7 @@ type buyer struct {
 	client *http.Client
 	name   string
 	n      int
+	token  string // of the hold that it orders from, "" for none
 }
 
 func newBuyer() *buyer {
@@ -55,7 +56,11 @@ func (c *buyer) ask(ctx context.Context, method, url string, in, out any) error 
 		return err
 	}
 	c.n++
-	return c.send(ctx, method, url, text, http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {c.name + strconv.Itoa(c.n)}}, out)
+	header := http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {c.name + strconv.Itoa(c.n)}}
+	if c.token != "" {
+		header.Set("Authorization", "Bearer "+c.token)
+	}
+	return c.send(ctx, method, url, text, header, out)
 }
 
 func (c *buyer) send(ctx context.Context, method, url string, body []byte, header http.Header, out any) error {
@@ -108,12 +113,14 @@ func (c *buyer) pay(ctx context.Context, h *house, order, secret string) error {
 func overHTTP(h *house) way {
 	return way{name: "1 the cell, over HTTP", house: h, sagas: true, buy: func(ctx context.Context, c *buyer) (created time.Duration, err error) {
 		var hold client.Hold
+		c.token = ""
 		err = c.ask(ctx, http.MethodPost, h.url+"/v1/events/"+h.sale.ID.String()+"/holds",
 			client.NewHold{Items: []client.HoldItem{{TicketTypeID: h.sale.Types[0].ID.String(), Quantity: perOrder}}}, &hold)
 		if err != nil {
 			return 0, err
 		}
 		var order client.Order
+		c.token = hold.AccessToken
 		at := time.Now()
 		err = c.ask(ctx, http.MethodPost, h.url+"/v1/orders", client.NewOrder{
 			HoldID: hold.ID, Buyer: client.Buyer{Email: person.Email, Name: person.Name, Locale: person.Locale}, ShownTotal: &hold.Total,
@@ -128,8 +135,9 @@ func overHTTP(h *house) way {
 		if err := c.pay(ctx, h, order.ID, order.Payment.ClientSecret); err != nil {
 			return created, err
 		}
+		bearer := http.Header{"Authorization": {"Bearer " + order.AccessToken}}
 		return created, until(ctx, func() (bool, error) {
-			err := c.send(ctx, http.MethodGet, h.url+"/v1/orders/"+order.ID, nil, http.Header{}, &order)
+			err := c.send(ctx, http.MethodGet, h.url+"/v1/orders/"+order.ID, nil, bearer, &order)
 			return order.State == string(checkout.Paid) && len(order.Tickets) == perOrder, err
 		})
 	}}

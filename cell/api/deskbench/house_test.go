@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/access"
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
@@ -17,6 +18,7 @@ import (
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
+	"guichet/internal/signed"
 	"guichet/internal/sqldb"
 )
 
@@ -38,7 +40,7 @@ func newHouse(b *testing.B, s *store.Store) *house {
 		Desks: &booking.Desks{Store: s, HoldTTL: booking.DefaultHoldTTL, Patience: booking.DefaultPatience, Now: time.Now},
 	}
 	server := &api.Server{
-		Cell: "euw3", Region: "eu-west-3", Booking: box, Checkout: &checkout.Service{}, Answers: s, Reports: s, Copies: s, Signer: signer,
+		Cell: "euw3", Region: "eu-west-3", Booking: box, Checkout: &checkout.Service{}, Answers: s, Reports: s, Copies: s, Signer: signer, Access: accessKey(),
 		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	return &house{store: s, box: box, handler: server.Handler()}
@@ -85,4 +87,13 @@ func alternate(one, other http.Handler) http.Handler {
 		}
 		other.ServeHTTP(w, r)
 	})
+}
+
+// accessKey makes the tokens of what the benches hold and buy.
+func accessKey() *access.Signer {
+	s, err := access.NewSigner("euw3", 1, make([]byte, signed.SeedSize))
+	if err != nil {
+		panic(err)
+	}
+	return s
 }

@@ -42,7 +42,7 @@ func (t *Town) addPrograms() error {
 	t.addMail()
 	t.addControlPlane()
 	for i, c := range t.opts.Cells {
-		if _, err := t.state.seed(c.ID); err != nil {
+		if err := t.state.seeds(c.ID); err != nil {
 			return err
 		}
 		for instance := range t.opts.Instances {
@@ -103,6 +103,7 @@ func (t *Town) addControlPlane() {
 			"GUICHET_HUB_LISTEN":      local(t.ports.hub()),
 			"GUICHET_HUB_LEAF_LISTEN": local(t.ports.hubLeaf()),
 			"GUICHET_OPERATOR_TOKEN":  t.state.record.OperatorToken,
+			"GUICHET_CONTROL_SEED":    t.state.record.ControlSeed,
 		}
 	})
 	t.add(p, t.ports.controlPlane())
@@ -140,6 +141,8 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox_" + string(c.ID),
 			"GUICHET_STRIPE_WEBHOOK_SECRET":  "whsec_sandbox_" + string(c.ID),
 			"GUICHET_SIGNING_SEED":           t.state.record.SigningSeeds[c.ID],
+			"GUICHET_ACCESS_SEED":            t.state.record.AccessSeeds[c.ID],
+			"GUICHET_CONTROL_KEY":            t.state.controlPublic(),
 			"GUICHET_SMTP_URL":               "smtp://" + local(t.ports.smtp()) + "?tls=off",
 			"GUICHET_MAIL_FROM":              "Guichet <tickets@" + string(c.ID) + ".town.example>",
 			"GUICHET_SITE_URL":               httpURL(t.ports.router()),

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/internal/operator"
 	"guichet/internal/pgserver"
+	"guichet/internal/signed"
 )
 
 const (
@@ -35,7 +37,9 @@ type state struct {
 type record struct {
 	Engine        string                     `json:"engine"`
 	OperatorToken string                     `json:"operator_token"`
+	ControlSeed   string                     `json:"control_seed"`  // hex, 32 bytes: what the control plane signs with
 	SigningSeeds  map[topology.CellID]string `json:"signing_seeds"` // hex, 32 bytes
+	AccessSeeds   map[topology.CellID]string `json:"access_seeds"`  // hex, 32 bytes
 	Databases     []string                   `json:"databases"`     // where their data really lie
 	Imported      []string                   `json:"imported"`      // catalogues that are in
 }
@@ -109,30 +113,68 @@ func (s *state) forget() error {
 	return os.MkdirAll(s.path("log"), 0o755)
 }
 
-// complete makes the secrets that are missing.
+// operatorLife is how long a town's own operator token is good: each opening makes a new one.
+const operatorLife = 30 * 24 * time.Hour
+
+// complete makes the secrets that are missing, and a new operator token.
 func (s *state) complete() error {
-	if s.record.OperatorToken == "" {
-		s.record.OperatorToken = "op_" + strings.ToLower(rand.Text())
+	if s.record.ControlSeed == "" {
+		s.record.ControlSeed = newSeed()
+	}
+	key, err := s.controlKey()
+	if err != nil {
+		return err
+	}
+	roles := []string{operator.Operate, operator.Drill}
+	if s.record.OperatorToken, _, err = operator.Issue(key, "town", roles, time.Now(), operatorLife); err != nil {
+		return fmt.Errorf("make an operator token: %w", err)
 	}
 	if s.record.SigningSeeds == nil {
 		s.record.SigningSeeds = map[topology.CellID]string{}
 	}
+	if s.record.AccessSeeds == nil {
+		s.record.AccessSeeds = map[topology.CellID]string{}
+	}
 	return s.save()
+}
+
+// controlKey is the control plane's key.
+func (s *state) controlKey() (*signed.Key, error) {
+	seed, err := hex.DecodeString(s.record.ControlSeed)
+	if err != nil {
+		return nil, fmt.Errorf("read the control plane's seed: %w", err)
+	}
+	return operator.NewKey(seed)
+}
+
+// controlPublic is its public half, as every program pins it.
+func (s *state) controlPublic() string {
+	key, err := s.controlKey()
+	if err != nil {
+		return ""
+	}
+	return signed.PublicText(key.Public())
+}
+
+func newSeed() string {
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw) // never fails since Go 1.24
+	return hex.EncodeToString(raw)
 }
 
 func (s *state) save() error { return writeJSON(s.path(recordName), s.record) }
 
-// seed is the cell's signing seed, made when it is first asked for.
-func (s *state) seed(cell topology.CellID) (string, error) {
-	if seed, ok := s.record.SigningSeeds[cell]; ok {
-		return seed, nil
+// seeds makes the cell's seeds when they are first asked for.
+func (s *state) seeds(cell topology.CellID) error {
+	if s.record.SigningSeeds[cell] != "" && s.record.AccessSeeds[cell] != "" {
+		return nil
 	}
-	raw := make([]byte, 32)
-	if _, err := rand.Read(raw); err != nil {
-		return "", fmt.Errorf("make a signing seed: %w", err)
+	for _, seeds := range []map[topology.CellID]string{s.record.SigningSeeds, s.record.AccessSeeds} {
+		if seeds[cell] == "" {
+			seeds[cell] = newSeed()
+		}
 	}
-	s.record.SigningSeeds[cell] = hex.EncodeToString(raw)
-	return s.record.SigningSeeds[cell], s.save()
+	return s.save()
 }
 
 // wasKilled says whether the last town on this state had no chance to clean up.
