@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,8 +95,13 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 		{"ticket", "a stranger cell's", accessKey(t, "sae1").TicketToken(parse(bought.Tickets[0].ID), 0, now)},
 		{"organizer", "an ended member's", keys.Membership(access.Membership{Person: person, Organizer: org, Role: access.Owner}, now)},
 		{"organizer", "an old secret", s.server.Signer.Credential(org, ticket.NewSecret())},
-		{"operator", "a withdrawn one", dead}, {"operator", "one for drills", drill}, {"operator", "an expired one", late},
-		{"", "a barcode", bought.Tickets[0].Barcode}, {"", "an id", bought.ID}, {"", "garbage", "x.y.z"}, {"", "an endless one", strings.Repeat("A", api.MaxBearer+1)},
+		{"operator", "a withdrawn one", dead},
+		{"operator", "one for drills", drill},
+		{"operator", "an expired one", late},
+		{"", "a barcode", bought.Tickets[0].Barcode},
+		{"", "an id", bought.ID},
+		{"", "garbage", "x.y.z"},
+		{"", "an endless one", strings.Repeat("A", api.MaxBearer+1)},
 	}
 	good := map[string]string{
 		"hold": hold.AccessToken, "order": bought.AccessToken, "ticket": keys.TicketToken(parse(bought.Tickets[0].ID), 0, now),
@@ -103,14 +109,14 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 	}
 	before := s.rows(t)
 	for line, schemes := range needs(t, s.house) {
-		if has(schemes, "") || line == "POST /v1/orders" { // the body of an order names its hold
+		if slices.Contains(schemes, "") || line == "POST /v1/orders" { // the body of an order names its hold
 			continue
 		}
 		at := ids.Replace(line)
 		refuse := func(what string, opts ...with) {
 			t.Helper()
 			a := s.askRaw(t, at, object{}, append(opts, ifMatch("*"))...)
-			holder := has(schemes, "hold") || has(schemes, "order") || has(schemes, "ticket")
+			holder := slices.Contains(schemes, "hold") || slices.Contains(schemes, "order") || slices.Contains(schemes, "ticket")
 			if a.status != 401 && a.status != 403 && (a.status != 404 || !holder) {
 				t.Errorf("%s takes %s: %s", line, what, a.is())
 			}
@@ -120,7 +126,7 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 			refuse(b.what+" for "+b.of, bearer(b.token))
 		}
 		for scheme, token := range good {
-			if !has(schemes, scheme) {
+			if !slices.Contains(schemes, scheme) {
 				refuse("a good one for "+scheme, bearer(token))
 			}
 		}
@@ -139,15 +145,6 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 	s.ask(t, "POST /v1/orders", object{"hold_id": hold.ID, "buyer": buyer()}, stranger).want(t, "401 unauthorized")
 	s.ask(t, "POST /v1/orders", object{"hold_id": hold.ID, "buyer": buyer()}, bearer(otherHold.AccessToken)).want(t, "401 unauthorized")
 	s.ask(t, "POST /v1/orders", object{"hold_id": hold.ID, "buyer": buyer()}, bearer(hold.AccessToken)).want(t, "201")
-}
-
-func has(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
 }
 
 // Each role may make the calls that need a permission it has, and no other.

@@ -41,15 +41,11 @@ const (
 
 // bearers says which security scheme of openapi.json a call has.
 func (a auth) bearers() []string {
-	switch a {
-	case capHold, capBody:
-		return []string{"hold"}
-	case capOrder:
-		return []string{"order"}
-	case capTicket:
-		return []string{"ticket", "order"}
-	case public:
-		return nil
+	if a == capBody {
+		return []string{string(capHold)}
+	}
+	if a == capTicket {
+		return []string{string(capTicket), string(capOrder)}
 	}
 	return []string{string(a)}
 }
@@ -101,6 +97,7 @@ func (s *Server) enter(c *gin.Context, r *route) error {
 		return s.enterOrganizer(c, r.need)
 	case capHold, capOrder, capTicket:
 		return s.enterHolder(c, r)
+	case public, capBody, capLink: // the handler judges what the last two carry
 	}
 	if r.mayAuth && c.GetHeader("Authorization") != "" {
 		return s.enterOrganizer(c, r.need)
@@ -167,7 +164,7 @@ func (s *Server) organizerOf(c *gin.Context) (caller, error) {
 		return caller{}, err
 	}
 	if cred.Organizer.Birth() == s.Cell {
-		_, hash, err := s.Booking.Store.Organizer(c.Request.Context(), cred.Organizer)
+		_, hash, err := s.Booking.Store.Organizer(c, cred.Organizer)
 		if err != nil && !errors.Is(err, booking.ErrOrganizerNotFound) {
 			return caller{}, err
 		}
@@ -197,7 +194,7 @@ func (s *Server) enterHolder(c *gin.Context, r *route) error {
 		if err := s.enterOrganizer(c, r.orStaff); err != nil {
 			return err
 		}
-		e, err := s.Booking.Store.Event(c.Request.Context(), event)
+		e, err := s.Booking.Store.Event(c, event)
 		if err == nil && e.Organizer != callerOf(c).organizer {
 			err = notFound(r.auth)
 		}
@@ -248,7 +245,6 @@ func (s *Server) admitTo(c *gin.Context, kind auth, object, token string) error 
 // generation is the present generation of what a claim is about. With an order's claim
 // on a ticket it also says which order the ticket is of.
 func (s *Server) generation(c *gin.Context, claim access.Capability, object string) (generation int64, order string, err error) {
-	ctx := c.Request.Context()
 	if claim.Scope == access.Order {
 		o, err := id.ParseOrder(claim.Object)
 		if err != nil {
@@ -258,20 +254,20 @@ func (s *Server) generation(c *gin.Context, claim access.Capability, object stri
 			if t.Event() != o.Event() {
 				return 0, "", notFound(capTicket)
 			}
-			of, err := s.Checkout.Store.OrderOfTicket(ctx, t)
+			of, err := s.Checkout.Store.OrderOfTicket(c, t)
 			if err != nil {
 				return 0, "", err
 			}
 			order = of.String()
 		}
-		generation, err = s.Checkout.Store.OrderGeneration(ctx, o)
+		generation, err = s.Checkout.Store.OrderGeneration(c, o)
 		return generation, order, err
 	}
 	t, err := id.ParseTicket(claim.Object)
 	if err != nil {
 		return 0, "", notFound(capTicket)
 	}
-	generation, err = s.Checkout.Store.TicketGeneration(ctx, t)
+	generation, err = s.Checkout.Store.TicketGeneration(c, t)
 	return generation, "", err
 }
 
@@ -299,11 +295,11 @@ func (s *Server) away(object string, refusal error) error {
 
 // objectOf reads the id in the path of a call that a holder makes.
 func objectOf(c *gin.Context, kind auth) (text string, event id.Event, err error) {
-	switch kind {
-	case capHold:
+	if kind == capHold {
 		hold, err := id.ParseHold(c.Param("hold_id"))
 		return hold.String(), hold.Event(), err
-	case capOrder:
+	}
+	if kind == capOrder {
 		order, err := orderID(c)
 		return order.String(), order.Event(), err
 	}
@@ -314,10 +310,10 @@ func objectOf(c *gin.Context, kind auth) (text string, event id.Event, err error
 
 // notFound is how an object looks to who may not see it.
 func notFound(kind auth) error {
-	switch kind {
-	case capHold:
+	if kind == capHold {
 		return booking.ErrHoldNotFound.With("there is no such hold")
-	case capTicket:
+	}
+	if kind == capTicket {
 		return checkout.ErrTicketNotFound.With("there is no such ticket")
 	}
 	return checkout.ErrOrderNotFound.With("there is no such order")

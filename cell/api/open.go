@@ -79,7 +79,7 @@ func (s *Server) exchangeLink(c *gin.Context) error {
 			Name: name, Value: token, Path: path, MaxAge: int(linkCookieLife.Seconds()), Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		})
 	}
-	to := ""
+	var to string
 	ref, known := topology.ParseRef(object)
 	switch {
 	case finds:
@@ -112,8 +112,7 @@ func formToken(c *gin.Context) (string, error) {
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxForm)
 	if err := c.Request.ParseForm(); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return "", httpd.ErrBodyTooLarge.With("the form is larger than %d bytes", maxForm)
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -162,30 +161,37 @@ func asPage(c *gin.Context) bool {
 	return c.NegotiateFormat(gin.MIMEJSON, gin.MIMEHTML) == gin.MIMEHTML
 }
 
+// foundHash is whose tickets the link of a search shows that was opened in this browser.
+func (s *Server) foundHash(c *gin.Context) (hash string, ok bool) {
+	cookie, err := c.Request.Cookie(foundCookie)
+	if err == nil {
+		hash, _, err = access.VerifyFind(cookie.Value, s.Access.Keys(nil), s.Now())
+	}
+	return hash, err == nil
+}
+
 // foundAdmits says whether the link of a search, opened in this browser, shows the
 // ticket: the address reached its order, or was given it.
 func (s *Server) foundAdmits(c *gin.Context, object string) (bool, error) {
-	t, err := id.ParseTicket(object)
-	cookie, none := c.Request.Cookie(foundCookie)
-	if err != nil || none != nil || c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
+	hash, ok := s.foundHash(c)
+	if !ok || c.Request.Method != http.MethodGet && c.Request.Method != http.MethodHead {
 		return false, nil
 	}
-	hash, _, err := access.VerifyFind(cookie.Value, s.Access.Keys(nil), s.Now())
+	t, err := id.ParseTicket(object)
 	if err != nil {
-		return false, nil //nolint:nilerr // a link that is not good admits to nothing; the refusal says how to get one
+		return false, err
 	}
-	ctx := c.Request.Context()
-	given, err := s.Mails.Queue.TicketsReached(ctx, hash, notify.MaxFound)
+	given, err := s.Mails.Queue.TicketsReached(c, hash, notify.MaxFound)
 	if err != nil || slices.Contains(given, t) {
 		return err == nil, err
 	}
-	order, err := s.Checkout.Store.OrderOfTicket(ctx, t)
+	order, err := s.Checkout.Store.OrderOfTicket(c, t)
 	if errors.Is(err, checkout.ErrTicketNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	orders, err := s.Mails.Queue.OrdersReached(ctx, hash, notify.MaxFound)
+	orders, err := s.Mails.Queue.OrdersReached(c, hash, notify.MaxFound)
 	return slices.Contains(orders, order), err
 }

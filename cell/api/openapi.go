@@ -124,14 +124,14 @@ func (g *generator) operation(r route) object {
 }
 
 // security says whose bearer the call takes: any one of them is enough.
-func (r *route) security() (any []object) {
+func (r *route) security() (schemes []object) {
 	for _, scheme := range r.auth.bearers() {
-		any = append(any, object{scheme: []string{}})
+		schemes = append(schemes, object{scheme: []string{}})
 	}
 	if r.orStaff != "" {
-		any = append(any, object{string(organizer): []string{}})
+		schemes = append(schemes, object{string(organizer): []string{}})
 	}
-	return any
+	return schemes
 }
 
 func operationID(r route) string {

@@ -137,7 +137,7 @@ func (h *house) serve(ctx context.Context) error {
 	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
-	err := httpd.Serve(ctx, h.cfg.Listen, "cell", h.server.Handler())
+	err := httpd.Serve(ctx, h.cfg.Listen, "cell", h.server.Handler()) //nolint:contextcheck // a handler has its request's context
 	stop()
 	running.Wait()
 	return err

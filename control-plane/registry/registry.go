@@ -26,8 +26,8 @@ var (
 // Limits of the register.
 const (
 	MaxCells      = 200
-	MaxProcesses  = 16 // of one cell
-	MaxKeys       = 16 // ticket keys and access keys together
+	MaxProcesses  = 16  // of one cell
+	MaxKeys       = 16  // ticket keys and access keys together
 	MaxText       = 400 // bytes of region, residency, reason, URL
 	FullWeight    = 100
 	StepPercent   = 1

@@ -91,12 +91,12 @@ func TestOpen_refusesEveryMutation(t *testing.T) {
 
 func TestNewKey_refusesWhatCannotSign(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func() (*signed.Key, error){
+	for name, try := range map[string]func() (*signed.Key, error){
 		"short seed": func() (*signed.Key, error) { return signed.NewKey("euw3-a1", []byte("short")) },
 		"no seed":    func() (*signed.Key, error) { return signed.NewKey("euw3-a1", nil) },
 		"bad name":   func() (*signed.Key, error) { return signed.NewKey("a.b", make([]byte, signed.SeedSize)) },
 	} {
-		if _, err := make(); !errors.Is(err, signed.ErrKey) {
+		if _, err := try(); !errors.Is(err, signed.ErrKey) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
