@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -14,6 +15,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/internal/httpd"
+	"guichet/internal/kind"
 )
 
 // createOrder stores the order with the key's answer in one transaction, then
@@ -75,6 +77,9 @@ func (s *Server) createOrder(c *gin.Context) error {
 	}
 	if view.State == string(checkout.Pending) {
 		o, err := prepare(c, order)
+		if e := kind.As(err); e != nil && errors.Is(err, booking.ErrHoldExpired) {
+			return e.Field("access_token", view.AccessToken) // the order is there, and is its buyer's to see
+		}
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ type Client struct {
 	staff   bool // the bearer is meant for everything
 	near    string
 	timeout time.Duration
-	keys    *keyring
+	keys    *Keyring
 }
 
 // Option changes a client while it is made.
@@ -65,7 +65,7 @@ func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = 
 // New makes a client for a base URL such as "http://localhost:8080". A base
 // that is no URL is reported by the first call.
 func New(baseURL string, opts ...Option) *Client {
-	c := &Client{base: strings.TrimRight(baseURL, "/"), timeout: DefaultTimeout, keys: &keyring{}}
+	c := &Client{base: strings.TrimRight(baseURL, "/"), timeout: DefaultTimeout, keys: &Keyring{}}
 	if u, err := url.Parse(baseURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		c.baseErr = fmt.Errorf("%.100q is not an http or https URL", baseURL)
 	}

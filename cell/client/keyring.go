@@ -5,19 +5,20 @@ import (
 	"sync"
 )
 
-// MaxTokens is how many access tokens a client remembers; the oldest go first.
+// MaxTokens is how many access tokens a keyring remembers; the oldest go first.
 const MaxTokens = 10_000
 
-// keyring remembers the access tokens that answers brought, by the id that each admits
+// Keyring remembers the access tokens that answers brought, by the id that each admits
 // to, so that who made a hold can extend it and order from it without carrying its
-// token by hand. It is shared by the copies of a client.
-type keyring struct {
+// token by hand. It is
+// shared by the copies of a client, and by clients that are made with the same one.
+type Keyring struct {
 	mu     sync.Mutex
 	tokens map[string]string
 	order  []string // ids, oldest first
 }
 
-func (k *keyring) put(id, token string) {
+func (k *Keyring) put(id, token string) {
 	if id == "" || token == "" {
 		return
 	}
@@ -36,11 +37,17 @@ func (k *keyring) put(id, token string) {
 	k.tokens[id] = token
 }
 
-func (k *keyring) get(id string) string {
+func (k *Keyring) get(id string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.tokens[id]
 }
+
+// WithKeyring shares what another client remembers.
+func WithKeyring(k *Keyring) Option { return func(c *Client) { c.keys = k } }
+
+// Token is what admits to an id, "" when no answer brought it.
+func (k *Keyring) Token(id string) string { return k.get(id) }
 
 // Admit gives the client a token that came another way, by a mail for example.
 func (c *Client) Admit(id, accessToken string) { c.keys.put(id, accessToken) }

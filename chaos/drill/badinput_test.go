@@ -78,7 +78,7 @@ func badHolds(e concert) []request {
 	}
 }
 
-func badOrders(e concert) []request {
+func badOrders(e concert, hold string) []request {
 	ghost := strings.Replace(e.ID, "evt_", "hld_", 1) + "_0000000000000000"
 	buyer := `"buyer":{"email":"a@example.org","name":"A"}`
 	post := func(what, body string, status int, code string, header ...string) request {
@@ -88,12 +88,12 @@ func badOrders(e concert) []request {
 		post("no hold", `{`+buyer+`}`, 400, "invalid_id"),
 		post("a hold that is no id", `{"hold_id":"x",`+buyer+`}`, 400, "invalid_id"),
 		post("a hold that is a number", `{"hold_id":7,`+buyer+`}`, 400, "invalid_field"),
-		post("a hold that is not there", `{"hold_id":"`+ghost+`",`+buyer+`}`, 404, "hold_not_found"),
-		post("a buyer without a mail", `{"hold_id":"`+ghost+`","buyer":{"email":"nobody","name":"A"}}`, 400, "invalid_order"),
-		post("unknown field", `{"hold_id":"`+ghost+`",`+buyer+`,"free":true}`, 400, "unknown_field"),
-		post("a body of 2 MiB", `{"hold_id":"`+ghost+`","buyer":{"name":"`+strings.Repeat("n", 2<<20)+`"}}`, 413, "body_too_large"),
-		post("no idempotency key", `{"hold_id":"`+ghost+`",`+buyer+`}`, 400, "idempotency_key_required", client.HeaderIdempotencyKey, ""),
-		post("shown total of another kind", `{"hold_id":"`+ghost+`",`+buyer+`,"shown_total":"42 EUR"}`, 400, "invalid_field"),
+		post("a hold that is not there", `{"hold_id":"`+ghost+`",`+buyer+`}`, 401, "unauthorized"),
+		post("a buyer without a mail", `{"hold_id":"`+hold+`","buyer":{"email":"nobody","name":"A"}}`, 400, "invalid_order"),
+		post("unknown field", `{"hold_id":"`+hold+`",`+buyer+`,"free":true}`, 400, "unknown_field"),
+		post("a body of 2 MiB", `{"hold_id":"`+hold+`","buyer":{"name":"`+strings.Repeat("n", 2<<20)+`"}}`, 413, "body_too_large"),
+		post("no idempotency key", `{"hold_id":"`+hold+`",`+buyer+`}`, 400, "idempotency_key_required", client.HeaderIdempotencyKey, ""),
+		post("shown total of another kind", `{"hold_id":"`+hold+`",`+buyer+`,"shown_total":"42 EUR"}`, 400, "invalid_field"),
 	}
 }
 

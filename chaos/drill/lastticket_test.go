@@ -29,9 +29,9 @@ func TestRegression01_fiveHundredClientsAtTwoProcessesGetExactlyOneHold(t *testi
 		t.Fatalf("the cell has processes at %v, want two", urls)
 	}
 	e := stage(t, w, "apn1", unique("Last ticket"), 1, 0)
-	doors := []*client.Client{client.New(c.Router, client.WithHTTP(world.HTTP))}
+	doors := []*client.Client{client.New(c.Router, client.WithHTTP(world.HTTP), client.WithKeyring(world.Keys))}
 	for _, u := range urls {
-		doors = append(doors, client.New(u, client.WithHTTP(world.HTTP)))
+		doors = append(doors, client.New(u, client.WithHTTP(world.HTTP), client.WithKeyring(world.Keys)))
 	}
 	got := storm(t.Context(), e, doors)
 

@@ -81,6 +81,9 @@ func (n *nonsense) send(t *testing.T, r request) (status int, header http.Header
 	if r.method == http.MethodPost {
 		req.Header.Set(client.HeaderIdempotencyKey, key("nonsense"))
 	}
+	if token := world.Keys.Token(about(r)); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	for pair := range slices.Chunk(r.header, 2) {
 		req.Header.Del(pair[0])
 		if pair[1] != "" {
@@ -93,6 +96,21 @@ func (n *nonsense) send(t *testing.T, r request) (status int, header http.Header
 	body, err = io.ReadAll(io.LimitReader(resp.Body, 4<<20))
 	must(t, err)
 	return resp.StatusCode, resp.Header, body
+}
+
+var idIn = regexp.MustCompile(`(hld|ord|tkt)_[a-z0-9]+_[a-z0-9]+_[a-z0-9]+`)
+
+// about is the hold, order or ticket that a request is about, "" for none: its holder
+// sends it, so what is wrong with it is the rest.
+func about(r request) string {
+	if r.path != "/v1/orders" {
+		return idIn.FindString(r.path)
+	}
+	if text, ok := r.body.(string); ok {
+		return idIn.FindString(text)
+	}
+	text, _ := json.Marshal(r.body)
+	return idIn.FindString(string(text))
 }
 
 // refused sends a request that must be refused exactly so.
@@ -147,14 +165,18 @@ func TestNonsense_isRefusedAsDocumentedAndLeavesNothingBehind(t *testing.T) {
 	w := sharedTown(t)
 	n := newNonsense(t, w)
 	e := stage(t, w, "apn1", unique("Nonsense"), 100, 10)
+	hold, _, err := attendee(t, w, world.Paris).CreateHold(t.Context(), e.ID, e.want(1), key("hold"))
+	must(t, err)
 	before := e.stats(t)
-	for _, r := range slices.Concat(badIDs(e), badHolds(e), badOrders(e), badEvents(t, w), badLines()) {
+	for _, r := range slices.Concat(badIDs(e), badHolds(e), badOrders(e, hold.ID), badEvents(t, w), badLines()) {
 		n.refused(t, r)
 	}
 	after := e.stats(t)
 	if fmt.Sprint(before) != fmt.Sprint(after) {
 		t.Errorf("the nonsense left something behind:\n%+v\n%+v", before, after)
 	}
+	_, err = attendee(t, w, world.Paris).ReleaseHold(t.Context(), hold.ID)
+	must(t, err)
 	n.reusedKeys(t, e)
 }
 
@@ -162,7 +184,7 @@ func TestNonsense_isRefusedAsDocumentedAndLeavesNothingBehind(t *testing.T) {
 // is refused, and neither makes a second hold (P5).
 func (n *nonsense) reusedKeys(t *testing.T, e concert) {
 	t.Helper()
-	c := client.New(n.router, client.WithHTTP(world.HTTP))
+	c := client.New(n.router, client.WithHTTP(world.HTTP), client.WithKeyring(world.Keys))
 	k := key("reused")
 	first, m, err := c.CreateHold(t.Context(), e.ID, e.want(1), k)
 	must(t, err)

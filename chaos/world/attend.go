@@ -43,7 +43,7 @@ func (w *World) Attendee(at geo.Point) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(c.Router, client.WithHTTP(HTTP), client.WithNear(at.Lat, at.Lon)), nil
+	return client.New(c.Router, client.WithHTTP(HTTP), client.WithKeyring(Keys), client.WithNear(at.Lat, at.Lon)), nil
 }
 
 // Confirm pays an order as the buyer's browser does: Stripe's own client call at

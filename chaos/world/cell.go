@@ -26,6 +26,9 @@ const (
 	stopPatience  = 5 * time.Second  // for the kernel to stop a process
 )
 
+// Keys are the access tokens of all that drills hold and buy, through whichever client.
+var Keys = &client.Keyring{}
+
 // control signs for the operators of cells that stand alone; operatorToken opens the
 // operator's calls there.
 var (
@@ -144,7 +147,7 @@ func (c *Cell) gone() bool {
 
 // Client calls this process, as an operator.
 func (c *Cell) Client(opts ...client.Option) *client.Client {
-	return client.New(c.URL, append([]client.Option{client.WithHTTP(HTTP), client.WithBearer(operatorToken)}, opts...)...)
+	return client.New(c.URL, append([]client.Option{client.WithHTTP(HTTP), client.WithKeyring(Keys), client.WithBearer(operatorToken)}, opts...)...)
 }
 
 // Pid is the process's.

@@ -2,6 +2,7 @@ package town
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -113,10 +114,14 @@ func (s *state) forget() error {
 	return os.MkdirAll(s.path("log"), 0o755)
 }
 
-// operatorLife is how long a town's own operator token is good: each opening makes a new one.
-const operatorLife = 30 * 24 * time.Hour
+// Of a town's own operator token: how long it is good, and with how much left an opening
+// makes a new one.
+const (
+	operatorLife = 30 * 24 * time.Hour
+	operatorRest = 10 * 24 * time.Hour
+)
 
-// complete makes the secrets that are missing, and a new operator token.
+// complete makes the secrets that are missing, and an operator token in time.
 func (s *state) complete() error {
 	if s.record.ControlSeed == "" {
 		s.record.ControlSeed = newSeed()
@@ -125,9 +130,12 @@ func (s *state) complete() error {
 	if err != nil {
 		return err
 	}
-	roles := []string{operator.Operate, operator.Drill}
-	if s.record.OperatorToken, _, err = operator.Issue(key, "town", roles, time.Now(), operatorLife); err != nil {
-		return fmt.Errorf("make an operator token: %w", err)
+	now, pinned := time.Now(), []ed25519.PublicKey{key.Public()}
+	if _, err := operator.Verify(s.record.OperatorToken, pinned, now.Add(operatorRest)); err != nil {
+		s.record.OperatorToken, _, err = operator.Issue(key, "town", []string{operator.Operate, operator.Drill}, now, operatorLife)
+		if err != nil {
+			return fmt.Errorf("make an operator token: %w", err)
+		}
 	}
 	if s.record.SigningSeeds == nil {
 		s.record.SigningSeeds = map[topology.CellID]string{}
