@@ -157,12 +157,20 @@ func (s *Server) cancelOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, order.Event(), false, "", nil, 200, func(ctx context.Context) (any, error) {
-		o, err := s.Checkout.Cancel(ctx, order)
+	by := payment.ByBuyer
+	if callerOf(c).staff() {
+		by = payment.ByOrganizer
+	}
+	answer, err := s.once(c, order.Event(), false, whose(c), nil, 200, func(ctx context.Context) (any, error) {
+		o, err := s.Checkout.Cancel(ctx, order, by)
 		if err != nil {
 			return nil, err
 		}
-		return s.orderView(o), nil
+		v := s.orderView(o)
+		if by == payment.ByOrganizer {
+			v.Tickets = presentTickets(o)
+		}
+		return v, nil
 	})
 	if err != nil {
 		return err

@@ -142,7 +142,7 @@ var attendeeRoutes = []route{
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, auth: capOrder, orStaff: access.ReadOrders, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
-		method: http.MethodPost, path: "/v1/orders/{order_id}/cancel", handle: (*Server).cancelOrder, auth: capOrder, key: keyOptional, out: client.Order{}, status: 200,
+		method: http.MethodPost, path: "/v1/orders/{order_id}/cancel", handle: (*Server).cancelOrder, auth: capOrder, orStaff: access.WriteOrders, key: keyOptional, out: client.Order{}, status: 200,
 		doc: "Cancel an order: unpaid, its stock goes back; paid, the whole is refunded too.", problems: "invalid_id order_not_found invalid_state payment_disputed moved",
 	},
 	{

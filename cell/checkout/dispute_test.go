@@ -142,7 +142,7 @@ func TestDispute_blocksTicketsUntilTheBankDecidesForUs(t *testing.T) {
 	tw.wantRevoked(t, o, true) // gates without a network do not let them in
 	_, err := tw.desks[0].Refund(t.Context(), o.ID, 100, payment.ByOrganizer, "")
 	wantErr(t, err, payment.ErrDisputed)
-	_, err = tw.desks[1].Cancel(t.Context(), o.ID)
+	_, err = tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer)
 	wantErr(t, err, payment.ErrDisputed)
 	_, err = tw.desks[1].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[0].ID}, payment.ByOrganizer, "")
 	wantErr(t, err, payment.ErrDisputed)

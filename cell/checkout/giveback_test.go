@@ -84,7 +84,7 @@ func TestRegression04_orderEndedByEverybodyAtOnceGivesItsStockBackOnce(t *testin
 		var err error
 		switch i % 5 {
 		case 0, 1:
-			_, err = desk.Cancel(t.Context(), o.ID)
+			_, err = desk.Cancel(t.Context(), o.ID, payment.ByBuyer)
 		case 2:
 			_, err = desk.Refund(t.Context(), o.ID, 0, payment.ByOrganizer, "")
 		case 3:
@@ -127,7 +127,7 @@ func TestRegression04_unpaidOrderEndedByEverybodyAtOnceGivesItsStockBackOnce(t *
 		if i%4 == 3 {
 			err = tw.reconcile(t.Context(), i/2%2)
 		} else {
-			_, err = desk.Cancel(t.Context(), o.ID)
+			_, err = desk.Cancel(t.Context(), o.ID, payment.ByBuyer)
 		}
 		if err != nil && !errors.Is(err, checkout.ErrState) && kind.Of(err) != kind.Unavailable {
 			t.Error(err)
@@ -176,7 +176,7 @@ func TestRegression04_ticketTakenBackByManyAtOnceGivesItsPlaceBackOnce(t *testin
 			again(i, desk)
 			return
 		}
-		if _, err := desk.Cancel(t.Context(), o.ID); err != nil {
+		if _, err := desk.Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Error(err)
 		}
 	})

@@ -150,7 +150,7 @@ func TestReconcile_abandonedOrderGivesItsStockBack(t *testing.T) {
 	if status, err := tw.confirm(t.Context(), o, visa); err != nil || status != http.StatusBadRequest {
 		t.Errorf("paying it now: %d, %v", status, err)
 	}
-	_, err := tw.desks[0].Cancel(t.Context(), o.ID)
+	_, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
 	wantErr(t, err, checkout.ErrState)
 	if o, err := tw.desks[0].Prepare(t.Context(), o.ID); err != nil || o.State != checkout.Expired {
 		t.Errorf("%v, %s", err, o.State)
@@ -292,7 +292,7 @@ func TestSettle_lateMoneyForACanceledOrderGoesBack(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 2)
 	o := tw.order(t, tw.floor, 1)
-	now, err := tw.desks[0].Cancel(t.Context(), o.ID)
+	now, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
 	if err != nil || now.State != checkout.Canceled {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestCancel_unpaidCancelsTheIntentToo(t *testing.T) {
 	tw := openTown(t, 2)
 	o := tw.order(t, tw.floor, 1)
 	for range 2 {
-		if _, err := tw.desks[0].Cancel(t.Context(), o.ID); err != nil {
+		if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -365,7 +365,7 @@ func TestHear_behindTheFenceDecidesNothing(t *testing.T) {
 		defer tw.mu.Unlock()
 		return int64(len(tw.notices)) > before+3
 	})
-	_, err := tw.desks[0].Cancel(t.Context(), other.ID)
+	_, err := tw.desks[0].Cancel(t.Context(), other.ID, payment.ByBuyer)
 	wantErr(t, err, booking.ErrMoved)
 	_, err = tw.desks[0].Refund(t.Context(), bought.ID, 0, payment.ByBuyer, "")
 	wantErr(t, err, booking.ErrMoved)

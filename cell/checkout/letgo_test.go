@@ -215,7 +215,7 @@ func TestLetGo_canceledWhileTheProviderIsAway(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		tw := openTown(t, 4)
 		o := tw.unprepared(t, 2, lost)
-		if _, err := tw.desks[1].Cancel(t.Context(), o.ID); err != nil {
+		if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 		other := tw.unprepared(t, 1, false)
@@ -466,7 +466,7 @@ func TestLetGo_buyerCancelsBehindTheWindow(t *testing.T) {
 	tw.reconcileAway(t)
 	_, err := tw.box.Hold(t.Context(), booking.Request{Hold: id.NewHold(tw.shop.ID), Lines: []booking.Line{{Type: tw.floor, Quantity: 1}}})
 	wantErr(t, err, booking.ErrSoldOut)
-	if _, err := tw.desks[0].Cancel(t.Context(), o.ID); err != nil {
+	if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	tw.reconcileAway(t)

@@ -68,7 +68,7 @@ func TestManual_theMoneyIsTakenWhenTheStockIsConfirmed(t *testing.T) {
 		t.Errorf("the intent is %s, %d received", in.Status, in.AmountReceived)
 	}
 	tw.wantStock(t, 0, 2) // confirmed before anything is charged
-	_, err := tw.desks[0].Cancel(t.Context(), o.ID)
+	_, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
 	wantErr(t, err, checkout.ErrState) // for a moment
 	o = tw.awaitWorking(t, o, checkout.Paid)
 	wantMoments(t, o, "created", "payment_authorized", "paid")

@@ -73,7 +73,7 @@ func TestPurchase_freeTicketsAreThereAtOnce(t *testing.T) {
 	}
 	tw.wantStock(t, 0, 3)
 	for range 2 {
-		if o, err = tw.desks[1].Cancel(t.Context(), o.ID); err != nil || o.State != checkout.Canceled || o.Refund != checkout.NoRefund {
+		if o, err = tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil || o.State != checkout.Canceled || o.Refund != checkout.NoRefund {
 			t.Fatalf("%v: %+v", err, o)
 		}
 	}

@@ -131,7 +131,7 @@ func TestCancel_paidGivesBackOnce(t *testing.T) {
 				}
 				return
 			}
-			if now, err := tw.desks[i%2].Cancel(t.Context(), o.ID); err != nil || now.State != checkout.Canceled {
+			if now, err := tw.desks[i%2].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil || now.State != checkout.Canceled {
 				t.Errorf("%v: %s", err, now.State)
 			}
 		})
@@ -154,7 +154,7 @@ func TestRefund_isSentOnceTheProviderIsBack(t *testing.T) {
 	tw := openTown(t, 10)
 	o := tw.paid(t, tw.floor, 1)
 	tw.faults(t, sandbox.Faults{Error500Percent: 100})
-	if _, err := tw.desks[0].Cancel(t.Context(), o.ID); err != nil {
+	if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 		t.Fatalf("a refund waits for the provider: %v", err)
 	}
 	if err := tw.reconcile(t.Context(), 0); !errors.Is(err, payment.ErrProviderAway) {

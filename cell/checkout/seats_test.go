@@ -76,13 +76,13 @@ func TestSeats_ofACanceledOrderAreFreeAgainOnce(t *testing.T) {
 	}
 	tw.wantSeats(t, 0, 2)
 	for range 2 {
-		if _, err := tw.desks[0].Cancel(t.Context(), o.ID); err != nil {
+		if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 		tw.wantSeats(t, 0, 0)
 	}
 	tw.paid(t, tw.floor, 4)
-	if _, err := tw.desks[1].Cancel(t.Context(), o.ID); err != nil {
+	if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	tw.wantSeats(t, 0, 4)

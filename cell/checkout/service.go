@@ -242,7 +242,7 @@ func (s *Service) Look(ctx context.Context, order id.Order) (Order, error) {
 // Cancel ends an order at its buyer's wish: unpaid, its stock goes back and the
 // payment is canceled behind it; paid, the whole is refunded too. While the money
 // is being captured the order cannot be canceled; a moment later it can.
-func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
+func (s *Service) Cancel(ctx context.Context, order id.Order, by payment.Source) (Order, error) {
 	var o Order
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
 		what := map[string]any{"order": order.String(), "unpaid": false}
@@ -260,7 +260,7 @@ func (s *Service) Cancel(ctx context.Context, order id.Order) (Order, error) {
 				what["unpaid"] = true
 				return s.release(ctx, stock, h, found, "canceled")
 			case Paid:
-				back, err := s.refund(ctx, stock, found, 0, payment.ByBuyer, "canceled by the buyer")
+				back, err := s.refund(ctx, stock, found, 0, by, "canceled by the "+string(by))
 				if !back.IsZero() {
 					what["refund"] = back.String()
 				}

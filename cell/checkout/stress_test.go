@@ -153,7 +153,7 @@ func (tw *town) oneBuyer(t *testing.T, r *rand.Rand, n int) string {
 	case 3:
 		var both sync.WaitGroup
 		both.Go(func() { pay(visa) })
-		if err := again(t, func() error { _, err := other.Cancel(t.Context(), o.ID); return err }); err != nil && !errors.Is(err, checkout.ErrState) {
+		if err := again(t, func() error { _, err := other.Cancel(t.Context(), o.ID, payment.ByBuyer); return err }); err != nil && !errors.Is(err, checkout.ErrState) {
 			t.Error(err)
 		}
 		both.Wait()
@@ -181,7 +181,7 @@ func (tw *town) giveBack(t *testing.T, r *rand.Rand, desk *checkout.Service, o c
 	}
 	err := again(t, func() error {
 		if r.IntN(2) == 0 {
-			_, err := desk.Cancel(t.Context(), o.ID)
+			_, err := desk.Cancel(t.Context(), o.ID, payment.ByBuyer)
 			return err
 		}
 		_, err := desk.Refund(t.Context(), o.ID, 1+r.Int64N(4000), payment.ByOrganizer, "")

@@ -138,7 +138,7 @@ func TestRegression05_limitOfAPromoCodeHoldsWhenManyOpenHoldsArePaid(t *testing.
 	tw.wantUses(t, "HALF", limit, limit*2000)
 	// Regression 4: what a canceled order had used comes back, once.
 	for range 3 {
-		if _, err := tw.desks[0].Cancel(t.Context(), paid[0].ID); err != nil {
+		if _, err := tw.desks[0].Cancel(t.Context(), paid[0].ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,7 +159,7 @@ func TestRegression05_limitOfAPromoCodeHoldsWhenManyOpenHoldsArePaid(t *testing.
 		t.Fatal(err)
 	}
 	for range 2 { // unpaid, it is given back too
-		if _, err := tw.desks[1].Cancel(t.Context(), o.ID); err != nil {
+		if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +206,7 @@ func TestOrder_isForTheBuyerThatTheTicketsAreHeldFor(t *testing.T) {
 	tw.mustConfirm(t, o, visa)
 	tw.await(t, o.ID, checkout.Paid)
 	wantErr(t, again(), booking.ErrBuyerLimit)
-	if _, err := tw.desks[1].Cancel(t.Context(), o.ID); err != nil {
+	if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	if err := again(); err != nil {

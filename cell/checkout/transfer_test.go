@@ -74,7 +74,7 @@ func TestRegression17_refundOfATransferredTicketGoesToThePayerAndVoidsTheHolders
 		}, payment.ByOrganizer, 4250, 2},
 		"the order, by its buyer": {func(t *testing.T, tw *town, o checkout.Order) error {
 			t.Helper()
-			_, err := tw.desks[1].Cancel(t.Context(), o.ID)
+			_, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer)
 			return err
 		}, payment.ByBuyer, 12750, 0},
 		"the event": {func(t *testing.T, tw *town, _ checkout.Order) error {

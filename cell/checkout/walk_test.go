@@ -217,8 +217,8 @@ func purchaseForNothing(t *testing.T, w *walker) checkout.Order {
 
 func (w *walker) cancel(t *testing.T, o checkout.Order) {
 	t.Helper()
-	if _, err := w.dying.Cancel(t.Context(), o.ID); err != nil {
-		if _, err := w.alive.Cancel(t.Context(), o.ID); err != nil {
+	if _, err := w.dying.Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := w.alive.Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}

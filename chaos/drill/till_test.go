@@ -114,6 +114,14 @@ func (k *till) stage(t *testing.T, places int64) client.Event {
 
 func (k *till) organizer() *client.Client { return k.cell.Client().As(k.org.APIKey) }
 
+// as is who may act on an order: its buyer, and where he was never told of it, the organizer.
+func (k *till) as(order string) *client.Client {
+	if world.Keys.Token(order) == "" {
+		return k.organizer()
+	}
+	return k.cell.Client()
+}
+
 const (
 	leasesEnd = `UPDATE saga.run SET lease_owner = '', lease_until = clock_timestamp(), wake_at = clock_timestamp() WHERE status = 'running' AND lease_owner <> ''`
 	// Waits of sagas that rest end now; that for the provider's news only when asked for.

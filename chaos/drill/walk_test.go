@@ -304,7 +304,7 @@ func (k *till) cancel(t *testing.T, order string) {
 	t.Helper()
 	again := key("cancel")
 	k.ask(t, "the order is canceled", func(ctx context.Context) error {
-		_, _, err := k.cell.Client().CancelOrder(ctx, order, again)
+		_, _, err := k.as(order).CancelOrder(ctx, order, again)
 		return err
 	})
 }
@@ -397,11 +397,7 @@ func isRefusedHisMoney(t *testing.T, k *till, e client.Event) string {
 // check holds what there is to what must be.
 func (want end) check(t *testing.T, k *till, e client.Event, order string) {
 	t.Helper()
-	as := k.cell.Client()
-	if world.Keys.Token(order) == "" { // its buyer was never told of it
-		as = k.organizer()
-	}
-	o, _, err := as.GetOrder(t.Context(), order)
+	o, _, err := k.as(order).GetOrder(t.Context(), order)
 	must(t, err)
 	valid := 0
 	for _, ticket := range o.Tickets {
