@@ -9,7 +9,7 @@
 // them, so any cell verifies them with the public keys on the map, also after a move
 // and also alone (P6, P8). A hold's token is a message authentication code under the
 // same seed, because signing each hold would cost a fifth of the holds a cell can make
-// (ADR 014). The access key is not the key that signs barcodes.
+// (ADR 011). The access key is not the key that signs barcodes.
 //
 // The package knows no HTTP and no database. Whether a token was withdrawn is told by
 // the generation in the object's row, which the caller compares.
