@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/internal/telemetry"
 )
 
 // with changes a request before it is sent.
@@ -64,6 +66,14 @@ func (h *house) askRaw(t testing.TB, line string, body any, opts ...with) answer
 	}
 	a.check(t)
 	return a
+}
+
+// metrics is what the private listener tells Prometheus.
+func (h *house) metrics(t testing.TB) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	telemetry.Handler(h.server.Metrics).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	return w.Body.String()
 }
 
 func (h *house) send(t testing.TB, line string, body any, opts ...with) (answer, error) {

@@ -19,8 +19,8 @@ const MaxInFlight = 20_480
 
 var errCrowded = kind.Busy.New("busy")
 
-// crowd counts the requests in flight and refuses those beyond limit. Health and
-// metrics are answered all the same: they are how a crowd is seen.
+// crowd counts the requests in flight and refuses those beyond limit. Health is
+// answered all the same: it is how a crowd is seen.
 func crowd(limit int64, reg prometheus.Registerer) gin.HandlerFunc {
 	var inFlight atomic.Int64
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -18,8 +18,3 @@ func (s *Server) ready(c *gin.Context) error {
 	s.Health.Ready(c.Writer, c.Request)
 	return nil
 }
-
-func (s *Server) metrics(c *gin.Context) error {
-	s.scrape.ServeHTTP(c.Writer, c.Request)
-	return nil
-}

@@ -10,6 +10,7 @@ import (
 
 	"guichet/internal/kind"
 	"guichet/internal/limit"
+	"guichet/internal/mtls"
 )
 
 var errTooMany = kind.Busy.New("too_many_requests")
@@ -28,7 +29,8 @@ type Limits struct {
 	Holds  limit.Rate // per address: POST …/holds
 	Orders limit.Rate // per address: POST /v1/orders, each of which can lead to an attempt to pay, and POST …/transfer
 	Buyer  limit.Rate // per e-mail address: POST /v1/orders, and POST …/transfer to it
-	// Trusted are the routers. Theirs and nobody else's X-Forwarded-For is believed.
+	// Trusted are the routers where there is no TLS; with it their certificates say who
+	// they are. Theirs and nobody else's X-Forwarded-For is believed.
 	Trusted []netip.Prefix
 }
 
@@ -98,15 +100,18 @@ func (g *guards) network(c *gin.Context) string {
 	return addr.String()
 }
 
-// address is the client's: the peer's own, or what a trusted router says of it. A
-// router sends one address; of several the last one was written by the nearest.
+// address is the client's: the peer's own, or what a router says of it. A router is
+// known by its certificate, and only where there is no TLS by its address. It
+// sends one address; of several the last one was written by the nearest.
 func (g *guards) address(c *gin.Context) netip.Addr {
 	peer, err := netip.ParseAddrPort(c.Request.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	addr := peer.Addr().Unmap()
-	if !slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+	if who, known := mtls.PeerOf(c.Request.TLS); known && who.Kind != mtls.Router {
+		return addr
+	} else if !known && !slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 		return addr
 	}
 	said := c.Request.Header.Values("X-Forwarded-For")

@@ -91,7 +91,7 @@ func TestLimits_ofOrdersAreByAddressAndByBuyer(t *testing.T) {
 	if n := s.count(t, "checkout.orders"); n != 6 {
 		t.Errorf("%d orders", n)
 	}
-	if a := s.askRaw(t, "GET /metrics", nil); a.status != http.StatusOK {
+	if a := s.ask(t, "GET /livez", nil); a.status != http.StatusOK {
 		t.Error(a.is())
 	}
 }

@@ -189,7 +189,7 @@ func TestReplay_isForOperatorsAndPagesThroughAllNotices(t *testing.T) {
 	if n := len(ids); n < 453 || len(slices.Compact(ids)) != n {
 		t.Errorf("%d notices, %d of them different", n, len(slices.Compact(ids)))
 	}
-	metrics := string(s.askRaw(t, "GET /metrics", nil).body)
+	metrics := s.metrics(t)
 	for _, want := range []string{`guichet_payment_notices_total{became="done",type="payment_intent.succeeded"} 1`, `guichet_payment_notices_total{became="ignored",type="other"}`} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)

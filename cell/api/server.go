@@ -24,7 +24,6 @@ import (
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
-	"guichet/internal/telemetry"
 )
 
 // Answers runs an effect together with its idempotency key (P5).
@@ -86,7 +85,6 @@ type Server struct {
 	guards    guards
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
-	scrape    http.Handler
 	maps      *seatMaps
 }
 
@@ -96,7 +94,6 @@ func (s *Server) Handler() http.Handler {
 	s.measure(e)
 	e.Use(crowd(MaxInFlight, s.Metrics))
 	s.guards = newGuards(s.Limits)
-	s.scrape = telemetry.Handler(s.Metrics)
 	s.maps = &seatMaps{}
 	for _, r := range routes {
 		if r.handle != nil {

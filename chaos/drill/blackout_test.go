@@ -59,7 +59,7 @@ func TestBlackout_orderIsPaidWithoutAnyWebhook(t *testing.T) {
 // webhooks is how many webhooks a cell has taken in, by its own count.
 func webhooks(t *testing.T, w *world.World, cell string) (n float64) {
 	t.Helper()
-	text, err := world.Metrics(t.Context(), credentials(t, w).URLs(cell)[0])
+	text, err := world.Metrics(t.Context(), credentials(t, w).Private(cell)[0])
 	must(t, err)
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "guichet_http_requests_total{") && strings.Contains(line, `"/v1/payments/stripe/webhook"`) && strings.Contains(line, `status="2xx"`) {

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -124,8 +125,18 @@ func comesBack(t *testing.T, w *world.World, c *client.Client, lost concert) {
 	t.Helper()
 	var ready, served atomic.Int64 // Unix nanoseconds
 	url := cellURL(t, w, lost.Home.Cell)
+	direct, err := credentials(t, w).Direct()
+	must(t, err)
 	var watching sync.WaitGroup
-	watching.Go(func() { ready.Store(whenever(t.Context(), func() bool { return world.Ready(t.Context(), url) })) })
+	watching.Go(func() {
+		ready.Store(whenever(t.Context(), func() bool {
+			res, err := direct.Get(url + "/readyz")
+			if err == nil {
+				_ = res.Body.Close()
+			}
+			return err == nil && res.StatusCode == http.StatusOK
+		}))
+	})
 	watching.Go(func() {
 		served.Store(whenever(t.Context(), func() bool {
 			_, m, err := c.CreateHold(t.Context(), lost.ID, lost.want(1), key("back"))

@@ -67,11 +67,11 @@ func (c *crowd) behindAStalledDatabase(t *testing.T) {
 	c.p = p
 	c.ask(c, t)
 	until(t, 2*time.Minute, "everybody waits or was answered", func() bool {
-		return c.answered.Load()+c.failed.Load()+waitingAt(t, p.cells[0].URL) >= int64(c.n)
+		return c.answered.Load()+c.failed.Load()+waitingAt(t, p.cells[0].Private) >= int64(c.n)
 	})
 	after, err := p.cells[0].RSS()
 	must(t, err)
-	waiting := waitingAt(t, p.cells[0].URL)
+	waiting := waitingAt(t, p.cells[0].Private)
 	limit := int64(crowdFloor + c.n*c.each)
 	t.Logf("%d requests: %d wait, %d were answered at once; the process grew from %d to %d MiB, limit %d", c.n, waiting, c.answered.Load(), before>>20, after>>20, (before+limit)>>20)
 	if waiting > deskQueue+deskBatch || after-before > limit {

@@ -30,8 +30,10 @@ func TestRegression01_fiveHundredClientsAtTwoProcessesGetExactlyOneHold(t *testi
 	}
 	e := stage(t, w, "apn1", unique("Last ticket"), 1, 0)
 	doors := []*client.Client{client.New(c.Router, client.WithHTTP(world.HTTP), client.WithKeyring(world.Keys))}
+	direct, err := c.Direct()
+	must(t, err)
 	for _, u := range urls {
-		doors = append(doors, client.New(u, client.WithHTTP(world.HTTP), client.WithKeyring(world.Keys)))
+		doors = append(doors, client.New(u, client.WithHTTP(direct), client.WithKeyring(world.Keys)))
 	}
 	got := storm(t.Context(), e, doors)
 

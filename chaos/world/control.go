@@ -15,6 +15,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/internal/child"
+	"guichet/internal/mtls"
 )
 
 const (
@@ -29,6 +30,7 @@ type Credentials struct {
 	Sandbox       string             `json:"sandbox"`
 	Mail          string             `json:"mail"`
 	OperatorToken string             `json:"operator_token"`
+	TLS           mtls.Files         `json:"tls"` // an operator's certificate
 	Organizers    []client.Organizer `json:"organizers"`
 	Processes     []Process          `json:"processes"`
 }
@@ -39,6 +41,8 @@ type Process struct {
 	Cell string `json:"cell"`
 	Pid  int    `json:"pid"`
 	URL  string `json:"url"`
+	// Private is where it tells its metrics and whether it is ready.
+	Private string `json:"private_url"`
 }
 
 // Credentials reads the town's file anew: pids change.
@@ -76,6 +80,28 @@ func (c Credentials) URLs(cell string) []string {
 		}
 	}
 	return urls
+}
+
+// Private are the private addresses of a cell's processes.
+func (c Credentials) Private(cell string) []string {
+	var urls []string
+	for _, p := range c.Processes {
+		if p.Cell == cell && p.Private != "" {
+			urls = append(urls, p.Private)
+		}
+	}
+	return urls
+}
+
+// Direct calls the town's machines themselves, as an operator with a certificate.
+func (c Credentials) Direct() (*http.Client, error) {
+	identity, err := mtls.Open(c.TLS)
+	if err != nil {
+		return nil, err
+	}
+	direct := mtls.HTTP(identity, mtls.Kinds(mtls.Cell, mtls.ControlPlane))
+	direct.Timeout = HTTP.Timeout
+	return direct, nil
 }
 
 // Alive says whether a process of that name runs.
@@ -134,7 +160,7 @@ func (w *World) reached(ctx context.Context, router string) bool {
 	return true
 }
 
-// Ready says whether the process at a URL is ready.
+// Ready says whether the process at a URL without TLS is ready.
 func Ready(ctx context.Context, url string) bool {
 	status, err := getJSON(ctx, url+"/readyz", nil)
 	return err == nil && status == http.StatusOK

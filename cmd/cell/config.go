@@ -16,6 +16,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/geo"
 	"guichet/internal/config"
+	"guichet/internal/mtls"
 	"guichet/internal/sqldb"
 )
 
@@ -25,6 +26,8 @@ type settings struct {
 	Region       string              // GUICHET_REGION, the provider's name
 	Residency    string              // GUICHET_RESIDENCY, for organizers to read
 	Listen       string              // GUICHET_LISTEN
+	Private      string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	TLS          mtls.Files          // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA
 	PublicURL    string              // GUICHET_PUBLIC_URL, where routers reach this process
 	Database     string              // GUICHET_DATABASE_URL
 	MaxConns     int                 // GUICHET_DATABASE_CONNECTIONS
@@ -62,6 +65,8 @@ func configure(getenv func(string) string) (settings, error) {
 	s := settings{
 		Region:       r.Required("GUICHET_REGION", "the provider's region, like eu-west-3"),
 		Listen:       r.Text("GUICHET_LISTEN", "127.0.0.1:8101"),
+		Private:      r.Text("GUICHET_PRIVATE_LISTEN", "127.0.0.1:9101"),
+		TLS:          mtls.Settings(r),
 		Database:     r.Required("GUICHET_DATABASE_URL", "the URL of this cell's own PostgreSQL or CockroachDB database"),
 		MaxConns:     r.Int("GUICHET_DATABASE_CONNECTIONS", sqldb.DefaultMaxConns, 4, 1000),
 		StateDir:     r.Required("GUICHET_STATE_DIR", "a directory for the search index and the leaf"),
@@ -90,7 +95,11 @@ func configure(getenv func(string) string) (settings, error) {
 	}
 	s.Cell = cell
 	s.configureAccess(r)
-	s.PublicURL = r.URL("GUICHET_PUBLIC_URL", "http://"+s.Listen)
+	scheme := "http://"
+	if s.TLS.On() {
+		scheme = "https://"
+	}
+	s.PublicURL = r.URL("GUICHET_PUBLIC_URL", scheme+s.Listen)
 	if region, ok := geo.RegionByCode(s.Region); ok {
 		s.Residency = r.Text("GUICHET_RESIDENCY", "Orders and personal data are stored in "+region.City+", "+region.Country+" ("+region.Code+") only.")
 	} else if s.Region != "" {

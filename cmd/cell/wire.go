@@ -32,7 +32,9 @@ import (
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
+	"guichet/internal/mtls"
 	"guichet/internal/sqldb"
+	"guichet/internal/telemetry"
 )
 
 // house is everything of one cell process, joined.
@@ -45,16 +47,22 @@ type house struct {
 	atlas    *atlas.Atlas
 	server   *api.Server
 	sender   *notify.Sender
+	metrics  http.Handler
+	identity *mtls.Identity // nil speaks plain HTTP
 	migrated chan struct{}
 }
 
 // open joins the rooms. It waits for nobody: what is not there yet shows in /readyz.
 func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, error) {
+	identity, err := identify(cfg, reg)
+	if err != nil {
+		return nil, err
+	}
 	db, err := sqldb.Open(ctx, cfg.Database, "guichet-cell-"+cfg.Cell.String(), sqldb.MaxConns(cfg.MaxConns))
 	if err != nil {
 		return nil, err
 	}
-	h := &house{cfg: cfg, store: store.New(db, cfg.Cell), migrated: make(chan struct{})}
+	h := &house{cfg: cfg, store: store.New(db, cfg.Cell), metrics: telemetry.Handler(reg), identity: identity, migrated: make(chan struct{})}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "guichet_database_confined", Help: "1 when the sessions work as the role to which the ledgers are INSERT-only; 0 for long: that role could not be made.",
 	}, func() float64 { return float64(min(len(db.Confined()), 1)) }))
@@ -115,6 +123,16 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	return h, nil
 }
 
+// identify opens the cell's certificate; it must be this cell's.
+func identify(cfg settings, reg *prometheus.Registry) (*mtls.Identity, error) {
+	i, err := mtls.Load(cfg.TLS, mtls.Only(mtls.Peer{Kind: mtls.Cell, Name: cfg.Cell.String()}))
+	if i == nil || err != nil {
+		return nil, err
+	}
+	reg.MustRegister(i.Collectors()...)
+	return i, nil
+}
+
 // ready says what /readyz asks.
 func (h *house) ready() {
 	h.server.Health.Add("database", h.store.DB.Ping)
@@ -137,7 +155,9 @@ func (h *house) serve(ctx context.Context) error {
 	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
-	err := httpd.Serve(ctx, h.cfg.Listen, "cell", h.server.Handler()) //nolint:contextcheck // a handler has its request's context
+	err := httpd.ServeAll(ctx, //nolint:contextcheck // a handler has its request's context
+		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.server.Handler(), Identity: h.identity, Allow: mtls.Kinds(mtls.Router, mtls.Cell, mtls.ControlPlane, mtls.Operator)},
+		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Handler: httpd.Private(h.server.Health, h.metrics)})
 	stop()
 	running.Wait()
 	return err
@@ -160,7 +180,7 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })
 	if h.cfg.ControlPlane != "" {
-		client := &http.Client{}
+		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane}))
 		self := topology.Cell{
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
 			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()),

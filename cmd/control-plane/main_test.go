@@ -55,7 +55,7 @@ type program struct {
 func newProgram(t *testing.T, dsn string) *program {
 	t.Helper()
 	p := &program{t: t, env: map[string]string{
-		"GUICHET_LISTEN": freePort(t), "GUICHET_DATABASE_URL": dsn, "GUICHET_STATE_DIR": t.TempDir(),
+		"GUICHET_LISTEN": freePort(t), "GUICHET_PRIVATE_LISTEN": freePort(t), "GUICHET_DATABASE_URL": dsn, "GUICHET_STATE_DIR": t.TempDir(),
 		"GUICHET_HUB_LISTEN": "127.0.0.1:0", "GUICHET_HUB_LEAF_LISTEN": freePort(t), "GUICHET_OPERATOR_TOKEN": "operator-token",
 	}}
 	t.Cleanup(p.end)
@@ -84,7 +84,11 @@ func (p *program) url() string { return "http://" + p.env["GUICHET_LISTEN"] }
 func (p *program) get(path string, v any) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url()+path, nil)
+	at := p.url()
+	if path == "/metrics" {
+		at = "http://" + p.env["GUICHET_PRIVATE_LISTEN"]
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+path, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"guichet/control-plane/snapshot"
 	"guichet/control-plane/store"
 	"guichet/internal/httpd"
+	"guichet/internal/mtls"
 	"guichet/internal/sqldb"
 	"guichet/internal/telemetry"
 )
@@ -36,17 +38,26 @@ type townHall struct {
 	hub       *hub.Hub
 	publisher *snapshot.Publisher
 	api       *api.API
+	metrics   http.Handler
+	identity  *mtls.Identity // nil speaks plain HTTP
 	migrated  atomic.Bool
 }
 
 // open joins the rooms. It waits for no database: that shows in /readyz, while
 // the hub works and the last map is told.
 func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*townHall, error) {
+	identity, err := mtls.Load(cfg.TLS, mtls.Kinds(mtls.ControlPlane))
+	if err != nil {
+		return nil, err
+	}
+	if identity != nil {
+		reg.MustRegister(identity.Collectors()...)
+	}
 	db, err := sqldb.Open(ctx, cfg.Database, "guichet-control-plane", sqldb.MaxConns(cfg.MaxConns))
 	if err != nil {
 		return nil, err
 	}
-	t := &townHall{cfg: cfg, db: db, store: &store.Store{DB: db}}
+	t := &townHall{cfg: cfg, db: db, store: &store.Store{DB: db}, metrics: telemetry.Handler(reg), identity: identity}
 	t.hub, err = hub.Start(ctx, hub.Config{
 		Listen: cfg.HubListen, LeafListen: cfg.HubLeaves, LeafSecret: cfg.LeafSecret,
 		StoreDir: filepath.Join(cfg.StateDir, "hub"), Log: slog.Default(),
@@ -62,7 +73,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*townHal
 	t.api = &api.API{
 		Registry:  register,
 		Directory: &placement.Service{Book: t.store, Known: t.store.Known, Now: time.Now, Changed: t.publisher.Changed},
-		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Token: cfg.Operator, Health: &httpd.Health{}, Metrics: telemetry.Handler(reg),
+		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Token: cfg.Operator, Health: &httpd.Health{},
 	}
 	t.ready()
 	if err := t.publisher.Recall(ctx); err != nil {
@@ -93,7 +104,9 @@ func (t *townHall) serve(ctx context.Context) error {
 			t.publisher.Run(jobs)
 		}
 	})
-	err := httpd.Serve(ctx, t.cfg.Listen, "control-plane", t.api.Handler())
+	err := httpd.ServeAll(ctx,
+		httpd.Door{Listen: t.cfg.Listen, Name: "control-plane", Handler: t.api.Handler(), Identity: t.identity, Allow: mtls.Kinds(mtls.Cell, mtls.Router, mtls.Operator)},
+		httpd.Door{Listen: t.cfg.Private, Name: "control-plane private", Handler: httpd.Private(t.api.Health, t.metrics)})
 	stop()
 	running.Wait()
 	return err

@@ -18,6 +18,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/cmd/guichet/town"
+	"guichet/internal/mtls"
 )
 
 // Bounds of a bench.
@@ -75,9 +76,15 @@ func benchCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return fmt.Errorf("is a town open? %w", err)
 	}
-	b := &bench{creds: creds, rounds: *rounds, span: *span, clients: []int{1, 16}, http: &http.Client{
-		Timeout: benchTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64},
-	}}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	if creds.TLS.On() { // the router is called without
+		identity, err := mtls.Open(creds.TLS)
+		if err != nil {
+			return err
+		}
+		transport.TLSClientConfig = identity.Client(mtls.Kinds(mtls.Cell))
+	}
+	b := &bench{creds: creds, rounds: *rounds, span: *span, clients: []int{1, 16}, http: &http.Client{Timeout: benchTimeout, Transport: transport}}
 	if err := b.prepare(ctx); err != nil {
 		return fmt.Errorf("prepare the bench: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/geo"
 	"guichet/internal/config"
+	"guichet/internal/mtls"
 	"guichet/router/health"
 	"guichet/router/snapshot"
 )
@@ -17,6 +18,8 @@ import (
 // settings is what the environment says.
 type settings struct {
 	Listen       string          // GUICHET_LISTEN
+	Private      string          // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	TLS          mtls.Files      // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA: who this router is towards cells and the control plane
 	ControlPlane string          // GUICHET_CONTROL_PLANE, asked first for the topology; may be empty
 	Bootstrap    []string        // GUICHET_CELLS: where to ask before any snapshot is known
 	StateDir     string          // GUICHET_STATE_DIR: keeps the last snapshot; may be empty
@@ -36,6 +39,8 @@ func configure(getenv func(string) string) (settings, error) {
 	r := config.New(getenv)
 	s := settings{
 		Listen:       r.Text("GUICHET_LISTEN", "127.0.0.1:8080"),
+		Private:      r.Text("GUICHET_PRIVATE_LISTEN", "127.0.0.1:9080"),
+		TLS:          mtls.Settings(r),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
 		Bootstrap:    bootstrap(r, r.Text("GUICHET_CELLS", "")),
 		StateDir:     r.Text("GUICHET_STATE_DIR", ""),

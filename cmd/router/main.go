@@ -43,7 +43,9 @@ func run(ctx context.Context, getenv func(string) string, log io.Writer) error {
 	// drains still routes.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watched := r.watch(watching)
-	err = httpd.Serve(ctx, cfg.Listen, "router", r)
+	err = httpd.ServeAll(ctx,
+		httpd.Door{Listen: cfg.Listen, Name: "router", Handler: r},
+		httpd.Door{Listen: cfg.Private, Name: "router private", Handler: httpd.Private(r.ready, telemetry.Handler(reg))})
 	stopWatching()
 	<-watched
 	return err

@@ -52,7 +52,7 @@ var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
 
 // index says what this is, as a page to browsers and as JSON to programs.
 func (r *router) index(w http.ResponseWriter, req *http.Request) {
-	doc := index{Service: "guichet router", Cells: []cellLine{}, Links: []string{"/v1/events", "/openapi.json", "/v1/regions", "/v1/topology", "/readyz", "/metrics"}}
+	doc := index{Service: "guichet router", Cells: []cellLine{}, Links: []string{"/v1/events", "/openapi.json", "/v1/regions", "/v1/topology", "/readyz"}}
 	if s := r.keeper.Map().Snapshot(); s != nil {
 		doc.Version = s.Version
 		view := r.checker.View()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
+	"guichet/internal/telemetry"
 )
 
 func env(pairs ...string) func(string) string {
@@ -86,7 +88,8 @@ func open(t *testing.T, pairs ...string) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRouter(t.Context(), cfg, prometheus.NewRegistry())
+	reg := prometheus.NewRegistry()
+	r, err := newRouter(t.Context(), cfg, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,18 @@ func open(t *testing.T, pairs ...string) *httptest.Server {
 	t.Cleanup(func() { stop(); <-done })
 	s := httptest.NewServer(r)
 	t.Cleanup(s.Close)
+	private := httptest.NewServer(httpd.Private(r.ready, telemetry.Handler(reg)))
+	t.Cleanup(private.Close)
+	privates.Store(s.URL, private.URL)
 	return s
+}
+
+// privates are the private addresses of open routers, by their public ones.
+var privates sync.Map
+
+func privateOf(s *httptest.Server) string {
+	at, _ := privates.Load(s.URL)
+	return fmt.Sprint(at)
 }
 
 func get(t *testing.T, url string, headers ...string) (int, http.Header, string) {
@@ -154,7 +168,7 @@ func TestRouter_learnsTheTownFromACellAndServes(t *testing.T) {
 	if _, h, body := get(t, s.URL+"/", "Accept", "text/html,*/*"); !strings.HasPrefix(h.Get("Content-Type"), "text/html") || !strings.Contains(body, "Paris") {
 		t.Errorf("index: %s %s", h.Get("Content-Type"), body)
 	}
-	_, _, metrics := get(t, s.URL+"/metrics")
+	_, _, metrics := get(t, privateOf(s)+"/metrics")
 	for _, want := range []string{
 		`guichet_router_requests_total{cell="euw3",class="2xx",route="nearest"} 2`, "guichet_router_added_latency_seconds_count 2", `guichet_router_in_flight{cell="euw3"} 0`,
 		"guichet_router_snapshot_version 3", "guichet_router_snapshot_age_seconds", `guichet_router_process_up{cell="euw3"`, `guichet_router_located_total{by="default"} 2`,
@@ -192,7 +206,7 @@ func TestRun_servesUntilItIsToldToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	cell := fakeCell(t)
-	busy := run(t.Context(), env("GUICHET_LISTEN", l.Addr().String(), "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
+	busy := run(t.Context(), env("GUICHET_LISTEN", l.Addr().String(), "GUICHET_PRIVATE_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
 	if busy == nil || !strings.Contains(busy.Error(), l.Addr().String()) {
 		t.Errorf("a port in use: %v", busy)
 	}
@@ -200,7 +214,7 @@ func TestRun_servesUntilItIsToldToStop(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, env("GUICHET_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
+		done <- run(ctx, env("GUICHET_LISTEN", "127.0.0.1:0", "GUICHET_PRIVATE_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
 	}()
 	stop()
 	select {

@@ -14,7 +14,7 @@ import (
 
 	"guichet/geo/mmdb"
 	"guichet/internal/httpd"
-	"guichet/internal/telemetry"
+	"guichet/internal/mtls"
 	"guichet/router/health"
 	"guichet/router/proxy"
 	"guichet/router/snapshot"
@@ -25,34 +25,42 @@ type router struct {
 	keeper  *snapshot.Keeper
 	checker *health.Checker
 	proxy   *proxy.Proxy
+	ready   *httpd.Health
 	own     map[string]http.HandlerFunc // paths the router answers itself
 }
 
 func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*router, error) {
+	identity, err := mtls.Load(cfg.TLS, mtls.Kinds(mtls.Router))
+	if err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	if identity != nil {
+		reg.MustRegister(identity.Collectors()...)
+	}
 	keeper, err := snapshot.Open(snapshot.Config{
 		Dir: cfg.StateDir, ControlPlane: cfg.ControlPlane, Bootstrap: cfg.Bootstrap, Period: cfg.Snapshots,
-		Report: reporter(ctx), Now: time.Now,
+		Report: reporter(ctx), Now: time.Now, Client: mtls.HTTP(identity, mtls.Kinds(mtls.ControlPlane, mtls.Cell)), // whoever tells the map: it is signed
 	})
 	if err != nil {
 		return nil, fmt.Errorf("router: %w", err)
 	}
 	checker := health.New(health.Config{
-		Cells: keeper.Cells, Period: cfg.Probes,
+		Cells: keeper.Cells, Period: cfg.Probes, Ways: mtls.NewWays(identity, health.Transport),
 		Changed: func(p health.Process) {
 			slog.InfoContext(ctx, "cell process changed", slog.String("cell", p.Cell.String()), slog.String("url", p.URL), slog.Bool("up", p.Up))
 		},
 	})
 	proxied := proxy.Config{
-		Town: keeper, Vitals: checker, Default: cfg.Default, Force: cfg.Force, InFlight: cfg.InFlight, Metrics: reg, Now: time.Now,
+		Town: keeper, Vitals: checker, Default: cfg.Default, Force: cfg.Force, InFlight: cfg.InFlight, Metrics: reg, Now: time.Now, Identity: identity,
 		Locator: proxy.Locator{TrustNear: cfg.TrustNear, Trusted: cfg.Trusted, GeoIP: geoIP(ctx, cfg.GeoIPFile)},
 	}
 	if cfg.WAN {
 		proxied.Delay, proxied.Region = proxy.MeasuredRTT, cfg.WANRegion
 	}
-	r := &router{keeper: keeper, checker: checker, proxy: proxy.New(proxied)}
+	r := &router{keeper: keeper, checker: checker, proxy: proxy.New(proxied), ready: new(httpd.Health)}
 	reg.MustRegister(townMetrics{r})
 
-	ready := new(httpd.Health)
+	ready := r.ready
 	ready.Add("snapshot", func(context.Context) error {
 		if keeper.Map() == nil {
 			return errors.New("no snapshot of the topology yet")
@@ -66,8 +74,7 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 		return nil
 	})
 	r.own = map[string]http.HandlerFunc{
-		"/livez": ready.Live, "/readyz": ready.Ready, "/metrics": telemetry.Handler(reg).ServeHTTP,
-		"/v1/topology": r.topology, "/": r.index,
+		"/livez": ready.Live, "/readyz": ready.Ready, "/v1/topology": r.topology, "/": r.index,
 	}
 	return r, nil
 }

@@ -52,7 +52,6 @@ type API struct {
 	Starting  func() bool               // the database was not there yet; only the map can be told
 	Token     string                    // the operators' bearer token
 	Health    *httpd.Health
-	Metrics   http.Handler
 }
 
 // Handler is all routes.
@@ -60,7 +59,6 @@ func (a *API) Handler() http.Handler {
 	e := httpd.NewEngine("control-plane")
 	e.GET("/livez", gin.WrapF(a.Health.Live))
 	e.GET("/readyz", gin.WrapF(a.Health.Ready))
-	e.GET("/metrics", gin.WrapH(a.Metrics))
 
 	read := e.Group("/v1", noParameters)
 	read.GET("/topology", a.topology)

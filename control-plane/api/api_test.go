@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"guichet/control-plane/api"
 	"guichet/control-plane/placement"
 	"guichet/control-plane/registry"
@@ -19,7 +17,6 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
 	"guichet/internal/sqldb"
-	"guichet/internal/telemetry"
 	"guichet/internal/testdb"
 )
 
@@ -64,7 +61,7 @@ func open(t *testing.T) *hall {
 			return snapshot.Build(f, noon)
 		},
 		Starting: func() bool { return h.starting },
-		Token:    token, Health: &httpd.Health{}, Metrics: telemetry.Handler(prometheus.NewRegistry()),
+		Token:    token, Health: &httpd.Health{},
 	}).Handler()
 	return h
 }

@@ -6,6 +6,7 @@ package httpd
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"guichet/internal/kind"
+	"guichet/internal/mtls"
 )
 
 // Headers of the contract.
@@ -50,9 +52,11 @@ const (
 
 // Errors every server answers with.
 var (
-	ErrNoRoute   = kind.NotFound.New("no_such_path")
-	ErrNoMethod  = kind.NotAllowed.New("method_not_allowed")
-	ErrPortInUse = errors.New("port in use")
+	ErrNoRoute  = kind.NotFound.New("no_such_path")
+	ErrNoMethod = kind.NotAllowed.New("method_not_allowed")
+	// ErrCertificate is the answer to a peer whose certificate is not valid any more.
+	ErrCertificate = kind.Unauthorized.New("certificate_refused")
+	ErrPortInUse   = errors.New("port in use")
 )
 
 // NewEngine is a gin engine with the house's middleware and problem documents
@@ -110,51 +114,134 @@ func deadline(c *gin.Context) {
 	c.Next()
 }
 
+// Door is an address and what is served there.
+type Door struct {
+	Listen   string
+	Name     string
+	Handler  http.Handler
+	Identity *mtls.Identity            // nil is plain HTTP
+	Allow    func(peer mtls.Peer) bool // who may speak here, with an identity
+}
+
 // Serve listens and serves until ctx ends, then lets running requests finish.
 func Serve(ctx context.Context, listen, name string, h http.Handler) error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", listen)
-	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%w: %s cannot listen on %s because another process does", ErrPortInUse, name, listen)
+	return ServeAll(ctx, Door{Listen: listen, Name: name, Handler: h})
+}
+
+// ServeAll serves at all doors until ctx ends, then lets running requests finish.
+// When one of them cannot be opened, or fails, none stays open.
+func ServeAll(ctx context.Context, doors ...Door) error {
+	var open []net.Listener
+	for _, d := range doors {
+		l, err := listen(ctx, d)
+		if err != nil {
+			for _, l := range open {
+				_ = l.Close()
+			}
+			return err
 		}
-		return fmt.Errorf("%s listens on %s: %w", name, listen, err)
+		open = append(open, l)
 	}
-	return ServeListener(ctx, l, name, h)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, len(doors))
+	for i, d := range doors {
+		go func() {
+			defer stop()
+			ended <- serve(ctx, open[i], d)
+		}()
+	}
+	var all error
+	for range doors {
+		all = errors.Join(all, <-ended)
+	}
+	return all
+}
+
+func listen(ctx context.Context, d Door) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", d.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: %s cannot listen on %s because another process does", ErrPortInUse, d.Name, d.Listen)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s listens on %s: %w", d.Name, d.Listen, err)
+	}
+	return l, nil
 }
 
 // ServeListener is Serve on a listener that is already open.
 func ServeListener(ctx context.Context, l net.Listener, name string, h http.Handler) error {
+	return serve(ctx, l, Door{Name: name, Handler: h})
+}
+
+func serve(ctx context.Context, l net.Listener, d Door) error {
+	h, secure := d.Handler, d.Identity != nil
+	var config *tls.Config
+	if secure {
+		h, config = judged(d.Identity, h), d.Identity.Server(d.Allow)
+	}
 	srv := &http.Server{
-		Handler:           otelhttp.NewHandler(h, name, otelhttp.WithFilter(notHealth)),
+		Handler:           otelhttp.NewHandler(h, d.Name, otelhttp.WithFilter(notHealth)),
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, Protocols: protocols(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:    slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		MaxHeaderBytes: maxHeaderBytes, Protocols: protocols(secure), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:    slog.NewLogLogger(withoutHandshakes{slog.Default().Handler()}, slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		TLSConfig:   config,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
-	slog.InfoContext(ctx, "serving", slog.String("service", name), slog.String("address", l.Addr().String()), slog.Int("pid", os.Getpid()))
+	go func() {
+		if secure {
+			failed <- srv.ServeTLS(l, "", "")
+			return
+		}
+		failed <- srv.Serve(l)
+	}()
+	slog.InfoContext(ctx, "serving", slog.String("service", d.Name), slog.String("address", l.Addr().String()), slog.Bool("tls", secure), slog.Int("pid", os.Getpid()))
 	select {
 	case err := <-failed:
-		return fmt.Errorf("%s stopped serving: %w", name, err)
+		return fmt.Errorf("%s stopped serving: %w", d.Name, err)
 	case <-ctx.Done():
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	if err := srv.Shutdown(end); err != nil {
 		_ = srv.Close()
-		return fmt.Errorf("%s did not finish its requests within %s: %w", name, drain, err)
+		return fmt.Errorf("%s did not finish its requests within %s: %w", d.Name, drain, err)
 	}
 	return nil
 }
 
-// protocols are HTTP/1.1 and HTTP/2, both without TLS, which ends before us: what stands in
-// front may send a crowd's requests over a few connections.
-func protocols() *http.Protocols {
+// judged refuses a call over a connection that has outlived its peer's certificate.
+func judged(i *mtls.Identity, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := i.Judge(r.TLS); err != nil {
+			w.Header().Set("Connection", "close")
+			Problem(w, r, ErrCertificate.With("%s", err))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withoutHandshakes leaves out what every stranger that knocks would write to the
+// log: internal/mtls says, counts and bounds whom it refused.
+type withoutHandshakes struct{ slog.Handler }
+
+func (h withoutHandshakes) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "http: TLS handshake error") {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// protocols are HTTP/1.1 and HTTP/2, where there is no TLS the latter without it: what
+// stands in front may send a crowd's requests over a few connections.
+func protocols(secure bool) *http.Protocols {
 	p := &http.Protocols{}
 	p.SetHTTP1(true)
-	p.SetUnencryptedHTTP2(true)
+	p.SetHTTP2(secure)
+	p.SetUnencryptedHTTP2(!secure)
 	return p
 }
 

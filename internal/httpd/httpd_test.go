@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"guichet/internal/httpd"
+	"guichet/internal/mtls"
+	"guichet/internal/mtls/devca"
 )
 
 const patience = 20 * time.Second
@@ -300,5 +303,81 @@ func TestServeListener_speaksBothVersionsWithoutTLS(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestServeAll_showsACertificateAndOpensAllDoorsOrNone(t *testing.T) {
+	a, err := devca.Open(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(p mtls.Peer, clock func() time.Time) *mtls.Identity {
+		t.Helper()
+		f, err := a.Issue(p, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Now = clock
+		i, err := mtls.Open(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	free := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	var late atomic.Int64
+	cell, router := mtls.Peer{Kind: mtls.Cell, Name: "euw3"}, mtls.Peer{Kind: mtls.Router, Name: "edge"}
+	mine := open(cell, func() time.Time { return time.Now().Add(time.Duration(late.Load())) })
+	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) })
+	public := httpd.Door{Listen: free(), Name: "cell", Handler: hello, Identity: mine, Allow: mtls.Only(router)}
+	private := httpd.Door{Listen: free(), Name: "private", Handler: httpd.Private(new(httpd.Health), hello)}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- httpd.ServeAll(ctx, public, private) }()
+	client := mtls.HTTP(open(router, nil), mtls.Only(cell))
+	deadline := time.Now().Add(patience)
+	for {
+		res, err := client.Get("https://" + public.Listen)
+		if err == nil {
+			if got := whole(t, res); got.status != 200 {
+				t.Errorf("the router is told %d %s", got.status, got.text)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	if got := get(t, "http://"+private.Listen+"/metrics"); got.status != 200 {
+		t.Errorf("the private door says %d", got.status)
+	}
+	if res, err := http.Get("http://" + public.Listen); err == nil && whole(t, res).status == 200 {
+		t.Error("the public door serves plain HTTP")
+	}
+	late.Store(int64(48 * time.Hour)) // the connection stays open and outlives its certificate
+	res, err := client.Get("https://" + public.Listen)
+	if err == nil {
+		if got := whole(t, res); got.status != 401 || !strings.Contains(got.text, "certificate_refused") {
+			t.Errorf("over an old connection: %d %s", got.status, got.text)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	busy, err := net.Listen("tcp", private.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	if err := httpd.ServeAll(t.Context(), public, private); !errors.Is(err, httpd.ErrPortInUse) {
+		t.Errorf("a door that is taken: %v", err)
 	}
 }

@@ -21,12 +21,12 @@ const lookEvery = time.Second
 
 // Files are where a machine's identity lies, all in PEM.
 type Files struct {
-	Cert string // its certificate, then those between it and the authority
-	Key  string // its private key
-	CA   string // the authorities whose certificates it believes
+	Cert string `json:"certificate"` // its certificate, then those between it and the authority
+	Key  string `json:"key"`         // its private key
+	CA   string `json:"ca"`          // the authorities whose certificates it believes
 
-	Now func() time.Time // the clock; nil is the machine's
-	Log *slog.Logger     // nil is the process's
+	Now func() time.Time `json:"-"` // the clock; nil is the machine's
+	Log *slog.Logger     `json:"-"` // nil is the process's
 }
 
 // Identity is who this process is, and whom it believes.
@@ -176,6 +176,7 @@ func (i *Identity) fresh() *pair {
 // peer's, whom allow must admit.
 func (i *Identity) Server(allow func(peer Peer) bool) *tls.Config {
 	cfg := i.config()
+	cfg.NextProtos = []string{"h2", "http/1.1"}
 	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &i.fresh().cert, nil }
 	cfg.ClientAuth = tls.RequestClientCert // judged below, where a refusal is named and counted
 	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -212,7 +213,7 @@ func (i *Identity) Client(want func(peer Peer) bool) *tls.Config {
 
 func (i *Identity) config() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true, // each connection is judged by today's certificates
 		Time:                   i.now,
 	}

@@ -43,7 +43,9 @@ func (p Peer) String() string {
 }
 
 // URI is the name in the certificate, "spiffe://guichet/cell/euw3".
-func (p Peer) URI() *url.URL { return &url.URL{Scheme: scheme, Host: trustDomain, Path: "/" + p.String()} }
+func (p Peer) URI() *url.URL {
+	return &url.URL{Scheme: scheme, Host: trustDomain, Path: "/" + p.String()}
+}
 
 // Valid reports whether a certificate may carry this name.
 func (p Peer) Valid() bool {

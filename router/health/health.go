@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/internal/mtls"
 	"guichet/router/route"
 )
 
@@ -91,7 +92,7 @@ type Config struct {
 	Cells   func() []topology.Cell // the cells to watch, asked once a period
 	Period  time.Duration          // Period if 0
 	Timeout time.Duration          // Timeout if 0
-	Client  *http.Client           // a client of its own if nil
+	Ways    *mtls.Ways             // to each cell as itself; plain HTTP if nil
 	Changed func(p Process)        // told when a process goes up or down; may be nil
 }
 
@@ -110,6 +111,11 @@ type watch struct {
 	good, bad int // probes in a row
 }
 
+// Transport is what probes need.
+func Transport() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}
+}
+
 // New makes a checker; Run makes it watch.
 func New(cfg Config) *Checker {
 	if cfg.Period <= 0 {
@@ -118,8 +124,8 @@ func New(cfg Config) *Checker {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = Timeout
 	}
-	if cfg.Client == nil {
-		cfg.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}}
+	if cfg.Ways == nil {
+		cfg.Ways = mtls.NewWays(nil, Transport)
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func(Process) {}
@@ -183,7 +189,7 @@ func (c *Checker) follow(ctx context.Context, probes *sync.WaitGroup) {
 
 func (c *Checker) probeLoop(ctx context.Context, w *watch) {
 	for {
-		rtt, err := c.probe(ctx, w.URL)
+		rtt, err := c.probe(ctx, w.Cell, w.URL)
 		if ctx.Err() != nil {
 			return
 		}
@@ -198,8 +204,9 @@ func (c *Checker) probeLoop(ctx context.Context, w *watch) {
 	}
 }
 
-// probe asks one process whether it is ready.
-func (c *Checker) probe(ctx context.Context, base string) (time.Duration, error) {
+// probe asks one process whether it is ready. Another cell's process, or one that no
+// certificate of the town speaks for, is as good as none.
+func (c *Checker) probe(ctx context.Context, cell topology.CellID, base string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/readyz", nil)
@@ -207,7 +214,8 @@ func (c *Checker) probe(ctx context.Context, base string) (time.Duration, error)
 		return 0, err
 	}
 	start := time.Now() //nolint:forbidigo // a round trip has no other clock
-	resp, err := c.cfg.Client.Do(req)
+	client := http.Client{Transport: c.cfg.Ways.To(mtls.Peer{Kind: mtls.Cell, Name: string(cell)})}
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"guichet/control-plane/topology"
 	"guichet/internal/kind"
+	"guichet/internal/mtls"
 	"guichet/router/route"
 )
 
@@ -88,7 +89,7 @@ func (p *Proxy) call(x *exchange, d route.Decision) (*answered, error) {
 		if wait <= 0 {
 			break
 		}
-		a, err := p.send(x, base, wait)
+		a, err := p.send(x, d.Cell.ID, base, wait)
 		switch {
 		case err == nil:
 			return a, nil
@@ -120,8 +121,12 @@ func (p *Proxy) patience(x *exchange, d route.Decision) time.Duration {
 	return min(wait, p.cfg.Patience.Total-p.cfg.Now().Sub(x.arrived))
 }
 
-// notConnected: no connection, so nothing was sent.
+// notConnected: no connection, or one that ended at somebody else than the cell, so
+// nothing was sent.
 func notConnected(err error) bool {
+	if _, refused := errors.AsType[*mtls.Refusal](err); refused {
+		return true
+	}
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
@@ -140,7 +145,7 @@ func (a *answered) close() {
 }
 
 // send sends the request to one process and waits for its answer's header.
-func (p *Proxy) send(x *exchange, base string, wait time.Duration) (*answered, error) {
+func (p *Proxy) send(x *exchange, cell topology.CellID, base string, wait time.Duration) (*answered, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("address of a process: %w", err)
@@ -155,7 +160,7 @@ func (p *Proxy) send(x *exchange, base string, wait time.Duration) (*answered, e
 		out.Body, _ = out.GetBody()
 	}
 	start := p.cfg.Now()
-	resp, err := p.transport.RoundTrip(out) //nolint:bodyclose // answered.close does
+	resp, err := p.ways.To(mtls.Peer{Kind: mtls.Cell, Name: string(cell)}).RoundTrip(out) //nolint:bodyclose // answered.close does
 	x.away += p.cfg.Now().Sub(start)
 	if err != nil {
 		timer.Stop()

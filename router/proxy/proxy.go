@@ -15,6 +15,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/mtls"
 	"guichet/router/health"
 	"guichet/router/route"
 )
@@ -72,12 +73,13 @@ type Config struct {
 	Region   string          // with Delay: where attendees count as being whose place is unknown; the default cell's if empty
 	Metrics  prometheus.Registerer
 	Now      func() time.Time
+	Identity *mtls.Identity // who this router is; nil speaks plain HTTP with cells
 }
 
 // Proxy is the handler.
 type Proxy struct {
 	cfg       Config
-	transport *http.Transport
+	ways      *mtls.Ways // to each cell as itself
 	bulkheads bulkheads
 	moved     moved
 	metrics   *metrics
@@ -96,27 +98,31 @@ func New(cfg Config) *Proxy {
 	if cfg.Metrics == nil {
 		cfg.Metrics = prometheus.NewRegistry()
 	}
-	p := &Proxy{
-		cfg: cfg,
-		transport: &http.Transport{
+	p := &Proxy{cfg: cfg, ways: mtls.NewWays(cfg.Identity, transport(cfg.InFlight)), bulkheads: bulkheads{limit: int64(cfg.InFlight)}}
+	p.metrics = newMetrics(cfg.Metrics, &p.bulkheads)
+	return p
+}
+
+// transport makes the connections to one cell.
+func transport(inFlight int) func() *http.Transport {
+	return func() *http.Transport {
+		return &http.Transport{
 			Proxy:               nil, // cells are reached directly, whatever the environment says
 			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-			MaxConnsPerHost:     cfg.InFlight,
+			TLSHandshakeTimeout: dialTimeout,
+			MaxConnsPerHost:     inFlight,
 			MaxIdleConns:        0, // bounded per host
 			MaxIdleConnsPerHost: idlePerHost,
 			IdleConnTimeout:     time.Minute,
 			DisableCompression:  true, // bytes pass as they are
 			ReadBufferSize:      16 << 10,
 			WriteBufferSize:     16 << 10,
-		},
-		bulkheads: bulkheads{limit: int64(cfg.InFlight)},
+		}
 	}
-	p.metrics = newMetrics(cfg.Metrics, &p.bulkheads)
-	return p
 }
 
 // Close drops idle connections to cells.
-func (p *Proxy) Close() { p.transport.CloseIdleConnections() }
+func (p *Proxy) Close() { p.ways.Close() }
 
 // ServeHTTP takes one request to a cell and the answer back.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {

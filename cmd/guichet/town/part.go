@@ -42,13 +42,14 @@ type running interface {
 // part is one process of the town: what it is, how to start it, and its present
 // life if it has one.
 type part struct {
-	rank   rank
-	name   string
-	cell   topology.CellID // "" for those that serve the whole town
-	url    string          // "" for a database
-	where  string          // the directory with its data
-	what   string          // for the table: which program or engine
-	launch func(ctx context.Context) (running, error)
+	rank    rank
+	name    string
+	cell    topology.CellID // "" for those that serve the whole town
+	url     string          // "" for a database
+	private string          // where it tells whether it is ready; "" is url
+	where   string          // the directory with its data
+	what    string          // for the table: which program or engine
+	launch  func(ctx context.Context) (running, error)
 
 	op sync.Mutex // serializes starting and stopping
 
@@ -56,6 +57,14 @@ type part struct {
 	life   running // nil when it does not run
 	wanted bool    // false once we stop it ourselves
 	deaths []time.Time
+}
+
+// asked is where the part says whether it is ready.
+func (p *part) asked() string {
+	if p.private != "" {
+		return p.private
+	}
+	return p.url
 }
 
 // pid of the present life, 0 when there is none.

@@ -70,12 +70,15 @@ func TestPorts_neverMeetAndStayInTheirRange(t *testing.T) {
 		use(p.sandbox(), "sandbox")
 		use(p.mail(), "mail sink")
 		use(p.smtp(), "mail sink's SMTP")
+		use(p.routerPrivate(), "router, private")
+		use(p.controlPlanePrivate(), "control plane, private")
 		use(p.hub(), "hub")
 		use(p.hubLeaf(), "hub's leaves")
 		for i := range maxCells {
 			use(p.leaf(i), fmt.Sprint("leaf ", i))
 			for instance := range maxInstances {
 				use(p.cell(i, instance), fmt.Sprint("cell ", i, instance))
+				use(p.cellPrivate(i, instance), fmt.Sprint("cell, private ", i, instance))
 			}
 		}
 		for i := range maxCells + 1 {

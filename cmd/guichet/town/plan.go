@@ -74,11 +74,10 @@ func (t *Town) program(p *part, binary string, args []string, env func() map[str
 func (t *Town) addSandbox() {
 	p := &part{rank: rankSandbox, name: nameSandbox, url: httpURL(t.ports.sandbox()), where: t.state.path(nameSandbox)}
 	args := []string{"sandbox", "--listen", local(t.ports.sandbox()), "--state", p.where}
-	for i, c := range t.opts.Cells {
-		hook := httpURL(t.ports.cell(i, 0)) + webhookPath
-		if t.opts.Instances > 1 { // one of several may be dead: the router knows which
-			hook = httpURL(t.ports.router()) + webhookPath + "?cell=" + string(c.ID)
-		}
+	for _, c := range t.opts.Cells {
+		// A payment provider has no certificate of ours, and knows not which process of a
+		// cell is dead: it comes to the router.
+		hook := httpURL(t.ports.router()) + webhookPath + "?cell=" + string(c.ID)
 		args = append(args, "--account", string(c.ID)+"="+hook)
 	}
 	t.program(p, "guichet", args, func() map[string]string { return nil })
@@ -94,20 +93,21 @@ func (t *Town) addMail() {
 }
 
 func (t *Town) addControlPlane() {
-	p := &part{rank: rankControlPlane, name: nameControlPlane, url: httpURL(t.ports.controlPlane()), where: t.state.path(nameControlPlane)}
+	p := &part{rank: rankControlPlane, name: nameControlPlane, url: httpsURL(t.ports.controlPlane()), private: httpURL(t.ports.controlPlanePrivate()), where: t.state.path(nameControlPlane)}
 	t.program(p, "control-plane", nil, func() map[string]string {
-		return map[string]string{
+		return t.as(controlPlanePeer, map[string]string{
 			"GUICHET_LISTEN":          local(t.ports.controlPlane()),
+			"GUICHET_PRIVATE_LISTEN":  local(t.ports.controlPlanePrivate()),
 			"GUICHET_DATABASE_URL":    t.databases[controlPlaneDB].dsn,
 			"GUICHET_STATE_DIR":       p.where,
 			"GUICHET_HUB_LISTEN":      local(t.ports.hub()),
 			"GUICHET_HUB_LEAF_LISTEN": local(t.ports.hubLeaf()),
 			"GUICHET_OPERATOR_TOKEN":  t.state.record.OperatorToken,
 			"GUICHET_CONTROL_SEED":    t.state.record.ControlSeed,
-		}
+		})
 	})
 	t.add(p, t.ports.controlPlane())
-	t.needed = append(t.needed, portUser{t.ports.hub(), "the hub"}, portUser{t.ports.hubLeaf(), "the hub's leaves"})
+	t.needed = append(t.needed, portUser{t.ports.controlPlanePrivate(), "the control plane's private address"}, portUser{t.ports.hub(), "the hub"}, portUser{t.ports.hubLeaf(), "the hub's leaves"})
 }
 
 // cellName is "cell-euw3", and "cell-euw3-2" for the cell's second process.
@@ -122,19 +122,20 @@ func (t *Town) addCell(i, instance int) {
 	c := t.opts.Cells[i]
 	port := t.ports.cell(i, instance)
 	name := cellName(c.ID, instance)
-	p := &part{rank: rankCell, name: name, cell: c.ID, url: httpURL(port), where: t.state.path(name)}
+	p := &part{rank: rankCell, name: name, cell: c.ID, url: httpsURL(port), private: httpURL(t.ports.cellPrivate(i, instance)), where: t.state.path(name)}
 	t.program(p, "cell", nil, func() map[string]string {
-		env := map[string]string{
+		env := t.as(cellPeer(c), map[string]string{
 			"GUICHET_CELL":                   string(c.ID),
 			"GUICHET_REGION":                 c.Region.Code,
 			"GUICHET_LISTEN":                 local(port),
+			"GUICHET_PRIVATE_LISTEN":         local(t.ports.cellPrivate(i, instance)),
 			"GUICHET_PUBLIC_URL":             p.url,
 			"GUICHET_DATABASE_URL":           t.databases[c.ID].dsn,
 			"GUICHET_STATE_DIR":              p.where,
 			"GUICHET_LEAF":                   "off", // a cell has one leaf, its first process carries it
 			"GUICHET_LEAF_LISTEN":            local(t.ports.leaf(i)),
 			"GUICHET_HUB_URL":                "nats-leaf://" + local(t.ports.hubLeaf()),
-			"GUICHET_CONTROL_PLANE":          httpURL(t.ports.controlPlane()),
+			"GUICHET_CONTROL_PLANE":          httpsURL(t.ports.controlPlane()),
 			"GUICHET_OPERATOR_TOKEN":         t.state.record.OperatorToken,
 			"GUICHET_STRIPE_URL":             httpURL(t.ports.sandbox()),
 			"GUICHET_STRIPE_SECRET_KEY":      "sk_test_sandbox_" + string(c.ID),
@@ -146,7 +147,7 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_SMTP_URL":               "smtp://" + local(t.ports.smtp()) + "?tls=off",
 			"GUICHET_MAIL_FROM":              "Guichet <tickets@" + string(c.ID) + ".town.example>",
 			"GUICHET_SITE_URL":               httpURL(t.ports.router()),
-		}
+		})
 		if !t.opts.Limits {
 			env["GUICHET_LIMITS"] = "off" // everybody in a town has the same address
 		}
@@ -156,23 +157,25 @@ func (t *Town) addCell(i, instance int) {
 		return env
 	})
 	t.add(p, port)
+	t.needed = append(t.needed, portUser{t.ports.cellPrivate(i, instance), name + "'s private address"})
 	if instance == 0 {
 		t.needed = append(t.needed, portUser{t.ports.leaf(i), name + "'s leaf"})
 	}
 }
 
 func (t *Town) addRouter() {
-	p := &part{rank: rankRouter, name: nameRouter, url: httpURL(t.ports.router()), where: t.state.path(nameRouter)}
+	p := &part{rank: rankRouter, name: nameRouter, url: httpURL(t.ports.router()), private: httpURL(t.ports.routerPrivate()), where: t.state.path(nameRouter)}
 	t.program(p, "router", nil, func() map[string]string {
-		env := map[string]string{
-			"GUICHET_LISTEN":        local(t.ports.router()),
-			"GUICHET_CONTROL_PLANE": httpURL(t.ports.controlPlane()),
-			"GUICHET_CELLS":         t.bootstrap(),
-			"GUICHET_STATE_DIR":     p.where,
-			"GUICHET_DEFAULT_CELL":  string(t.opts.Cells[0].ID),
-			"GUICHET_TRUST_NEAR":    "1",
-			"GUICHET_ALLOW_FORCE":   "1", // drills ask a cell by name
-		}
+		env := t.as(routerPeer, map[string]string{
+			"GUICHET_LISTEN":         local(t.ports.router()),
+			"GUICHET_PRIVATE_LISTEN": local(t.ports.routerPrivate()),
+			"GUICHET_CONTROL_PLANE":  httpsURL(t.ports.controlPlane()),
+			"GUICHET_CELLS":          t.bootstrap(),
+			"GUICHET_STATE_DIR":      p.where,
+			"GUICHET_DEFAULT_CELL":   string(t.opts.Cells[0].ID),
+			"GUICHET_TRUST_NEAR":     "1",
+			"GUICHET_ALLOW_FORCE":    "1", // drills ask a cell by name
+		})
 		if t.opts.WAN {
 			env["GUICHET_WAN"] = "1"
 		}
@@ -182,6 +185,7 @@ func (t *Town) addRouter() {
 		return env
 	})
 	t.add(p, t.ports.router())
+	t.needed = append(t.needed, portUser{t.ports.routerPrivate(), "the router's private address"})
 }
 
 // geoIP is the file that the environment names, else one of the shared data.
@@ -202,7 +206,7 @@ func (t *Town) bootstrap() string {
 	var urls []string
 	for i, c := range t.opts.Cells {
 		for instance := range t.opts.Instances {
-			urls = append(urls, string(c.ID)+"="+httpURL(t.ports.cell(i, instance)))
+			urls = append(urls, string(c.ID)+"="+httpsURL(t.ports.cell(i, instance)))
 		}
 	}
 	return strings.Join(urls, ",")

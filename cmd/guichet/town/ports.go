@@ -15,7 +15,7 @@ import (
 // Ports are the addresses of a town, as distances from the router's port. With
 // the router on 8080 they are the ones of the documents: control plane 8090,
 // sandbox 8095, mails 8096 and 8097, cells 8101…, a cell's second process 8111…, hub 4290 and 4291,
-// leaves 4301…, databases 5501…
+// leaves 4301…, databases 5501…, private addresses: router 9080, control plane 9090, cells 9101…
 type ports struct{ base int }
 
 const (
@@ -41,6 +41,13 @@ func (p ports) hubLeaf() int       { return p.row(4291, 102) }
 func (p ports) leaf(i int) int     { return p.row(4301, 111) + i }
 func (p ports) database(i int) int { return p.row(5501, 121) + i } // the control plane's comes after the cells'
 
+// Private addresses tell metrics and readiness; a cell's are laid out as its HTTP ports.
+func (p ports) routerPrivate() int       { return p.row(9080, 161) }
+func (p ports) controlPlanePrivate() int { return p.row(9090, 162) }
+func (p ports) cellPrivate(i, instance int) int {
+	return p.row(9101, 171) + i + rowOfTen*instance
+}
+
 func (p ports) row(usual, distance int) int {
 	if p.base == defaultBase {
 		return usual
@@ -49,7 +56,7 @@ func (p ports) row(usual, distance int) int {
 }
 
 // span is how many ports from base on a town that is not the default one uses.
-const span = 160
+const span = 260
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
@@ -58,6 +65,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 func httpURL(port int) string { return "http://" + local(port) }
+
+func httpsURL(port int) string { return "https://" + local(port) }
 
 // portUser is a port that a town needs, and for whom.
 type portUser struct {
@@ -98,9 +107,10 @@ func busyPorts(ctx context.Context, needed []portUser) error {
 // freeBase finds a range in which a whole town fits, below the ports that the
 // kernel gives to outgoing connections.
 func freeBase(ctx context.Context) (int, error) {
-	start := 12000 + os.Getpid()%80*span
-	for i := range 120 {
-		base := 12000 + (start-12000+i*span)%(120*span)
+	const ranges = 76
+	start := 12000 + os.Getpid()%ranges*span
+	for i := range ranges {
+		base := 12000 + (start-12000+i*span)%(ranges*span)
 		if rangeIsFree(ctx, base) {
 			return base, nil
 		}

@@ -50,7 +50,7 @@ func (p *part) awaitReady(ctx context.Context) error {
 	defer cancel()
 	reason := "was not asked"
 	for {
-		answer := probe(ctx, p.url)
+		answer := probe(ctx, p.asked())
 		if answer == "" {
 			return nil
 		}

@@ -15,6 +15,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/control-plane/topology"
+	"guichet/internal/mtls/devca"
 	"guichet/internal/pgserver"
 )
 
@@ -37,12 +38,15 @@ type Town struct {
 	pgBinaries pgserver.Binaries
 	pgTemplate string
 
-	control  *control
-	closing  atomic.Bool
-	asked    chan struct{} // closed when somebody asks over the control port to close
-	askOnce  sync.Once
-	filling  sync.WaitGroup
-	stopFill context.CancelFunc
+	authority *devca.Authority
+	control   *control
+	closing   atomic.Bool
+	asked     chan struct{} // closed when somebody asks over the control port to close
+	askOnce   sync.Once
+	filling   sync.WaitGroup
+	stopFill  context.CancelFunc
+	renewing  sync.WaitGroup
+	stopRenew context.CancelFunc
 
 	mu         sync.Mutex
 	organizers []client.Organizer // also guards writing the files in the state directory
@@ -52,7 +56,7 @@ type Town struct {
 // to out. A town that cannot be opened is closed again.
 func Open(ctx context.Context, opts Options, out io.Writer) (_ *Town, err error) {
 	began := now()
-	t := &Town{opts: opts, out: &printer{w: out}, asked: make(chan struct{}), stopFill: func() {}}
+	t := &Town{opts: opts, out: &printer{w: out}, asked: make(chan struct{}), stopFill: func() {}, stopRenew: func() {}}
 	if t.ports.base = opts.Port; opts.Port == 0 {
 		if t.ports.base, err = freeBase(ctx); err != nil {
 			return nil, err
@@ -94,6 +98,12 @@ func (t *Town) prepare(ctx context.Context) (err error) {
 	if t.state.wasKilled() {
 		patience = dbPatience // its databases may be on their way out
 	}
+	if err := t.identify(); err != nil {
+		return err
+	}
+	renewCtx, stop := context.WithCancel(context.WithoutCancel(ctx)) // ends with Close
+	t.stopRenew = stop
+	t.renewing.Go(func() { t.renew(renewCtx) })
 	if err := t.addDatabases(ctx); err != nil {
 		return err
 	}
@@ -288,6 +298,8 @@ func (t *Town) Close() error {
 	}
 	t.stopFill()
 	t.filling.Wait()
+	t.stopRenew()
+	t.renewing.Wait()
 	var faults []error
 	for r := rankRouter; r >= rankDatabase; r-- {
 		faults = append(faults, t.together(t.ranked(r), func(p *part) error { return p.stop(context.Background()) }))

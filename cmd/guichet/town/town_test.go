@@ -150,7 +150,7 @@ func TestTown_tellsEachProcessWhatItNeeds(t *testing.T) {
 	for _, want := range []string{
 		"GUICHET_CELL=euw3\n", "GUICHET_REGION=eu-west-3\n", "GUICHET_LEAF=on\n", "GUICHET_LEAF_LISTEN=" + local(p.leaf(0)) + "\n",
 		"GUICHET_HUB_URL=nats-leaf://" + local(p.hubLeaf()) + "\n", "GUICHET_STRIPE_SECRET_KEY=sk_test_sandbox_euw3\n",
-		"GUICHET_CONTROL_PLANE=" + httpURL(p.controlPlane()) + "\n", "GUICHET_SIGNING_SEED=", "GUICHET_DATABASE_URL=postgres://",
+		"GUICHET_CONTROL_PLANE=" + httpsURL(p.controlPlane()) + "\n", "GUICHET_SIGNING_SEED=", "GUICHET_DATABASE_URL=postgres://",
 	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the cell was not told %q:\n%s", want, first)
@@ -167,7 +167,7 @@ func TestTown_tellsEachProcessWhatItNeeds(t *testing.T) {
 		t.Error("two processes of one cell sign with different keys")
 	}
 	router := get(t, httpURL(p.router())+"/environ")
-	bootstrap := fmt.Sprintf("GUICHET_CELLS=euw3=%s,euw3=%s\n", httpURL(p.cell(0, 0)), httpURL(p.cell(0, 1)))
+	bootstrap := fmt.Sprintf("GUICHET_CELLS=euw3=%s,euw3=%s\n", httpsURL(p.cell(0, 0)), httpsURL(p.cell(0, 1)))
 	for _, want := range []string{bootstrap, "GUICHET_DEFAULT_CELL=euw3\n", "GUICHET_TRUST_NEAR=1\n", "GUICHET_WAN="} {
 		if !strings.Contains(router, want) {
 			t.Errorf("the router was not told %q:\n%s", want, router)
@@ -332,7 +332,7 @@ func TestProbe_givesTheReasonOfAProgramThatIsNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := probe(t.Context(), p.url); !strings.Contains(got, "503") || !strings.Contains(got, "told to be broken") {
+	if got := probe(t.Context(), p.asked()); !strings.Contains(got, "503") || !strings.Contains(got, "told to be broken") {
 		t.Errorf("got %q", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -141,7 +141,9 @@ func (a *Authority) Sign(f mtls.Files, peer mtls.Peer, from, until time.Time) er
 	return nil
 }
 
-func serialNumber() (*big.Int, error) { return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)) }
+func serialNumber() (*big.Int, error) {
+	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+}
 
 func load(certFile, keyFile string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	text, err := os.ReadFile(certFile)
