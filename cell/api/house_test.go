@@ -34,6 +34,8 @@ import (
 	"guichet/cell/stripe/sandbox"
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
 	"guichet/internal/httpd"
 	"guichet/internal/operator"
 	"guichet/internal/signed"
@@ -170,7 +172,7 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		},
 		Mails:   &notify.Service{Queue: h.store},
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
-		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Signer: own,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Sealed: func() *seal.Map { return sealtest.Sign(h.town) }, Signer: own,
 		Access: accessKey(t, here), ControlKeys: []ed25519.PublicKey{control.Public()}, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	if err := h.server.Checkout.Register(); err != nil {

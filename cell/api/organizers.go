@@ -21,6 +21,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/cell/ticket"
+	"guichet/control-plane/topology/seal"
 	"guichet/geo"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
@@ -249,11 +250,12 @@ func (s *Server) regions(c *gin.Context) error {
 }
 
 func (s *Server) topology(c *gin.Context) error {
-	snap := s.Topology()
-	if snap == nil {
+	m := s.Sealed()
+	if m == nil {
 		return errNoTopology.With("this cell has not seen a map yet")
 	}
 	c.Header("Cache-Control", "no-store")
-	c.JSON(200, snap)
+	c.Header(seal.Header, m.Signature())
+	c.Data(http.StatusOK, "application/json; charset=utf-8", m.Text())
 	return nil
 }

@@ -298,7 +298,7 @@ var sagaRoutes = []route{
 }
 
 var commonRoutes = []route{
-	{method: http.MethodGet, path: "/v1/topology", handle: (*Server).topology, out: topology.Snapshot{}, status: 200, doc: "The map as this cell knows it.", problems: "topology_unknown"},
+	{method: http.MethodGet, path: "/v1/topology", handle: (*Server).topology, out: topology.Snapshot{}, status: 200, doc: "The map as this cell knows it, in the bytes that the control plane signed; X-Guichet-Signature vouches for them.", problems: "topology_unknown"},
 	{method: http.MethodGet, path: "/livez", handle: (*Server).live, anyParams: true, out: Probe{}, status: 200, doc: "Whether the process can answer at all."},
 	{method: http.MethodGet, path: "/readyz", handle: (*Server).ready, anyParams: true, out: Probe{}, on503: Probe{}, status: 200, doc: "Whether to send requests here; 503 with the reasons when not. A search index that is being filled is told, and no reason."},
 	{method: http.MethodGet, path: "/openapi.json", handle: (*Server).openapi, status: 200, media: "application/json", doc: "This document."},

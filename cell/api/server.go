@@ -23,6 +23,7 @@ import (
 	"guichet/cell/search"
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 	"guichet/internal/httpd"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	SeatMaps SeatMaps
 	Copies   Copies
 	Topology func() *topology.Snapshot // the newest known; nil when none was ever seen
+	Sealed   func() *seal.Map          // the same as it was signed
 	Signer   *ticket.Signer
 	Access   *access.Signer
 	// ControlKeys are the pinned public keys of the control plane, which sign operators' tokens.

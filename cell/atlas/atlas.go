@@ -1,12 +1,13 @@
 // Package atlas holds the newest map of the town that this cell has seen. The map
 // comes from the leaf's mirror, or by HTTP from the control plane, and is kept in
-// a file, so that a cell that starts alone still knows the town (P6, P8). A map
-// that would empty the table or turn time back is refused.
+// a file, so that a cell that starts alone still knows the town (P6, P8). Only a map
+// that the control plane signed is believed, wherever it comes from, and one that
+// would empty the table or turn time back is refused.
 package atlas
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 )
 
 // Bounds of the fall-back by HTTP.
@@ -32,42 +34,72 @@ const (
 // Atlas holds a snapshot and keeps the newest.
 type Atlas struct {
 	file    string
-	current atomic.Pointer[topology.Snapshot]
+	pinned  []ed25519.PublicKey
+	refused atomic.Int64
+	current atomic.Pointer[seal.Map]
 
 	mu      sync.Mutex // one Offer at a time
 	unsaved bool       // the disk refused the newest map
 }
 
-// Open loads the map that was last seen from dir. A damaged file is as good as none.
-func Open(dir string) (*Atlas, error) {
+// Open loads the map that was last seen from dir. A file that is damaged, or not
+// signed with a pinned key, is as good as none; report is told. Without pinned keys
+// no map is believed.
+func Open(dir string, pinned []ed25519.PublicKey, report func(error)) (*Atlas, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory for the map: %w", err)
 	}
-	a := &Atlas{file: filepath.Join(dir, fileName)}
+	a := &Atlas{file: filepath.Join(dir, fileName), pinned: pinned}
 	text, err := os.ReadFile(a.file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the map: %w", err)
 	}
-	var snap topology.Snapshot
-	if err == nil && json.Unmarshal(text, &snap) == nil && len(snap.Cells) > 0 {
-		a.current.Store(&snap)
+	if err != nil {
+		return a, nil
 	}
+	m, err := seal.Parse(text, pinned)
+	if err == nil && len(m.Snapshot().Cells) == 0 {
+		err = topology.ErrRefused.With("it has no cells")
+	}
+	if err != nil {
+		a.refused.Add(1)
+		report(fmt.Errorf("the map on disk is not used: %w", err))
+		return a, nil
+	}
+	a.current.Store(m)
 	return a, nil
 }
 
 // Current is the newest map, nil when none was ever seen.
-func (a *Atlas) Current() *topology.Snapshot { return a.current.Load() }
+func (a *Atlas) Current() *topology.Snapshot { return a.current.Load().Snapshot() }
+
+// Sealed is the newest map as it was signed, for those who ask this cell; nil when
+// none was ever seen.
+func (a *Atlas) Sealed() *seal.Map { return a.current.Load() }
+
+// Refused counts maps that were not believed, or would have done harm.
+func (a *Atlas) Refused() int64 { return a.refused.Load() }
+
+// Take offers a map as it stands in a bucket, with its signature.
+func (a *Atlas) Take(text []byte) error {
+	m, err := seal.Parse(text, a.pinned)
+	if err != nil {
+		a.refused.Add(1)
+		return err
+	}
+	return a.Offer(m)
+}
 
 // Offer takes a map in when it may replace the one at hand, and keeps it on disk.
 // A map that is not newer is no error; the same one told again, with newer beats,
 // is kept in memory only.
-func (a *Atlas) Offer(next *topology.Snapshot) error {
+func (a *Atlas) Offer(m *seal.Map) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.current.Load()
+	now, next := a.current.Load().Snapshot(), m.Snapshot()
 	if now != nil && next != nil && next.Version <= now.Version {
 		if next.Version == now.Version && next.IssuedAt.After(now.IssuedAt) && now.Replace(next) == nil {
-			a.current.Store(next)
+			a.current.Store(m)
 		}
 		if a.unsaved {
 			return a.save(a.current.Load())
@@ -75,26 +107,23 @@ func (a *Atlas) Offer(next *topology.Snapshot) error {
 		return nil
 	}
 	if err := now.Replace(next); err != nil {
+		a.refused.Add(1)
 		return err
 	}
-	a.current.Store(next)
+	a.current.Store(m)
 	a.unsaved = true
-	return a.save(next)
+	return a.save(m)
 }
 
 // save writes the file whole or not at all. The other name is always the same,
 // so that processes which die here leave one file, not many.
-func (a *Atlas) save(snap *topology.Snapshot) error {
-	text, err := json.Marshal(snap)
-	if err != nil {
-		return fmt.Errorf("write the map: %w", err)
-	}
+func (a *Atlas) save(m *seal.Map) error {
 	tmp, err := os.OpenFile(a.file+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("write the map: %w", err)
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(text)
+	_, err = tmp.Write(m.Bytes())
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("write the map: %w", err)
 	}
@@ -137,9 +166,14 @@ func (a *Atlas) fetch(ctx context.Context, client *http.Client, url string) erro
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("ask for the map: %s answered %d", url, res.StatusCode)
 	}
-	var snap topology.Snapshot
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxSnapshot)).Decode(&snap); err != nil {
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxSnapshot))
+	if err != nil {
 		return fmt.Errorf("read the map: %w", err)
 	}
-	return a.Offer(&snap)
+	m, err := seal.Open(text, res.Header.Get(seal.Header), a.pinned)
+	if err != nil {
+		a.refused.Add(1)
+		return fmt.Errorf("the map of %s: %w", url, err)
+	}
+	return a.Offer(m)
 }

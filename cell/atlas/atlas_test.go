@@ -1,7 +1,6 @@
 package atlas_test
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,6 +12,9 @@ import (
 
 	"guichet/cell/atlas"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
+	"guichet/internal/signed"
 )
 
 var issued = time.Date(2027, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -21,13 +23,17 @@ func snap(version int64, placements ...topology.Placement) *topology.Snapshot {
 	return &topology.Snapshot{Version: version, IssuedAt: issued, Cells: []topology.Cell{{ID: "euw3", URLs: []string{"http://a"}}, {ID: "use1"}}, Placements: placements}
 }
 
+func signedSnap(version int64, placements ...topology.Placement) *seal.Map {
+	return sealtest.Sign(snap(version, placements...))
+}
+
 func placed(epoch topology.Epoch) topology.Placement {
 	return topology.Placement{EventID: "evt_euw3_k3v9x2m4q7rt", Home: "use1", Epoch: epoch, State: topology.Serving}
 }
 
 func open(t *testing.T, dir string) *atlas.Atlas {
 	t.Helper()
-	a, err := atlas.Open(dir)
+	a, err := atlas.Open(dir, sealtest.Pinned, func(error) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +42,7 @@ func open(t *testing.T, dir string) *atlas.Atlas {
 
 func offer(t *testing.T, a *atlas.Atlas, s *topology.Snapshot) {
 	t.Helper()
-	if err := a.Offer(s); err != nil {
+	if err := a.Offer(sealtest.Sign(s)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,12 +65,11 @@ func TestOpen_startsColdFromDisk(t *testing.T) {
 }
 
 func TestOpen_takesADamagedFileForNone(t *testing.T) {
-	whole, err := json.Marshal(snap(3))
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := signedSnap(3).Bytes()
+	unsigned := signedSnap(9).Text()
 	for name, text := range map[string]string{
 		"empty": "", "cut": string(whole[:len(whole)/2]), "noise": "\x00\xff\x00", "another shape": `[1,2]`, "no cells": `{"version":9,"cells":[]}`, "null": "null",
+		"not signed": string(unsigned), "signed by a cell": string(forged(t, 1<<62).Bytes()), "signed, of no cells": string(sealtest.Sign(&topology.Snapshot{Version: 9}).Bytes()),
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "topology.json"), []byte(text), 0o600); err != nil {
@@ -86,14 +91,14 @@ func TestOpen_saysWhatItCannotRead(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "topology.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := atlas.Open(dir); err == nil {
+	if _, err := atlas.Open(dir, sealtest.Pinned, func(error) {}); err == nil {
 		t.Error("a directory passes for the file")
 	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := atlas.Open(file); err == nil {
+	if _, err := atlas.Open(file, sealtest.Pinned, func(error) {}); err == nil {
 		t.Error("a file passes for the directory")
 	}
 }
@@ -105,11 +110,11 @@ func TestOffer_refusesWhatWouldHarm(t *testing.T) {
 	for name, next := range map[string]*topology.Snapshot{
 		"nothing": nil, "no cells": {Version: 9}, "a lower epoch": snap(9, placed(2)),
 	} {
-		if err := a.Offer(next); !errors.Is(err, topology.ErrRefused) {
+		if err := a.Offer(sealtest.Sign(next)); !errors.Is(err, topology.ErrRefused) {
 			t.Errorf("%s: %v, want refused", name, err)
 		}
 	}
-	if err := a.Offer(snap(4, placed(9))); err != nil {
+	if err := a.Offer(signedSnap(4, placed(9))); err != nil {
 		t.Errorf("an older map is no news and no error: %v", err)
 	}
 	for _, at := range []*atlas.Atlas{a, open(t, dir)} {
@@ -131,7 +136,7 @@ func TestOffer_takesNewerBeatsOfTheSameVersionInMemory(t *testing.T) {
 	for _, s := range []*topology.Snapshot{later, harmful, older} {
 		offer(t, a, s)
 	}
-	if a.Current() != later {
+	if !a.Current().IssuedAt.Equal(later.IssuedAt) {
 		t.Errorf("the map was issued at %s in epoch %d", a.Current().IssuedAt, a.Current().Placements[0].Epoch)
 	}
 	if got := open(t, dir).Current(); !got.IssuedAt.Equal(issued) {
@@ -146,7 +151,7 @@ func TestOffer_triesTheDiskAgainThatRefusedIt(t *testing.T) {
 	if err := os.Remove(dir); err != nil { // root may write everywhere: only a directory that is gone stops it
 		t.Fatal(err)
 	}
-	if err := a.Offer(snap(5)); err == nil {
+	if err := a.Offer(signedSnap(5)); err == nil {
 		t.Fatal("a map that was not kept was not complained about")
 	}
 	if got := a.Current(); got == nil || got.Version != 5 {
@@ -170,7 +175,7 @@ func TestOffer_byManyAtOnceKeepsTheNewest(t *testing.T) {
 		running.Go(func() {
 			for i := range last {
 				version := int64((i*7+start*11)%last + 1)
-				if err := a.Offer(snap(version, placed(topology.Epoch(version)))); err != nil {
+				if err := a.Offer(signedSnap(version, placed(topology.Epoch(version)))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -212,5 +217,39 @@ func TestOffer_clearsUpAfterAProcessThatDiedWriting(t *testing.T) {
 	}
 	if got := open(t, dir).Current(); got == nil || got.Version != 1 {
 		t.Errorf("the map is %+v", got)
+	}
+}
+
+// forged is a map that a cell signs with its own key, under the control plane's name.
+func forged(t *testing.T, version int64) *seal.Map {
+	t.Helper()
+	k, err := signed.NewKey("control", make([]byte, signed.SeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := seal.Sign(k, snap(version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestTake_believesThePinnedKeyWhateverTheVersion(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	offer(t, a, snap(5))
+	if err := a.Take(forged(t, 1<<62).Bytes()); !errors.Is(err, seal.ErrUnsigned) || a.Current().Version != 5 || a.Refused() != 1 {
+		t.Errorf("%v, version %d, %d refused", err, a.Current().Version, a.Refused())
+	}
+	if err := a.Take(signedSnap(6).Bytes()); err != nil || a.Current().Version != 6 || a.Sealed().Signature() == "" {
+		t.Errorf("%v, version %d", err, a.Current().Version)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "topology.json"), forged(t, 1<<62).Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said error
+	b, err := atlas.Open(dir, sealtest.Pinned, func(err error) { said = err })
+	if err != nil || b.Current() != nil || !errors.Is(said, seal.ErrUnsigned) || b.Refused() != 1 {
+		t.Errorf("a forged file: %v, %v, %+v", err, said, b.Current())
 	}
 }

@@ -2,7 +2,6 @@ package atlas_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
 )
 
 // control answers instead of a control plane, without a network, so that the
@@ -26,18 +27,16 @@ func says(status int, body string) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-func wire(t *testing.T, s *topology.Snapshot) string {
-	t.Helper()
-	b, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+// tells is the answer of a control plane with a map, in the form of the wire.
+func tells(m *seal.Map) (*http.Response, error) {
+	res, err := says(200, string(m.Text()))
+	res.Header.Set(seal.Header, m.Signature())
+	return res, err
 }
 
 func TestFollow_keepsWhatItHasThroughEveryFailure(t *testing.T) {
 	a := open(t, t.TempDir())
-	good, newer, lower := wire(t, snap(1, placed(3))), wire(t, snap(2, placed(3))), wire(t, snap(3, placed(1)))
+	good, newer, lower := signedSnap(1, placed(3)), signedSnap(2, placed(3)), signedSnap(3, placed(1))
 	answers := []struct {
 		answer  control
 		report  string // a part of what is reported, "" for nothing
@@ -45,14 +44,17 @@ func TestFollow_keepsWhatItHasThroughEveryFailure(t *testing.T) {
 	}{
 		{func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }, "refused", 0},
 		{func(*http.Request) (*http.Response, error) { return says(503, "{}") }, "answered 503", 0},
-		{func(*http.Request) (*http.Response, error) { return says(200, good) }, "", 1},
-		{func(*http.Request) (*http.Response, error) { return says(200, good[:40]) }, "read the map", 1},
-		{func(*http.Request) (*http.Response, error) { return says(200, `<html>`) }, "read the map", 1},
-		{func(*http.Request) (*http.Response, error) { return says(200, `{"version":7,"cells":[]}`) }, "empty the table", 1},
+		{func(*http.Request) (*http.Response, error) { return tells(good) }, "", 1},
+		{func(*http.Request) (*http.Response, error) { return says(200, string(good.Text()[:40])) }, "not signed", 1},
+		{func(*http.Request) (*http.Response, error) { return says(200, `<html>`) }, "not signed", 1},
+		{func(*http.Request) (*http.Response, error) { return tells(forged(t, 1<<62)) }, "no pinned key signed it", 1},
+		{func(*http.Request) (*http.Response, error) {
+			return tells(sealtest.Sign(&topology.Snapshot{Version: 7}))
+		}, "empty the table", 1},
 		{func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() }, "deadline exceeded", 1},
-		{func(*http.Request) (*http.Response, error) { return says(200, newer) }, "", 2},
-		{func(*http.Request) (*http.Response, error) { return says(200, lower) }, "lowers the epoch", 2},
-		{func(*http.Request) (*http.Response, error) { return says(200, good) }, "", 2}, // an old one is no news
+		{func(*http.Request) (*http.Response, error) { return tells(newer) }, "", 2},
+		{func(*http.Request) (*http.Response, error) { return tells(lower) }, "lowers the epoch", 2},
+		{func(*http.Request) (*http.Response, error) { return tells(good) }, "", 2}, // an old one is no news
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -111,10 +113,11 @@ func TestFollow_keepsWhatItHasThroughEveryFailure(t *testing.T) {
 
 func TestFollow_readsARealServer(t *testing.T) {
 	a := open(t, t.TempDir())
-	body := wire(t, snap(4))
+	m := signedSnap(4)
 	served := make(chan struct{}, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, body)
+		w.Header().Set(seal.Header, m.Signature())
+		_, _ = w.Write(m.Text())
 		served <- struct{}{}
 	}))
 	defer s.Close()

@@ -2,6 +2,7 @@ package join_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +16,8 @@ import (
 
 	"guichet/cell/join"
 	"guichet/control-plane/topology"
+	"guichet/internal/signed"
+	"guichet/internal/signed/request"
 )
 
 // control answers instead of a control plane, without a network, so that the
@@ -33,19 +36,38 @@ var self = topology.Cell{ID: "euw3", Region: "eu-west-3", URLs: []string{"http:/
 // called and what it reported.
 func life(t *testing.T, answers ...control) (calls, reports []string) {
 	t.Helper()
+	return invited(t, "", nil, answers...)
+}
+
+func cellKey(t *testing.T) *signed.Key {
+	t.Helper()
+	k, err := signed.NewKey("euw3-a1", make([]byte, signed.SeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// invited is life with a join token, and revocations.
+func invited(t *testing.T, token string, revoked func() []string, answers ...control) (calls, reports []string) {
+	t.Helper()
 	var mu sync.Mutex
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		m := &join.Member{ControlPlane: "http://control", Token: "secret", Self: self, Client: &http.Client{
+		m := &join.Member{ControlPlane: "http://control", Token: token, Key: cellKey(t), Now: time.Now, Self: self, Revoked: revoked, Client: &http.Client{
 			Transport: control(func(r *http.Request) (*http.Response, error) {
 				mu.Lock()
 				calls = append(calls, r.Method+" "+r.URL.Path)
 				answer := answers[len(calls)-1]
 				mu.Unlock()
-				if r.Header.Get("Authorization") != "Bearer secret" || r.Header.Get("Content-Type") != "application/json" {
+				if r.Header.Get("Content-Type") != "application/json" {
 					t.Errorf("%s came with %v", r.URL.Path, r.Header)
 				}
-				checkBody(t, r)
+				if shown := checkBody(t, r); shown != "" {
+					mu.Lock()
+					calls[len(calls)-1] += " with " + shown
+					mu.Unlock()
+				}
 				return answer(r)
 			}),
 		}}
@@ -73,22 +95,32 @@ func life(t *testing.T, answers ...control) (calls, reports []string) {
 	return calls, reports
 }
 
-func checkBody(t *testing.T, r *http.Request) {
+// checkBody answers the join token, or what is revoked, if there is any in the call.
+func checkBody(t *testing.T, r *http.Request) string {
 	t.Helper()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Error(err)
 	}
+	find := func(string) (ed25519.PublicKey, bool) { return cellKey(t).Public(), true }
+	if kid, _, err := request.Open(r.Header.Get(request.Header), r.Method, r.URL.Path, body, find, time.Now()); err != nil || kid != "euw3-a1" {
+		t.Errorf("%s is signed by %q: %v", r.URL.Path, kid, err)
+	}
 	if r.URL.Path == "/v1/cells" {
-		var got topology.Cell
-		if err := json.Unmarshal(body, &got); err != nil || got.ID != self.ID || got.Residency != self.Residency || !slices.Equal(got.URLs, self.URLs) {
+		var got struct {
+			Cell  topology.Cell `json:"cell"`
+			Token string        `json:"join_token"`
+		}
+		if err := json.Unmarshal(body, &got); err != nil || got.Cell.ID != self.ID || got.Cell.Residency != self.Residency || !slices.Equal(got.Cell.URLs, self.URLs) {
 			t.Errorf("it joined as %s", body)
 		}
-		return
+		return got.Token
 	}
-	if string(body) != `{"urls":["http://a"]}` {
+	var got struct{ URLs, Revoked []string }
+	if err := json.Unmarshal(body, &got); err != nil || !slices.Equal(got.URLs, self.URLs) || got.Revoked == nil {
 		t.Errorf("its beat is %s", body)
 	}
+	return strings.Join(got.Revoked, ",")
 }
 
 func ok(*http.Request) (*http.Response, error)      { return says(200, "{}") }
@@ -138,7 +170,7 @@ func TestRun_keepsJoiningUntilItIsHeard(t *testing.T) {
 func TestRun_doesNotReportItsOwnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		m := &join.Member{ControlPlane: "http://control", Self: self, Client: &http.Client{Transport: control(silent)}}
+		m := &join.Member{ControlPlane: "http://control", Key: cellKey(t), Now: time.Now, Self: self, Client: &http.Client{Transport: control(silent)}}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -147,5 +179,52 @@ func TestRun_doesNotReportItsOwnEnd(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-ended
+	})
+}
+
+func unknown(*http.Request) (*http.Response, error) {
+	return says(401, `{"code":"invitation_required"}`)
+}
+
+func TestRun_showsItsInvitationOnlyWhenItIsNotKnown(t *testing.T) {
+	calls, reports := invited(t, "join_x", nil, unknown, created, ok)
+	if want := []string{joins, joins + " with join_x", beats}; !slices.Equal(calls, want) || len(reports) != 0 {
+		t.Errorf("it called %q and reported %q", calls, reports)
+	}
+	if calls, _ = invited(t, "join_x", nil, created, ok); !slices.Equal(calls, []string{joins, beats}) {
+		t.Errorf("a cell that is known called %q", calls)
+	}
+	if _, reports = invited(t, "", nil, unknown, unknown); len(reports) != 2 || !strings.Contains(reports[0], "invitation_required") {
+		t.Errorf("without an invitation it reported %q", reports)
+	}
+}
+
+func TestRun_tellsWhatWasRevokedWithoutWaitingForTheNextBeat(t *testing.T) {
+	var list []string
+	began := time.Now()
+	revoke := func() []string {
+		if time.Since(began) > 5*time.Second { // of synctest's clock
+			return list
+		}
+		return nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began, list = time.Now(), []string{"key:a", "sid:b", "key:" + strings.Repeat("x", topology.MaxRevokedID)}
+		ctx, cancel := context.WithCancel(t.Context())
+		var told time.Duration
+		var what string
+		m := &join.Member{ControlPlane: "http://control", Key: cellKey(t), Now: time.Now, Self: self, Revoked: revoke, Client: &http.Client{
+			Transport: control(func(r *http.Request) (*http.Response, error) {
+				if text := checkBody(t, r); text != "" && told == 0 {
+					told, what = time.Since(began), text
+					cancel()
+				}
+				return says(200, "{}")
+			}),
+		}}
+		m.Run(ctx, func(error) {})
+		if what != "key:a,sid:b" || told > 5*time.Second+600*time.Millisecond {
+			t.Errorf("it told %q after %s, and it was revoked after 5 s", what, told)
+		}
 	})
 }

@@ -104,21 +104,21 @@ func TestHub_killedNobodyNoticesAndThenItCatchesUp(t *testing.T) {
 		}
 		relay.Wake()
 	}
-	if err := w.hub.Publish(t.Context(), &topology.Snapshot{Version: 7, Cells: []topology.Cell{{ID: "euw3"}}}); err != nil {
+	if err := w.hub.Publish(t.Context(), []byte(fmt.Sprint("map ", 7))); err != nil {
 		t.Fatal(err)
 	}
 	put(0, 10)
 	eventually(t, "the far cell hears", func() bool { return far.count() == 10 })
 	eventually(t, "the mirror has the map", func() bool {
-		snap, _, err := w.leaves["euw3"].Topology(t.Context())
-		return err == nil && snap.Version == 7
+		text, _, err := w.leaves["euw3"].Topology(t.Context())
+		return err == nil && string(text) == "map 7"
 	})
 
 	w.closeHub()
 	put(10, 30)
 	eventually(t, "local facts flow without the hub", func() bool { return local.count() == 30 })
-	if snap, _, err := w.leaves["euw3"].Topology(t.Context()); err != nil || snap.Version != 7 {
-		t.Errorf("the map without the hub: %v %v", snap, err)
+	if text, _, err := w.leaves["euw3"].Topology(t.Context()); err != nil || string(text) != "map 7" {
+		t.Errorf("the map without the hub: %s %v", text, err)
 	}
 	if err := w.leaves["euw3"].Ready(t.Context()); err != nil {
 		t.Errorf("a leaf without the hub is ready: %v", err)
@@ -136,12 +136,12 @@ func TestHub_killedNobodyNoticesAndThenItCatchesUp(t *testing.T) {
 	}
 	far.allOnce(t, "apn1", want...)
 	local.allOnce(t, "euw3", want...)
-	if err := w.hub.Publish(t.Context(), &topology.Snapshot{Version: 8, Cells: []topology.Cell{{ID: "euw3"}}}); err != nil {
+	if err := w.hub.Publish(t.Context(), []byte(fmt.Sprint("map ", 8))); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the mirror catches up", func() bool {
-		snap, _, err := w.leaves["apn1"].Topology(t.Context())
-		return err == nil && snap.Version == 8
+		text, _, err := w.leaves["apn1"].Topology(t.Context())
+		return err == nil && string(text) == "map 8"
 	})
 }
 
@@ -382,19 +382,19 @@ func TestWatchTopology_givesEverySnapshotThatReachesTheMirror(t *testing.T) {
 	w := openTown(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	versions := make(chan int64, 100)
-	go w.leaves["apn1"].WatchTopology(ctx, func(s *topology.Snapshot) { versions <- s.Version })
+	versions := make(chan string, 100)
+	go w.leaves["apn1"].WatchTopology(ctx, func(text []byte) { versions <- string(text) })
 	for v := range int64(3) {
-		if err := w.hub.Publish(t.Context(), &topology.Snapshot{Version: v + 1, Cells: []topology.Cell{{ID: "apn1"}}}); err != nil {
+		if err := w.hub.Publish(t.Context(), []byte(fmt.Sprint("map ", v+1))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	deadline := time.After(patience)
-	for v := int64(0); v < 3; {
+	for v := ""; v != "map 3"; {
 		select {
 		case v = <-versions:
 		case <-deadline:
-			t.Fatalf("version 3 did not come, the last was %d", v)
+			t.Fatalf("version 3 did not come, the last was %q", v)
 		}
 	}
 }

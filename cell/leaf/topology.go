@@ -2,7 +2,6 @@ package leaf
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"guichet/control-plane/topology"
 	"guichet/internal/kind"
 )
 
@@ -22,9 +20,10 @@ const (
 	topologyPeriod = 5 * time.Second // a read beside the watch, in case the watch is deaf
 )
 
-// Topology reads the newest snapshot that reached the leaf's own mirror, and its
-// revision. It works without the hub.
-func (l *Leaf) Topology(ctx context.Context) (*topology.Snapshot, uint64, error) {
+// Topology reads the newest map that reached the leaf's own mirror, and its
+// revision. It works without the hub. What is in the mirror is to be believed only
+// when it is signed, which is not the leaf's to judge.
+func (l *Leaf) Topology(ctx context.Context) ([]byte, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, topologyAsk)
 	defer cancel()
 	kv, err := l.js.KeyValue(ctx, bucketTopology)
@@ -38,21 +37,12 @@ func (l *Leaf) Topology(ctx context.Context) (*topology.Snapshot, uint64, error)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read topology: %w", err)
 	}
-	snap, err := decodeSnapshot(entry.Value())
-	return snap, entry.Revision(), err
+	return entry.Value(), entry.Revision(), nil
 }
 
-func decodeSnapshot(b []byte) (*topology.Snapshot, error) {
-	var snap topology.Snapshot
-	if err := json.Unmarshal(b, &snap); err != nil {
-		return nil, fmt.Errorf("topology snapshot: %w", err)
-	}
-	return &snap, nil
-}
-
-// WatchTopology calls fn with every snapshot that reaches the mirror, the one at
-// hand first, until ctx ends. The same snapshot may come more than once.
-func (l *Leaf) WatchTopology(ctx context.Context, fn func(*topology.Snapshot)) {
+// WatchTopology calls fn with every map that reaches the mirror, the one at hand
+// first, until ctx ends. The same map may come more than once.
+func (l *Leaf) WatchTopology(ctx context.Context, fn func(text []byte)) {
 	for ctx.Err() == nil {
 		if err := l.watchTopology(ctx, fn); err != nil && ctx.Err() == nil {
 			l.cfg.Log.WarnContext(ctx, "watch topology", slog.Any("error", err))
@@ -61,7 +51,7 @@ func (l *Leaf) WatchTopology(ctx context.Context, fn func(*topology.Snapshot)) {
 	}
 }
 
-func (l *Leaf) watchTopology(ctx context.Context, fn func(*topology.Snapshot)) error {
+func (l *Leaf) watchTopology(ctx context.Context, fn func(text []byte)) error {
 	kv, err := l.js.KeyValue(ctx, bucketTopology)
 	if err != nil {
 		return err
@@ -85,16 +75,12 @@ func (l *Leaf) watchTopology(ctx context.Context, fn func(*topology.Snapshot)) e
 			if entry == nil || entry.Operation() != jetstream.KeyValuePut { // nil: all that was there has come
 				continue
 			}
-			snap, err := decodeSnapshot(entry.Value())
-			if err != nil {
-				return err
-			}
 			seen = max(seen, entry.Revision())
-			fn(snap)
+			fn(entry.Value())
 		case <-again.C:
-			if snap, revision, err := l.Topology(ctx); err == nil && revision > seen {
+			if text, revision, err := l.Topology(ctx); err == nil && revision > seen {
 				seen = revision
-				fn(snap)
+				fn(text)
 			}
 		}
 	}

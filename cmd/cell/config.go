@@ -17,6 +17,7 @@ import (
 	"guichet/geo"
 	"guichet/internal/config"
 	"guichet/internal/mtls"
+	"guichet/internal/signed"
 	"guichet/internal/sqldb"
 )
 
@@ -36,9 +37,10 @@ type settings struct {
 	LeafListen   string              // GUICHET_LEAF_LISTEN
 	Hub          string              // GUICHET_HUB_URL
 	ControlPlane string              // GUICHET_CONTROL_PLANE
-	Operator     string              // GUICHET_OPERATOR_TOKEN, with which this cell joins
+	JoinToken    string              // GUICHET_JOIN_TOKEN: of the invitation with which this cell joins; may be empty when it has joined
 	ControlKeys  []ed25519.PublicKey // GUICHET_CONTROL_KEY: the control plane's public key; two while it changes
 	Access       *access.Signer      // GUICHET_ACCESS_SEED, _KEY_NUMBER, _PREVIOUS, _PREVIOUS_SEED
+	OldKey       *signed.Key         // the access key before, while it is changed
 	StripeURL    string              // GUICHET_STRIPE_URL; empty is Stripe itself
 	StripeKey    string              // GUICHET_STRIPE_SECRET_KEY
 	StripePublic string              // GUICHET_STRIPE_PUBLISHABLE_KEY
@@ -74,7 +76,7 @@ func configure(getenv func(string) string) (settings, error) {
 		LeafListen:   r.Text("GUICHET_LEAF_LISTEN", "127.0.0.1:4301"),
 		Hub:          r.URL("GUICHET_HUB_URL", ""),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
-		Operator:     r.Text("GUICHET_OPERATOR_TOKEN", ""),
+		JoinToken:    r.Text("GUICHET_JOIN_TOKEN", ""),
 		StripeURL:    r.URL("GUICHET_STRIPE_URL", ""),
 		StripeKey:    r.Required("GUICHET_STRIPE_SECRET_KEY", "the secret key of this cell's Stripe account"),
 		StripePublic: r.Required("GUICHET_STRIPE_PUBLISHABLE_KEY", "its publishable key"),
@@ -95,6 +97,9 @@ func configure(getenv func(string) string) (settings, error) {
 	}
 	s.Cell = cell
 	s.configureAccess(r)
+	if s.ControlPlane+s.Hub != "" && len(s.ControlKeys) == 0 {
+		r.Fault("GUICHET_CONTROL_KEY", "is not set: the control plane's public key, with which it signs the topology")
+	}
 	scheme := "http://"
 	if s.TLS.On() {
 		scheme = "https://"

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"guichet/cell/access"
+	"guichet/control-plane/topology/seal"
 	"guichet/internal/config"
 	"guichet/internal/signed"
 )
@@ -27,19 +28,12 @@ func (s *settings) configureAccess(r *config.Reader) {
 			r.Fault("GUICHET_ACCESS_SEED", "or one of GUICHET_ACCESS_… cannot be used: %s", err.Error())
 		}
 	}
-	for text := range strings.SplitSeq(r.Text("GUICHET_CONTROL_KEY", ""), ",") {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
+	for _, k := range previous { // the one whose seed is still at hand vouches for the new key
+		if key, err := signed.NewKey(k.ID, old); err == nil && signed.PublicText(key.Public()) == k.X {
+			s.OldKey = key
 		}
-		key, ok := signed.ParsePublic(text)
-		if !ok {
-			r.Fault("GUICHET_CONTROL_KEY", "has %.20q, which is not a public key", text)
-		}
-		s.ControlKeys = append(s.ControlKeys, key)
 	}
-	if len(s.ControlKeys) > 2 {
-		r.Fault("GUICHET_CONTROL_KEY", "names more than two keys")
-	}
+	s.ControlKeys = r.PublicKeys("GUICHET_CONTROL_KEY", seal.MaxPinned)
 }
 
 // hexSeed reads a seed; empty is none.

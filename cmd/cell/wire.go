@@ -69,9 +69,12 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	h.store.Announce = func(e booking.Event) ([]byte, error) {
 		return json.Marshal(search.NewDocument(api.EventView(e, cfg.Cell, cfg.Region, false), e.State == booking.Published))
 	}
-	if h.atlas, err = atlas.Open(cfg.StateDir); err != nil {
+	if h.atlas, err = atlas.Open(cfg.StateDir, cfg.ControlKeys, reporter(ctx, "atlas")); err != nil {
 		return nil, err
 	}
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "guichet_topology_refused_total", Help: "Maps of the town that were not taken in: not signed with a key that is pinned here, empty, or older in an event's epoch. Growing: somebody forges maps, or the control plane changed its key; the log says which.",
+	}, func() float64 { return float64(h.atlas.Refused()) }))
 	if h.index, err = bleve.Open(filepath.Join(cfg.StateDir, "index")); err != nil {
 		return nil, fmt.Errorf("search index: %w", err)
 	}
@@ -112,7 +115,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		},
 		Mails:   mails,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
-		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Signer: signer, Access: cfg.Access, ControlKeys: cfg.ControlKeys, Wallets: passes,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Sealed: h.atlas.Sealed, Signer: signer, Access: cfg.Access, ControlKeys: cfg.ControlKeys, Revoked: func(id string) bool { return h.atlas.Current().Revokes(id) }, Wallets: passes,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits,
 	}
 	countWaiting(reg, h.server.Booking.Desks)
@@ -131,6 +134,19 @@ func identify(cfg settings, reg *prometheus.Registry) (*mtls.Identity, error) {
 	}
 	reg.MustRegister(i.Collectors()...)
 	return i, nil
+}
+
+// admits says which machines may call this cell: the town's, and of cells only those
+// on the map. A cell that was expelled keeps its certificate, and is on no map.
+func (h *house) admits(p mtls.Peer) bool {
+	switch p.Kind {
+	case mtls.Router, mtls.ControlPlane, mtls.Operator:
+		return true
+	case mtls.Cell:
+		_, known := h.atlas.Current().Cell(topology.CellID(p.Name))
+		return known
+	}
+	return false
 }
 
 // ready says what /readyz asks.
@@ -156,7 +172,7 @@ func (h *house) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
 	err := httpd.ServeAll(ctx, //nolint:contextcheck // a handler has its request's context
-		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.server.Handler(), Identity: h.identity, Allow: mtls.Kinds(mtls.Router, mtls.Cell, mtls.ControlPlane, mtls.Operator)},
+		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.server.Handler(), Identity: h.identity, Allow: h.admits},
 		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Handler: httpd.Private(h.server.Health, h.metrics)})
 	stop()
 	running.Wait()
@@ -185,7 +201,7 @@ func (h *house) work(ctx context.Context) {
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
 			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()),
 		}
-		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.Operator, Self: self, Client: client}
+		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.JoinToken, Key: h.cfg.Access.Key(), Old: h.cfg.OldKey, Self: self, Client: client, Now: time.Now}
 		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })
 		running.Go(func() { h.atlas.Follow(ctx, client, h.cfg.ControlPlane, reporter(ctx, "atlas")) })
 	}
@@ -203,9 +219,9 @@ func (h *house) runBus(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { h.leaf.NewRelay(h.store).Run(ctx) })
 	running.Go(func() { beater.Run(ctx, report) })
 	running.Go(func() {
-		h.leaf.WatchTopology(ctx, func(s *topology.Snapshot) {
-			if err := h.atlas.Offer(s); err != nil {
-				report(err)
+		h.leaf.WatchTopology(ctx, func(text []byte) {
+			if err := h.atlas.Take(text); err != nil {
+				report(fmt.Errorf("a map from the bus was refused: %w", err))
 			}
 		})
 	})

@@ -1,28 +1,30 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"net"
 
+	"guichet/control-plane/topology/seal"
 	"guichet/internal/config"
 	"guichet/internal/mtls"
 )
 
 // settings is what the environment says.
 type settings struct {
-	Listen     string     // GUICHET_LISTEN
-	Database   string     // GUICHET_DATABASE_URL
-	StateDir   string     // GUICHET_STATE_DIR: the hub's streams
-	HubListen  string     // GUICHET_HUB_LISTEN: for tools and people
-	HubLeaves  string     // GUICHET_HUB_LEAF_LISTEN: where the cells' leaves dial
-	LeafSecret string     // GUICHET_HUB_LEAF_SECRET: leaves dial nats-leaf://leaf:<secret>@…; may be empty on a private network
-	Operator   string     // GUICHET_OPERATOR_TOKEN: who may change the register
-	MaxConns   int        // GUICHET_DATABASE_CONNECTIONS
-	Private    string     // GUICHET_PRIVATE_LISTEN: metrics and readiness
-	TLS        mtls.Files // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA
+	Listen     string              // GUICHET_LISTEN
+	Database   string              // GUICHET_DATABASE_URL
+	StateDir   string              // GUICHET_STATE_DIR: the hub's streams
+	HubListen  string              // GUICHET_HUB_LISTEN: for tools and people
+	HubLeaves  string              // GUICHET_HUB_LEAF_LISTEN: where the cells' leaves dial
+	LeafSecret string              // GUICHET_HUB_LEAF_SECRET: leaves dial nats-leaf://leaf:<secret>@…; may be empty on a private network
+	Seed       []byte              // GUICHET_CONTROL_SEED: signs the map and operators' tokens
+	Previous   []ed25519.PublicKey // GUICHET_CONTROL_KEY: public halves that are believed besides, while the key is changed
+	MaxConns   int                 // GUICHET_DATABASE_CONNECTIONS
+	Private    string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	TLS        mtls.Files          // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA
 }
 
 const (
-	minToken     = 8
 	defaultConns = 8
 )
 
@@ -37,11 +39,9 @@ func configure(getenv func(string) string) (settings, error) {
 		HubListen:  address(r, "GUICHET_HUB_LISTEN", "127.0.0.1:4290"),
 		HubLeaves:  address(r, "GUICHET_HUB_LEAF_LISTEN", "127.0.0.1:4291"),
 		LeafSecret: r.Text("GUICHET_HUB_LEAF_SECRET", ""),
-		Operator:   r.Required("GUICHET_OPERATOR_TOKEN", "the bearer token of operators and cells"),
+		Seed:       r.Seed("GUICHET_CONTROL_SEED", "64 hex digits of the key that signs the map and operators' tokens"),
+		Previous:   r.PublicKeys("GUICHET_CONTROL_KEY", seal.MaxPinned),
 		MaxConns:   r.Int("GUICHET_DATABASE_CONNECTIONS", defaultConns, 2, 200),
-	}
-	if s.Operator != "" && len(s.Operator) < minToken {
-		r.Fault("GUICHET_OPERATOR_TOKEN", "is shorter than %d characters", minToken)
 	}
 	return s, r.Err()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"guichet/control-plane/store"
 	"guichet/internal/httpd"
 	"guichet/internal/mtls"
+	"guichet/internal/operator"
 	"guichet/internal/sqldb"
 	"guichet/internal/telemetry"
 )
@@ -67,13 +69,17 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*townHal
 		return nil, err
 	}
 	reg.MustRegister(t.hub.Collectors()...)
-	t.publisher = &snapshot.Publisher{Archive: t.store, Hub: t.hub, Now: time.Now, Log: slog.Default()}
+	key, err := operator.NewKey(cfg.Seed)
+	if err != nil {
+		return nil, err
+	}
+	t.publisher = &snapshot.Publisher{Archive: t.store, Hub: t.hub, Now: time.Now, Log: slog.Default(), Key: key, Pinned: cfg.Previous}
 	register := &registry.Service{Book: t.store, Now: time.Now, Changed: t.publisher.Changed}
 	t.publisher.Step = register.Step
 	t.api = &api.API{
 		Registry:  register,
 		Directory: &placement.Service{Book: t.store, Known: t.store.Known, Now: time.Now, Changed: t.publisher.Changed},
-		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Token: cfg.Operator, Health: &httpd.Health{},
+		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Pinned: append([]ed25519.PublicKey{key.Public()}, cfg.Previous...), Now: time.Now, Watch: api.NewWatch(reg), Health: &httpd.Health{},
 	}
 	t.ready()
 	if err := t.publisher.Recall(ctx); err != nil {

@@ -37,6 +37,7 @@ const help = `guichet – the ticket window's tool for people
   guichet ledger verify FILE      add an event's inventory ledger up again
   guichet webhook replay          let stored notices of the payment provider have their effect again
   guichet bench                   measure the open town: cells directly and through the router
+  guichet cell list|invite|expel  who is a cell of the town: list them, invite one, expel one
   guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
   guichet sandbox                 run the payment sandbox alone
   guichet mailbox                 run the mail sink alone: takes mails, delivers to nobody, shows them
@@ -54,6 +55,7 @@ var commands = map[string]command{
 	"verify":  verifyCommand,
 	"bench":   benchCommand,
 	"ledger":  ledgerCommand,
+	"cell":    cellCommand,
 	"saga":    sagaCommand,
 	"sandbox": sandboxCommand,
 	"mailbox": mailboxCommand,

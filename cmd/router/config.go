@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 	"guichet/geo"
 	"guichet/internal/config"
 	"guichet/internal/mtls"
@@ -17,22 +19,23 @@ import (
 
 // settings is what the environment says.
 type settings struct {
-	Listen       string          // GUICHET_LISTEN
-	Private      string          // GUICHET_PRIVATE_LISTEN: metrics and readiness
-	TLS          mtls.Files      // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA: who this router is towards cells and the control plane
-	ControlPlane string          // GUICHET_CONTROL_PLANE, asked first for the topology; may be empty
-	Bootstrap    []string        // GUICHET_CELLS: where to ask before any snapshot is known
-	StateDir     string          // GUICHET_STATE_DIR: keeps the last snapshot; may be empty
-	GeoIPFile    string          // GUICHET_GEOIP_FILE; may be empty
-	TrustNear    bool            // GUICHET_TRUST_NEAR
-	Trusted      []netip.Prefix  // GUICHET_TRUSTED_PROXIES
-	Default      topology.CellID // GUICHET_DEFAULT_CELL; may be empty
-	Force        bool            // GUICHET_ALLOW_FORCE
-	WAN          bool            // GUICHET_WAN
-	WANRegion    string          // GUICHET_WAN, when it names the region of attendees without a place
-	InFlight     int             // GUICHET_MAX_IN_FLIGHT, per cell
-	Snapshots    time.Duration   // GUICHET_SNAPSHOT_PERIOD
-	Probes       time.Duration   // GUICHET_PROBE_PERIOD
+	Listen       string              // GUICHET_LISTEN
+	Private      string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	TLS          mtls.Files          // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA: who this router is towards cells and the control plane
+	Pinned       []ed25519.PublicKey // GUICHET_CONTROL_KEY: whose maps are believed
+	ControlPlane string              // GUICHET_CONTROL_PLANE, asked first for the topology; may be empty
+	Bootstrap    []string            // GUICHET_CELLS: where to ask before any snapshot is known
+	StateDir     string              // GUICHET_STATE_DIR: keeps the last snapshot; may be empty
+	GeoIPFile    string              // GUICHET_GEOIP_FILE; may be empty
+	TrustNear    bool                // GUICHET_TRUST_NEAR
+	Trusted      []netip.Prefix      // GUICHET_TRUSTED_PROXIES
+	Default      topology.CellID     // GUICHET_DEFAULT_CELL; may be empty
+	Force        bool                // GUICHET_ALLOW_FORCE
+	WAN          bool                // GUICHET_WAN
+	WANRegion    string              // GUICHET_WAN, when it names the region of attendees without a place
+	InFlight     int                 // GUICHET_MAX_IN_FLIGHT, per cell
+	Snapshots    time.Duration       // GUICHET_SNAPSHOT_PERIOD
+	Probes       time.Duration       // GUICHET_PROBE_PERIOD
 }
 
 func configure(getenv func(string) string) (settings, error) {
@@ -41,6 +44,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Listen:       r.Text("GUICHET_LISTEN", "127.0.0.1:8080"),
 		Private:      r.Text("GUICHET_PRIVATE_LISTEN", "127.0.0.1:9080"),
 		TLS:          mtls.Settings(r),
+		Pinned:       r.PublicKeys("GUICHET_CONTROL_KEY", seal.MaxPinned),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
 		Bootstrap:    bootstrap(r, r.Text("GUICHET_CELLS", "")),
 		StateDir:     r.Text("GUICHET_STATE_DIR", ""),
@@ -66,6 +70,9 @@ func configure(getenv func(string) string) (settings, error) {
 		} else {
 			s.WAN = r.Bool("GUICHET_WAN", false)
 		}
+	}
+	if len(s.Pinned) == 0 {
+		r.Fault("GUICHET_CONTROL_KEY", "is not set: the control plane's public key, with which it signs the topology")
 	}
 	if s.ControlPlane == "" && len(s.Bootstrap) == 0 && s.StateDir == "" {
 		r.Fault("GUICHET_CONTROL_PLANE", "is not set, nor GUICHET_CELLS nor GUICHET_STATE_DIR: there is nowhere to learn the topology from")

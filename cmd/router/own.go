@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/control-plane/topology/seal"
 	"guichet/geo"
 	"guichet/internal/httpd"
 	"guichet/router/route"
@@ -15,12 +16,15 @@ import (
 
 // topology answers with the snapshot in force, like every cell does.
 func (r *router) topology(w http.ResponseWriter, req *http.Request) {
-	s := r.keeper.Map().Snapshot()
-	if s == nil {
+	m := r.keeper.Sealed()
+	if m == nil {
 		httpd.Problem(w, req, route.ErrNoMap.With("this router has no map of the town yet"))
 		return
 	}
-	writeJSON(w, s)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set(seal.Header, m.Signature())
+	_, _ = w.Write(m.Text())
 }
 
 // cellLine is a cell as the index shows it.
@@ -86,7 +90,7 @@ type townMetrics struct{ r *router }
 var (
 	versionDesc = prometheus.NewDesc("guichet_router_snapshot_version", "Version of the topology in force. Lower than the control plane's for long: the router cannot reach it.", nil, nil)
 	ageDesc     = prometheus.NewDesc("guichet_router_snapshot_age_seconds", "Time since a source last confirmed the topology. High: control plane and cells cannot be asked.", nil, nil)
-	refusedDesc = prometheus.NewDesc("guichet_router_snapshots_refused_total", "Snapshots the guard kept out. Growing: a source is old, empty or poisoned.", nil, nil)
+	refusedDesc = prometheus.NewDesc("guichet_router_snapshots_refused_total", "Snapshots the guard kept out. Growing: a source is old, empty or poisoned, or not signed with a key that is pinned here; the log names it.", nil, nil)
 	upDesc      = prometheus.NewDesc("guichet_router_process_up", "1 if the cell's process is used. 0: it does not answer /readyz.", []string{"cell", "url"}, nil)
 	rttDesc     = prometheus.NewDesc("guichet_router_process_rtt_seconds", "Moving average of a probe's round trip. High: the process or the way to it is slow.", []string{"cell", "url"}, nil)
 )

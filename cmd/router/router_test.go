@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -18,12 +17,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
 	"guichet/internal/httpd"
+	"guichet/internal/signed"
 	"guichet/internal/telemetry"
 )
 
 func env(pairs ...string) func(string) string {
-	m := map[string]string{}
+	m := map[string]string{"GUICHET_CONTROL_KEY": signed.PublicText(sealtest.Pinned[0])}
 	for i := 0; i < len(pairs); i += 2 {
 		m[pairs[i]] = pairs[i+1]
 	}
@@ -45,6 +47,9 @@ func TestConfigure_tellsAllFaultsAtOnce(t *testing.T) {
 	}
 	if _, err := configure(env()); err == nil || !strings.Contains(err.Error(), "GUICHET_CELLS") {
 		t.Errorf("a router that can learn nothing: %v", err)
+	}
+	if _, err := configure(env("GUICHET_CONTROL_KEY", "", "GUICHET_STATE_DIR", "x")); err == nil || !strings.Contains(err.Error(), "GUICHET_CONTROL_KEY") {
+		t.Errorf("a router that pins no key: %v", err)
 	}
 }
 
@@ -72,7 +77,9 @@ func fakeCell(t *testing.T) *httptest.Server {
 		switch r.URL.Path {
 		case "/readyz":
 		case "/v1/topology":
-			_ = json.NewEncoder(w).Encode(topology.Snapshot{Version: 3, Cells: []topology.Cell{{ID: "euw3", Region: "eu-west-3", URLs: []string{s.URL}, Weight: 100, State: topology.CellServing}}})
+			m := sealtest.Sign(&topology.Snapshot{Version: 3, Cells: []topology.Cell{{ID: "euw3", Region: "eu-west-3", URLs: []string{s.URL}, Weight: 100, State: topology.CellServing}}})
+			w.Header().Set(seal.Header, m.Signature())
+			_, _ = w.Write(m.Text())
 		default:
 			w.Header().Set(httpd.HeaderCell, "euw3")
 			_, _ = io.WriteString(w, "cell "+r.URL.Path)

@@ -39,7 +39,7 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 	}
 	keeper, err := snapshot.Open(snapshot.Config{
 		Dir: cfg.StateDir, ControlPlane: cfg.ControlPlane, Bootstrap: cfg.Bootstrap, Period: cfg.Snapshots,
-		Report: reporter(ctx), Now: time.Now, Client: mtls.HTTP(identity, mtls.Kinds(mtls.ControlPlane, mtls.Cell)), // whoever tells the map: it is signed
+		Report: reporter(ctx), Now: time.Now, Pinned: cfg.Pinned, Distrust: distrust(ctx), Client: mtls.HTTP(identity, mtls.Kinds(mtls.ControlPlane, mtls.Cell)), // whoever tells the map: it is signed
 	})
 	if err != nil {
 		return nil, fmt.Errorf("router: %w", err)
@@ -119,6 +119,23 @@ func geoIP(ctx context.Context, path string) proxy.Finder {
 	}
 	slog.InfoContext(ctx, "GeoIP file opened", slog.String("file", db.Describe()))
 	return db
+}
+
+// distrust logs maps that are refused: each when it is new, the same again at most
+// once in a while, for a source is asked every two seconds.
+func distrust(ctx context.Context) func(error) {
+	const again = 30 * time.Second
+	var mu sync.Mutex
+	var last string
+	var at time.Time
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if text := err.Error(); text != last || time.Since(at) > again {
+			last, at = text, time.Now()
+			slog.ErrorContext(ctx, "a map of the town was refused", slog.Any("error", err))
+		}
+	}
 }
 
 // reporter logs when looking for snapshots begins to fail and when it works

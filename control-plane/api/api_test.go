@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -9,18 +11,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"guichet/control-plane/api"
 	"guichet/control-plane/placement"
 	"guichet/control-plane/registry"
 	"guichet/control-plane/snapshot"
 	"guichet/control-plane/store"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
 	"guichet/internal/httpd"
+	"guichet/internal/operator"
+	"guichet/internal/signed"
+	"guichet/internal/signed/request"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
 )
 
-const token = "operator-token"
+// token is an operator's; drillToken is one's who may only drill.
+var token, drillToken = operatorToken(operator.Operate), operatorToken(operator.Drill)
+
+func operatorToken(role string) string {
+	text, _, err := operator.Issue(sealtest.Key(""), "ann", []string{role}, noon, time.Hour)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
 
 var noon = time.Date(2027, 5, 1, 12, 0, 0, 0, time.UTC)
 
@@ -39,6 +57,10 @@ type hall struct {
 	handler  http.Handler
 	store    *store.Store
 	starting bool
+	reg      *prometheus.Registry
+	tls      *tls.ConnectionState // of calls
+	keys     map[string]*signed.Key
+	at       time.Time // when cells sign
 }
 
 func open(t *testing.T) *hall {
@@ -48,20 +70,20 @@ func open(t *testing.T) *hall {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Close)
-	h := &hall{t: t, store: &store.Store{DB: db}}
+	h := &hall{t: t, store: &store.Store{DB: db}, reg: prometheus.NewRegistry(), keys: map[string]*signed.Key{}, at: noon}
 	now := func() time.Time { return noon }
 	h.handler = (&api.API{
 		Registry:  &registry.Service{Book: h.store, Now: now},
 		Directory: &placement.Service{Book: h.store, Known: h.store.Known, Now: now},
-		Map: func() *topology.Snapshot {
+		Map: func() *seal.Map {
 			f, err := h.store.Facts(context.Background())
 			if err != nil || len(f.Members) == 0 {
 				return nil
 			}
-			return snapshot.Build(f, noon)
+			return sealtest.Sign(snapshot.Build(f, noon))
 		},
 		Starting: func() bool { return h.starting },
-		Token:    token, Health: &httpd.Health{},
+		Pinned:   sealtest.Pinned, Now: now, Watch: api.NewWatch(h.reg), Health: &httpd.Health{},
 	}).Handler()
 	return h
 }
@@ -76,6 +98,8 @@ func (h *hall) call(method, path, body string, headers ...string) *httptest.Resp
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	r.TLS = h.tls
+	h.sign(r, body)
 	w := httptest.NewRecorder()
 	h.handler.ServeHTTP(w, r)
 	return w
@@ -96,15 +120,59 @@ func (h *hall) must(status int, v any, method, path, body string) *httptest.Resp
 	return w
 }
 
-func joinBody(id, region string) string {
-	return `{"id":"` + id + `","region":"` + region + `","urls":["http://127.0.0.1:8101"],"weight":100,"state":"serving","residency":"Paris, France","keys":[{"kid":"` + id + `-1","x":"abc"}]}`
+// key is a cell's own.
+func (h *hall) key(cell string) *signed.Key {
+	if h.keys[cell] == nil {
+		seed := sha256.Sum256([]byte(cell))
+		k, err := signed.NewKey(cell+"-a1", seed[:])
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.keys[cell] = k
+	}
+	return h.keys[cell]
+}
+
+// sign signs what cells say, as the cell that it is about.
+func (h *hall) sign(r *http.Request, body string) {
+	var j struct{ Cell struct{ ID string } }
+	cell, _, beats := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/cells/"), "/beat")
+	if r.URL.Path == "/v1/cells" {
+		_ = json.Unmarshal([]byte(body), &j)
+		cell, beats = j.Cell.ID, true
+	}
+	if _, err := topology.ParseCell(cell); r.Method != http.MethodPost || !beats || err != nil || r.Header.Get(request.Header) != "" {
+		return
+	}
+	h.at = h.at.Add(time.Millisecond)
+	r.Header.Set(request.Header, request.Sign(h.key(cell), r.Method, r.URL.Path, []byte(body), h.at))
+}
+
+// joinBody is what a cell says of itself, with the token of an invitation where there is one.
+func (h *hall) joinBody(id, region, token string) string {
+	return `{"cell":{"id":"` + id + `","region":"` + region + `","urls":["http://127.0.0.1:8101"],"weight":100,"state":"serving","residency":"Paris, France","keys":[{"kid":"` +
+		id + `-a1","use":"access","x":"` + signed.PublicText(h.key(id).Public()) + `"}]},"join_token":"` + token + `"}`
+}
+
+// invite makes a join token.
+func (h *hall) invite(id, region string) string {
+	h.t.Helper()
+	var inv api.Invitation
+	h.must(201, &inv, "POST", "/v1/invitations", `{"cell":"`+id+`","region":"`+region+`"}`)
+	return inv.Token
+}
+
+// join invites a cell and lets it in.
+func (h *hall) join(id, region string) {
+	h.t.Helper()
+	h.must(200, nil, "POST", "/v1/cells", h.joinBody(id, region, h.invite(id, region)))
 }
 
 func TestCells_joinBeatWeighAndList(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3", "eu-west-3"))
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3b", "eu-west-3"))
+	h.join("euw3", "eu-west-3")
+	h.join("euw3b", "eu-west-3")
 	var answer api.BeatAnswer
 	h.must(200, &answer, "POST", "/v1/cells/euw3/beat", `{"urls":["http://127.0.0.1:8101","http://127.0.0.1:8111"]}`)
 	if answer.Version < noon.UnixMilli() {
@@ -132,9 +200,12 @@ func TestTopology_isTheMapWithAnETag(t *testing.T) {
 	if w := h.must(503, nil, "GET", "/v1/topology", ""); w.Header().Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3", "eu-west-3"))
+	h.join("euw3", "eu-west-3")
 	var s topology.Snapshot
 	w := h.must(200, &s, "GET", "/v1/topology", "")
+	if _, err := seal.Open(w.Body.Bytes(), w.Header().Get(seal.Header), sealtest.Pinned); err != nil {
+		t.Errorf("the answer is not signed: %v", err)
+	}
 	if len(s.Cells) != 1 || s.Cells[0].ID != "euw3" || s.Placements == nil || s.Version == 0 {
 		t.Errorf("got %s", w.Body)
 	}
@@ -148,8 +219,8 @@ func TestPlacements_compareAndSetOverHTTP(t *testing.T) {
 	h := open(t)
 	const path = "/v1/placements/evt_euw3_k3v9x2m4q7rt"
 	h.must(404, nil, "GET", path, "")
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3", "eu-west-3"))
-	h.must(200, nil, "POST", "/v1/cells", joinBody("use1", "us-east-1"))
+	h.join("euw3", "eu-west-3")
+	h.join("use1", "us-east-1")
 	var p topology.Placement
 	h.must(200, &p, "GET", path, "")
 	if p.Home != "euw3" || p.Epoch != 1 || p.State != topology.Serving {
@@ -177,7 +248,7 @@ func TestPlacements_compareAndSetOverHTTP(t *testing.T) {
 func TestProblems_everyErrorIsADocumentWithItsCode(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3", "eu-west-3"))
+	h.join("euw3", "eu-west-3")
 	weight := "/v1/cells/euw3/weight"
 	place := "/v1/placements/evt_euw3_k3v9x2m4q7rt"
 	for name, tc := range map[string]struct {
@@ -204,13 +275,23 @@ func TestProblems_everyErrorIsADocumentWithItsCode(t *testing.T) {
 		"leave as the last": {"DELETE", "/v1/cells/euw3", "", nil, 409, "last_serving_cell"},
 		"not a cell":        {"PUT", "/v1/cells/Paris/weight", `{}`, nil, 400, "invalid_cell"},
 		"unknown cell":      {"PUT", "/v1/cells/sae1/weight", `{"percent":5,"reason":"x","expires_at":"2027-05-01T13:00:00Z"}`, nil, 404, "unknown_cell"},
-		"beat of a ghost":   {"POST", "/v1/cells/sae1/beat", `{"urls":["http://x"]}`, nil, 404, "unknown_cell"},
+		"beat of a ghost":   {"POST", "/v1/cells/sae1/beat", `{"urls":["http://x"]}`, nil, 401, "invitation_required"},
 		"beat of nobody":    {"POST", "/v1/cells/euw3/beat", `{"urls":[]}`, nil, 400, "invalid_field"},
-		"join without urls": {"POST", "/v1/cells", `{"id":"use1","region":"us-east-1"}`, nil, 400, "invalid_field"},
-		"broken json":       {"POST", "/v1/cells", `{"id":`, nil, 400, "invalid_json"},
+		"join uninvited":    {"POST", "/v1/cells", `{"cell":{"id":"use1","region":"us-east-1"}}`, nil, 401, "invitation_required"},
+		"join unsigned":     {"POST", "/v1/cells", `{"cell":{"id":"use1","region":"us-east-1"},"join_token":"join_x"}`, []string{request.Header, "nonsense"}, 401, "token_malformed"},
+		"join as nobody":    {"POST", "/v1/cells", `{"cell":{"id":"Paris","region":"us-east-1"}}`, nil, 400, "invalid_cell"},
+		"old operator":      {"POST", "/v1/cells/euw3/beat", `{"urls":["http://x"]}`, []string{request.Header, "none"}, 401, "token_malformed"},
+		"list as nobody":    {"GET", "/v1/cells", "", []string{"Authorization", ""}, 401, "unauthorized"},
+		"place as nobody":   {"GET", place, "", []string{"Authorization", ""}, 401, "unauthorized"},
+		"expel by a drill":  {"POST", "/v1/cells/euw3/expel", "", []string{"Authorization", "Bearer " + drillToken}, 403, "forbidden"},
+		"invite by a drill": {"POST", "/v1/invitations", `{}`, []string{"Authorization", "Bearer " + drillToken}, 403, "forbidden"},
+		"expel the last":    {"POST", "/v1/cells/euw3/expel", "", nil, 409, "last_cell"},
+		"invite for ever":   {"POST", "/v1/invitations", `{"cell":"use1","region":"us-east-1","ttl_seconds":-5}`, nil, 400, "invalid_field"},
+		"invite nobody":     {"POST", "/v1/invitations", `{"cell":"x","region":"us-east-1"}`, nil, 400, "invalid_cell"},
+		"broken json":       {"POST", "/v1/cells", `{"cell":`, nil, 400, "invalid_json"},
 		"empty body":        {"POST", "/v1/cells", ``, []string{"Content-Type", "application/json"}, 400, "invalid_json"},
 		"NUL":               {"PUT", place, `{"operation_id":"a\u0000b","home_cell":"euw3","epoch":1}`, nil, 400, "invalid_field"},
-		"large body":        {"POST", "/v1/cells", `{"id":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, "body_too_large"},
+		"large body":        {"POST", "/v1/cells", `{"join_token":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, "body_too_large"},
 		"malformed event":   {"GET", "/v1/placements/evt_x", "", nil, 400, "invalid_id"},
 		"hostile event":     {"GET", "/v1/placements/%00%ff'%3B--", "", nil, 400, "invalid_id"},
 		"no operation":      {"PUT", place, `{"home_cell":"euw3","epoch":1}`, nil, 400, "invalid_field"},
@@ -240,7 +321,7 @@ func TestProblems_everyErrorIsADocumentWithItsCode(t *testing.T) {
 func TestStarting_onlyTheMapIsTold(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3", "eu-west-3"))
+	h.join("euw3", "eu-west-3")
 	h.starting = true
 	h.must(200, nil, "GET", "/v1/topology", "")
 	for _, call := range [][2]string{{"GET", "/v1/cells"}, {"POST", "/v1/cells"}, {"GET", "/v1/placements/evt_euw3_k3v9x2m4q7rt"}} {
@@ -253,7 +334,7 @@ func TestStarting_onlyTheMapIsTold(t *testing.T) {
 func TestDatabaseAway_isUnavailableAndSaysWhen(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.must(200, nil, "POST", "/v1/cells", joinBody("euw3", "eu-west-3"))
+	h.join("euw3", "eu-west-3")
 	dead, err := sqldb.Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", "test")
 	if err != nil {
 		t.Fatal(err)

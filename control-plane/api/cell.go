@@ -18,6 +18,7 @@ type Cell struct {
 	Reason    string     `json:"reason"`     // why it is not 100
 	ExpiresAt *time.Time `json:"expires_at"` // when it becomes 100 again
 	JoinedAt  time.Time  `json:"joined_at"`
+	Expelled  *time.Time `json:"expelled_at"` // null unless an operator expelled it
 	Processes []Process  `json:"processes"`
 }
 
@@ -33,9 +34,17 @@ type CellList struct {
 	NextCursor *string `json:"next_cursor"` // always null: the register is small
 }
 
-// Beat says which processes of a cell are alive.
+// Join is what a cell says of itself. The token of an invitation is needed the first
+// time, or when the cell's key is a new one.
+type Join struct {
+	Cell  topology.Cell `json:"cell"`
+	Token string        `json:"join_token"`
+}
+
+// Beat says which processes of a cell are alive, and what the cell has revoked.
 type Beat struct {
-	URLs []string `json:"urls"`
+	URLs    []string `json:"urls"`
+	Revoked []string `json:"revoked"`
 }
 
 // Weight orders another weight of a cell.
@@ -50,6 +59,10 @@ func wire(m registry.Member) Cell {
 	if !m.ExpiresAt.IsZero() {
 		at := m.ExpiresAt.UTC()
 		out.ExpiresAt = &at
+	}
+	if !m.Expelled.IsZero() {
+		at := m.Expelled.UTC()
+		out.Expelled = &at
 	}
 	for _, p := range m.Processes {
 		out.Processes = append(out.Processes, Process{URL: p.URL, LastBeat: p.LastBeat.UTC()})
@@ -71,13 +84,41 @@ func (a *API) listCells(c *gin.Context) {
 }
 
 func (a *API) join(c *gin.Context) {
-	var announced topology.Cell
-	if _, err := httpd.DecodeJSON(c, &announced); err != nil {
+	var j Join
+	body, err := httpd.DecodeJSON(c, &j)
+	if err != nil {
 		httpd.Fail(c, err)
 		return
 	}
-	m, err := a.Registry.Join(c, announced)
-	answerCell(c, m, err)
+	m, err := a.admit(c, j, body)
+	if err != nil {
+		a.refuse(c, j.Cell.ID, err)
+		return
+	}
+	c.JSON(http.StatusOK, wire(m))
+}
+
+// admit lets a cell in by its invitation, with the key that it brings and proves to
+// have, or hears what a cell that is known says with the key it has.
+func (a *API) admit(c *gin.Context, j Join, body []byte) (registry.Member, error) {
+	if _, err := topology.ParseCell(string(j.Cell.ID)); err != nil {
+		return registry.Member{}, err
+	}
+	keys := registry.CellKeys(j.Cell.Keys)
+	if j.Token == "" {
+		var err error
+		if keys, err = a.Registry.Keys(c, j.Cell.ID); err != nil {
+			return registry.Member{}, err
+		}
+	}
+	kid, at, err := a.heard(c, j.Cell.ID, j.Cell.URLs, keys, body)
+	if err != nil {
+		return registry.Member{}, err
+	}
+	if j.Token == "" {
+		return a.Registry.Announce(c, j.Cell, at)
+	}
+	return a.Registry.Join(c, j.Cell, j.Token, kid, at)
 }
 
 func (a *API) beat(c *gin.Context) {
@@ -86,7 +127,8 @@ func (a *API) beat(c *gin.Context) {
 		return
 	}
 	var b Beat
-	if _, err := httpd.DecodeJSON(c, &b); err != nil {
+	body, err := httpd.DecodeJSON(c, &b)
+	if err != nil {
 		httpd.Fail(c, err)
 		return
 	}
@@ -94,12 +136,19 @@ func (a *API) beat(c *gin.Context) {
 		httpd.Fail(c, httpd.ErrField.At("/urls", "must name 1 to %d processes that are alive", registry.MaxProcesses))
 		return
 	}
-	if err := a.Registry.Beat(c, cell, b.URLs); err != nil {
-		httpd.Fail(c, err)
+	keys, err := a.Registry.Keys(c, cell)
+	if err == nil {
+		_, _, err = a.heard(c, cell, b.URLs, keys, body)
+	}
+	if err == nil {
+		err = a.Registry.Beat(c, cell, b.URLs, b.Revoked)
+	}
+	if err != nil {
+		a.refuse(c, cell, err)
 		return
 	}
 	version := int64(0)
-	if s := a.Map(); s != nil {
+	if s := a.Map().Snapshot(); s != nil {
 		version = s.Version
 	}
 	c.JSON(http.StatusOK, BeatAnswer{Version: version})

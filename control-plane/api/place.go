@@ -9,7 +9,9 @@ import (
 
 	"guichet/control-plane/placement"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 	"guichet/internal/httpd"
+	"guichet/internal/mtls"
 )
 
 // Place asks for another home of an event: a compare-and-set on its epoch.
@@ -19,13 +21,20 @@ type Place struct {
 	Epoch       topology.Epoch  `json:"epoch"` // the one that was seen
 }
 
-// topology answers the map. It comes from memory: a control plane without its
+// topology answers the map, in the very bytes that were signed. It comes from memory: a control plane without its
 // database still tells what it knew.
 func (a *API) topology(c *gin.Context) {
-	s := a.Map()
-	if s == nil {
+	m := a.Map()
+	if m == nil {
 		httpd.Fail(c, ErrNoTopology.With("no cell has joined yet").After(time.Second))
 		return
+	}
+	s := m.Snapshot()
+	if peer, known := mtls.PeerOf(c.Request.TLS); known && peer.Kind == mtls.Cell {
+		if _, on := s.Cell(topology.CellID(peer.Name)); !on {
+			a.refuse(c, topology.CellID(peer.Name), ErrOffMap.With("%s is not on the map: it has not joined, or was expelled", peer))
+			return
+		}
 	}
 	tag := fmt.Sprintf(`"%d-%d"`, s.Version, s.IssuedAt.UnixMilli())
 	c.Header("ETag", tag)
@@ -34,7 +43,8 @@ func (a *API) topology(c *gin.Context) {
 		c.Status(http.StatusNotModified)
 		return
 	}
-	c.JSON(http.StatusOK, s)
+	c.Header(seal.Header, m.Signature())
+	c.Data(http.StatusOK, "application/json; charset=utf-8", m.Text())
 }
 
 func (a *API) getPlacement(c *gin.Context) {

@@ -6,7 +6,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,22 +121,19 @@ func (h *Hub) Gather(ctx context.Context, cells []topology.CellID) error {
 	return h.world.Set(ctx, streamOut, domains)
 }
 
-// Publish puts a snapshot where every leaf mirrors it.
-func (h *Hub) Publish(ctx context.Context, snap *topology.Snapshot) error {
-	b, err := json.Marshal(snap)
-	if err != nil {
-		return fmt.Errorf("encode topology: %w", err)
-	}
+// Publish puts a map where every leaf mirrors it. It is signed: the hub could not
+// make one, and readers do not believe the hub.
+func (h *Hub) Publish(ctx context.Context, text []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	if _, err := h.kv.Put(ctx, keySnapshot, b); err != nil {
+	if _, err := h.kv.Put(ctx, keySnapshot, text); err != nil {
 		return fmt.Errorf("publish topology: %w", err)
 	}
 	return nil
 }
 
-// Latest is the snapshot that was published last, nil if there was none.
-func (h *Hub) Latest(ctx context.Context) (*topology.Snapshot, error) {
+// Latest is the map that was published last, nil if there was none.
+func (h *Hub) Latest(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	entry, err := h.kv.Get(ctx, keySnapshot)
@@ -147,11 +143,7 @@ func (h *Hub) Latest(ctx context.Context) (*topology.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
-	var snap topology.Snapshot
-	if err := json.Unmarshal(entry.Value(), &snap); err != nil {
-		return nil, fmt.Errorf("topology in the bucket: %w", err)
-	}
-	return &snap, nil
+	return entry.Value(), nil
 }
 
 // Run looks after stalled sources until ctx ends.

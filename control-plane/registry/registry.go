@@ -21,6 +21,14 @@ var (
 	ErrInvalid         = kind.Invalid.New("invalid_field")
 	ErrFull            = kind.Conflict.New("registry_full")
 	ErrOtherRegion     = kind.Conflict.New("cell_of_another_region")
+	ErrInvitation      = kind.Unauthorized.New("invitation_required")
+	ErrTokenUnknown    = kind.Unauthorized.New("join_token_unknown")
+	ErrTokenUsed       = kind.Unauthorized.New("join_token_used")
+	ErrTokenExpired    = kind.Unauthorized.New("join_token_expired")
+	ErrTokenOther      = kind.Unauthorized.New("join_token_of_another_cell")
+	ErrExpelled        = kind.Forbidden.New("cell_expelled")
+	ErrReplayed        = kind.Conflict.New("statement_replayed")
+	ErrLastCell        = kind.Conflict.New("last_cell")
 )
 
 // Limits of the register.
@@ -51,6 +59,9 @@ type Member struct {
 	Processes []Process // by URL
 	Left      bool
 	JoinedAt  time.Time
+	Expelled  time.Time // when an operator expelled it; zero when nobody did
+	SignedAt  time.Time // when it signed, by its own clock, what it says of itself
+	Revoked   []string  // see topology.Cell
 
 	Weight    int       // percent, as routers see it now
 	Target    int       // where it is going, StepPercent every StepEvery
@@ -100,22 +111,34 @@ func (m Member) OnMap() topology.Cell {
 	}
 	return topology.Cell{
 		ID: m.ID, Region: m.Region, URLs: urls, Weight: weight, State: m.State(), Residency: m.Residency,
-		Keys: keys, LastBeat: m.LastBeat().UTC(),
+		Keys: keys, LastBeat: m.LastBeat().UTC(), Revoked: m.Revoked,
 	}
 }
 
-// Join enters a cell, or refreshes what it says about itself. Its weight, and the
-// processes that siblings announced, stay.
-func Join(all []Member, announced topology.Cell, now time.Time) (Member, error) {
+// Announce refreshes what a cell that has joined says about itself, as it signed it
+// at some time of its own clock. Its weight, and the processes that siblings
+// announced, stay. A cell that was expelled does not come back like this.
+func Announce(all []Member, announced topology.Cell, at, now time.Time) (Member, error) {
 	if err := check(announced); err != nil {
 		return Member{}, err
 	}
 	m, known := find(all, announced.ID)
 	switch {
-	case !known && len(all) >= MaxCells:
-		return Member{}, ErrFull.With("the register has room for %d cells", MaxCells).Field("limit", MaxCells)
 	case !known:
-		m = Member{ID: announced.ID, Region: announced.Region, JoinedAt: now, Weight: FullWeight, Target: FullWeight, SteppedAt: now}
+		return Member{}, ErrInvitation.With("%s is not known here; it needs an invitation", announced.ID)
+	case !m.Expelled.IsZero():
+		return Member{}, ErrExpelled.With("%s was expelled; it may come back by a new invitation", m.ID)
+	}
+	changed := m.Residency != announced.Residency || !slices.Equal(m.Keys, announced.Keys)
+	if changed && !at.After(m.SignedAt) {
+		return Member{}, ErrReplayed.With("%s has said otherwise at %s, and this was said at %s", m.ID, m.SignedAt.UTC().Format(time.RFC3339Nano), at.UTC().Format(time.RFC3339Nano))
+	}
+	return enter(m, announced, at, now)
+}
+
+// enter notes what a cell says of itself; a cell that had left is back.
+func enter(m Member, announced topology.Cell, at, now time.Time) (Member, error) {
+	switch {
 	case m.Region != announced.Region:
 		return Member{}, ErrOtherRegion.With("%s is in %s; a cell never changes its region", m.ID, m.Region)
 	case m.Left:
@@ -123,6 +146,9 @@ func Join(all []Member, announced topology.Cell, now time.Time) (Member, error) 
 		m.Reason, m.ExpiresAt, m.Processes = "", time.Time{}, nil
 	}
 	m.Residency, m.Keys = announced.Residency, slices.Clone(announced.Keys)
+	if at.After(m.SignedAt) {
+		m.SignedAt = at
+	}
 	return Beat(m, announced.URLs, now)
 }
 
@@ -210,6 +236,9 @@ func check(c topology.Cell) error {
 	for _, k := range c.Keys {
 		if k.ID == "" || len(k.ID) > MaxText || k.X == "" || len(k.X) > MaxText {
 			return ErrInvalid.At("/keys", "kid and x must be 1 to %d bytes", MaxText)
+		}
+		if !strings.HasPrefix(k.ID, string(c.ID)+"-") {
+			return ErrInvalid.At("/keys", "%.40q is no key of %s", k.ID, c.ID)
 		}
 	}
 	return nil

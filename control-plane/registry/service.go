@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"guichet/control-plane/topology"
@@ -15,9 +16,21 @@ type Book interface {
 	// different, stores them, and raises the map's version when there are any. No
 	// two changes run at the same time; decide may run again.
 	Change(ctx context.Context, now time.Time, decide func(all []Member) ([]Member, error)) error
+	// Admit is Change with the invitation that a token's hash names, the zero one when
+	// there is none. It is used up when decide lets its cell in.
+	Admit(ctx context.Context, now time.Time, hash string, decide func(all []Member, inv Invitation) (Member, error)) error
+	// Invite keeps an invitation, in place of an unused one of the same cell, and drops
+	// those that ended before.
+	Invite(ctx context.Context, inv Invitation, before time.Time) error
+	// Keys are a cell's published keys, and when it was expelled; false when it is not known.
+	Keys(ctx context.Context, cell topology.CellID) (keys []topology.Key, expelled time.Time, known bool, err error)
 	// Beat notes that these processes of a cell, all of them known, are alive. It
-	// reports false, and notes nothing, when one is not known.
-	Beat(ctx context.Context, cell topology.CellID, urls []string, now time.Time) (bool, error)
+	// reports false, and notes nothing, when one is not known, or the cell has other
+	// revocations than those.
+	Beat(ctx context.Context, cell topology.CellID, urls, revoked []string, now time.Time) (bool, error)
+	// Revoke notes that an operator's token is worth nothing any more, and raises the
+	// map's version. It refuses more than most at once.
+	Revoke(ctx context.Context, id, by string, until, now time.Time, most int) error
 }
 
 // Service is the register at work.
@@ -31,11 +44,81 @@ type Service struct {
 // Cells lists the register by id.
 func (s *Service) Cells(ctx context.Context) ([]Member, error) { return s.Book.Members(ctx) }
 
-// Join enters or refreshes a cell.
-func (s *Service) Join(ctx context.Context, announced topology.Cell) (Member, error) {
-	return s.one(ctx, "join "+string(announced.ID), func(all []Member, now time.Time) (Member, error) {
-		return Join(all, announced, now)
+// Announce refreshes what a cell says of itself, as it signed it at that time.
+func (s *Service) Announce(ctx context.Context, announced topology.Cell, at time.Time) (Member, error) {
+	return s.one(ctx, "announce "+string(announced.ID), func(all []Member, now time.Time) (Member, error) {
+		return Announce(all, announced, at, now)
 	})
+}
+
+// Join lets a cell in that shows the token of an invitation and has signed with the
+// key kid that it announces.
+func (s *Service) Join(ctx context.Context, announced topology.Cell, token, kid string, at time.Time) (Member, error) {
+	now := s.Now()
+	var out Member
+	err := s.Book.Admit(ctx, now, HashToken(token), func(all []Member, inv Invitation) (m Member, err error) {
+		out, err = Admit(all, inv, announced, kid, at, now)
+		return out, err
+	})
+	if err != nil {
+		return Member{}, fmt.Errorf("join %s: %w", announced.ID, err)
+	}
+	s.changed()
+	return out, nil
+}
+
+// Invite makes an invitation and its token, which is told once.
+func (s *Service) Invite(ctx context.Context, cell topology.CellID, region, by string, life time.Duration) (Invitation, string, error) {
+	all, err := s.Book.Members(ctx)
+	if err != nil {
+		return Invitation{}, "", fmt.Errorf("invite %s: %w", cell, err)
+	}
+	now := s.Now()
+	inv, token, err := Invite(all, cell, region, by, now, life)
+	if err == nil {
+		err = s.Book.Invite(ctx, inv, now.Add(-KeepInvitation))
+	}
+	if err != nil {
+		return Invitation{}, "", fmt.Errorf("invite %s: %w", cell, err)
+	}
+	return inv, token, nil
+}
+
+// Expel takes a cell off the map.
+func (s *Service) Expel(ctx context.Context, cell topology.CellID) (Member, error) {
+	return s.one(ctx, "expel "+string(cell), func(all []Member, now time.Time) (Member, error) {
+		return Expel(all, cell, now)
+	})
+}
+
+// Keys are the keys that a cell may sign with, towards the control plane.
+func (s *Service) Keys(ctx context.Context, cell topology.CellID) ([]topology.Key, error) {
+	keys, expelled, known, err := s.Book.Keys(ctx, cell)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("keys of %s: %w", cell, err)
+	case !known:
+		return nil, ErrInvitation.With("%s is not known here; it needs an invitation", cell)
+	case !expelled.IsZero():
+		return nil, ErrExpelled.With("%s was expelled at %s; it may come back by a new invitation", cell, expelled.UTC().Format(time.RFC3339))
+	}
+	return CellKeys(keys), nil
+}
+
+// Revoke makes an operator's token worth nothing until it would have ended.
+func (s *Service) Revoke(ctx context.Context, id, by string, until time.Time) error {
+	now := s.Now()
+	switch {
+	case len(id) <= len("op:") || len(id) > topology.MaxRevokedID || id[:3] != "op:":
+		return ErrInvalid.At("/id", "must be op: and a token's id")
+	case !until.After(now):
+		return ErrInvalid.At("/until", "must be when the token ends, in the future")
+	}
+	if err := s.Book.Revoke(ctx, id, by, until, now, topology.MaxRevoked); err != nil {
+		return fmt.Errorf("revoke %s: %w", id, err)
+	}
+	s.changed()
+	return nil
 }
 
 // SetWeight orders another weight.
@@ -52,10 +135,13 @@ func (s *Service) Leave(ctx context.Context, cell topology.CellID) (Member, erro
 	})
 }
 
-// Beat notes that processes of a cell are alive. Usually that changes nothing on
-// the map and takes no lock.
-func (s *Service) Beat(ctx context.Context, cell topology.CellID, urls []string) error {
-	known, err := s.Book.Beat(ctx, cell, urls, s.Now())
+// Beat notes that processes of a cell are alive, and what the cell has revoked.
+// Usually that changes nothing on the map and takes no lock.
+func (s *Service) Beat(ctx context.Context, cell topology.CellID, urls, revoked []string) error {
+	if err := CheckRevoked(revoked); err != nil {
+		return err
+	}
+	known, err := s.Book.Beat(ctx, cell, urls, revoked, s.Now())
 	if err != nil {
 		return fmt.Errorf("beat of %s: %w", cell, err)
 	}
@@ -67,6 +153,7 @@ func (s *Service) Beat(ctx context.Context, cell topology.CellID, urls []string)
 		if !there || m.Left {
 			return Member{}, ErrUnknownCell.With("there is no cell %s; join first", cell)
 		}
+		m.Revoked = slices.Clone(revoked)
 		return Beat(m, urls, now)
 	})
 	return err

@@ -1,11 +1,13 @@
 // Package snapshot builds the town's map from the register and the directory and
 // tells it: into memory for the API, into the hub's bucket for the cells. It
-// changes neither.
+// changes neither. The map is signed with the control plane's key: what cells and
+// routers believe does not depend on who hands it to them.
 package snapshot
 
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -15,6 +17,8 @@ import (
 
 	"guichet/control-plane/registry"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/internal/signed"
 )
 
 // NextVersion is the version after prev. It follows the clock, so that a control
@@ -27,13 +31,16 @@ type Facts struct {
 	Version    int64
 	Members    []registry.Member
 	Placements []topology.Placement
+	Revoked    []string // operators' tokens
 }
 
 // Build makes the map.
 func Build(f Facts, now time.Time) *topology.Snapshot {
-	s := &topology.Snapshot{Version: f.Version, IssuedAt: now.UTC(), Cells: []topology.Cell{}, Placements: slices.Clone(f.Placements)}
+	s := &topology.Snapshot{Version: f.Version, IssuedAt: now.UTC(), Cells: []topology.Cell{}, Placements: slices.Clone(f.Placements), Revoked: f.Revoked}
 	for _, m := range f.Members {
-		s.Cells = append(s.Cells, m.OnMap())
+		if m.Expelled.IsZero() {
+			s.Cells = append(s.Cells, m.OnMap())
+		}
 	}
 	slices.SortFunc(s.Cells, func(a, b topology.Cell) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Placements, func(a, b topology.Placement) int { return cmp.Compare(a.EventID, b.EventID) })
@@ -52,8 +59,10 @@ type Archive interface {
 
 // Hub is where the map is told and where cells' streams are gathered.
 type Hub interface {
-	Publish(ctx context.Context, s *topology.Snapshot) error
-	Latest(ctx context.Context) (*topology.Snapshot, error)
+	// Publish puts the map, as seal.Map spells it, where every leaf mirrors it.
+	Publish(ctx context.Context, text []byte) error
+	// Latest is what was published last, nil when there was nothing.
+	Latest(ctx context.Context) ([]byte, error)
 	Gather(ctx context.Context, cells []topology.CellID) error
 }
 
@@ -69,10 +78,12 @@ type Publisher struct {
 	Archive Archive
 	Hub     Hub
 	Step    func(ctx context.Context) error // lets time pass in the register
+	Key     *signed.Key                     // signs the map
+	Pinned  []ed25519.PublicKey             // keys whose maps are recalled besides: of before a change of the key
 	Now     func() time.Time
 	Log     *slog.Logger
 
-	current atomic.Pointer[topology.Snapshot]
+	current atomic.Pointer[seal.Map]
 	once    sync.Once
 	dirty   chan struct{}
 }
@@ -82,7 +93,7 @@ func (p *Publisher) init() {
 }
 
 // Current is the newest map, nil before there was one.
-func (p *Publisher) Current() *topology.Snapshot { return p.current.Load() }
+func (p *Publisher) Current() *seal.Map { return p.current.Load() }
 
 // Changed says that facts changed. It never blocks.
 func (p *Publisher) Changed() {
@@ -100,9 +111,14 @@ func (p *Publisher) Recall(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recall the last map: %w", err)
 	}
-	if last != nil {
-		p.current.CompareAndSwap(nil, last)
+	if last == nil {
+		return nil
 	}
+	m, err := seal.Parse(last, append([]ed25519.PublicKey{p.Key.Public()}, p.Pinned...))
+	if err != nil {
+		return fmt.Errorf("recall the last map: %w", err)
+	}
+	p.current.CompareAndSwap(nil, m)
 	return nil
 }
 
@@ -153,11 +169,11 @@ func (p *Publisher) tell(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read facts: %w", err)
 	}
-	if len(facts.Members) == 0 {
+	if len(Build(facts, p.Now()).Cells) == 0 {
 		return nil // a map without cells is no map; readers would refuse it
 	}
 	next := Build(facts, p.Now())
-	if last := p.current.Load(); last != nil {
+	if last := p.current.Load().Snapshot(); last != nil {
 		if next.Version < last.Version { // the database was restored, or replaced by another
 			next.Version = NextVersion(last.Version, p.Now())
 			if err := p.Archive.Raise(ctx, next.Version); err != nil {
@@ -168,7 +184,11 @@ func (p *Publisher) tell(ctx context.Context) error {
 			return fmt.Errorf("the database is behind the map that was told: %w", err)
 		}
 	}
-	p.current.Store(next)
+	sealed, err := seal.Sign(p.Key, next)
+	if err != nil {
+		return err
+	}
+	p.current.Store(sealed)
 	var cells []topology.CellID
 	for _, m := range facts.Members {
 		if !m.Left {
@@ -178,5 +198,5 @@ func (p *Publisher) tell(ctx context.Context) error {
 	if err := p.Hub.Gather(ctx, cells); err != nil {
 		return fmt.Errorf("gather: %w", err)
 	}
-	return p.Hub.Publish(ctx, next)
+	return p.Hub.Publish(ctx, sealed.Bytes())
 }

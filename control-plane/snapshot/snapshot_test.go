@@ -12,6 +12,8 @@ import (
 	"guichet/control-plane/registry"
 	"guichet/control-plane/snapshot"
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
 )
 
 var noon = time.Date(2027, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -39,7 +41,7 @@ type town struct {
 	mu        sync.Mutex
 	facts     snapshot.Facts
 	broken    error
-	published []*topology.Snapshot
+	published [][]byte
 	gathered  []topology.CellID
 	last      *topology.Snapshot
 	steps     int
@@ -58,14 +60,19 @@ func (w *town) Raise(_ context.Context, version int64) error {
 	return nil
 }
 
-func (w *town) Publish(_ context.Context, s *topology.Snapshot) error {
+func (w *town) Publish(_ context.Context, text []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.published = append(w.published, s)
+	w.published = append(w.published, text)
 	return nil
 }
 
-func (w *town) Latest(context.Context) (*topology.Snapshot, error) { return w.last, nil }
+func (w *town) Latest(context.Context) ([]byte, error) {
+	if w.last == nil {
+		return nil, nil
+	}
+	return sealtest.Sign(w.last).Bytes(), nil
+}
 
 func (w *town) Gather(_ context.Context, cells []topology.CellID) error {
 	w.mu.Lock()
@@ -94,7 +101,7 @@ func (w *town) told() int {
 }
 
 func (w *town) publisher() *snapshot.Publisher {
-	return &snapshot.Publisher{Archive: w, Hub: w, Step: w.step, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	return &snapshot.Publisher{Archive: w, Hub: w, Step: w.step, Now: time.Now, Log: slog.New(slog.DiscardHandler), Key: sealtest.Key("")}
 }
 
 func TestPublisher_tellsChangesAtOnceAndAllOnASlowPeriod(t *testing.T) {
@@ -114,7 +121,7 @@ func TestPublisher_tellsChangesAtOnceAndAllOnASlowPeriod(t *testing.T) {
 		p.Changed()
 		synctest.Wait()
 		w.change(func() {
-			if len(w.published) != 1 || p.Current().Version != 2 || len(w.gathered) != 1 || w.gathered[0] != "euw3" {
+			if len(w.published) != 1 || p.Current().Snapshot().Version != 2 || len(w.gathered) != 1 || w.gathered[0] != "euw3" {
 				t.Errorf("told %d, gathered %v", len(w.published), w.gathered)
 			}
 		})
@@ -141,7 +148,7 @@ func TestPublisher_keepsTheLastMapInAnOutageAndGoesOnAfterwards(t *testing.T) {
 		go p.Run(ctx)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if p.Current().Version != 50 || w.told() != 0 {
+		if p.Current().Snapshot().Version != 50 || w.told() != 0 {
 			t.Error("the recalled map is gone")
 		}
 		// A database restored from a backup numbers lower than what was told.
@@ -151,7 +158,7 @@ func TestPublisher_keepsTheLastMapInAnOutageAndGoesOnAfterwards(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		w.change(func() {
-			if v := p.Current().Version; len(w.published) == 0 || v <= 50 || w.facts.Version != v {
+			if v := p.Current().Snapshot().Version; len(w.published) == 0 || v <= 50 || w.facts.Version != v {
 				t.Errorf("told %d, version %d, database %d", len(w.published), v, w.facts.Version)
 			}
 		})
@@ -177,9 +184,23 @@ func TestPublisher_neverTellsALowerEpoch(t *testing.T) {
 		go p.Run(ctx)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if w.told() != 0 || p.Current().Version != 50 {
-			t.Errorf("P1: told %d times, version %d", w.told(), p.Current().Version)
+		if w.told() != 0 || p.Current().Snapshot().Version != 50 {
+			t.Errorf("P1: told %d times, version %d", w.told(), p.Current().Snapshot().Version)
 		}
 		cancel()
 	})
+}
+
+func TestPublisher_recallsNoMapThatItDidNotSign(t *testing.T) {
+	t.Parallel()
+	w := &town{last: &topology.Snapshot{Version: 1 << 62, Cells: []topology.Cell{{ID: "euw3"}}}}
+	p := w.publisher()
+	p.Key = sealtest.Key("another")
+	if err := p.Recall(t.Context()); !errors.Is(err, seal.ErrUnsigned) || p.Current() != nil {
+		t.Errorf("%v, %+v", err, p.Current())
+	}
+	p.Pinned = sealtest.Pinned // the key was changed, and the one of before is still believed
+	if err := p.Recall(t.Context()); err != nil || p.Current().Snapshot().Version != 1<<62 {
+		t.Errorf("%v, %+v", err, p.Current())
+	}
 }

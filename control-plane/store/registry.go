@@ -19,17 +19,18 @@ const (
 	lockMap     = `SELECT version FROM registry.map WHERE only_row FOR UPDATE`
 	readMap     = `SELECT version FROM registry.map WHERE only_row FOR SHARE`
 	raiseMap    = `UPDATE registry.map SET version = $1 WHERE only_row AND version < $1`
-	selectCells = `SELECT cell, region, residency, keys, has_left, joined_at, weight, target, stepped_at, reason, expires_at
+	selectCells = `SELECT cell, region, residency, keys, has_left, joined_at, weight, target, stepped_at, reason, expires_at, expelled_at, signed_at, revoked
 		FROM registry.cell ORDER BY cell`
 
 	selectProcesses = `SELECT cell, url, last_beat FROM registry.process ORDER BY cell, url`
 
 	upsertCell = `INSERT INTO registry.cell
-			(cell, region, residency, keys, has_left, joined_at, weight, target, stepped_at, reason, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			(cell, region, residency, keys, has_left, joined_at, weight, target, stepped_at, reason, expires_at, expelled_at, signed_at, revoked)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (cell) DO UPDATE SET residency = excluded.residency, keys = excluded.keys,
 			has_left = excluded.has_left, joined_at = excluded.joined_at, weight = excluded.weight, target = excluded.target,
-			stepped_at = excluded.stepped_at, reason = excluded.reason, expires_at = excluded.expires_at`
+			stepped_at = excluded.stepped_at, reason = excluded.reason, expires_at = excluded.expires_at,
+			expelled_at = excluded.expelled_at, signed_at = excluded.signed_at, revoked = excluded.revoked`
 
 	// Beats do not wait for the map's lock, so they may be newer than what was decided on.
 	upsertProcesses = `INSERT INTO registry.process (cell, url, last_beat)
@@ -41,7 +42,7 @@ const (
 
 	beatProcesses = `UPDATE registry.process AS p SET last_beat = $3
 		FROM registry.cell AS c
-		WHERE p.cell = $1 AND c.cell = p.cell AND NOT c.has_left AND p.url = ANY ($2::text[])`
+		WHERE p.cell = $1 AND c.cell = p.cell AND NOT c.has_left AND c.revoked = $4::jsonb AND p.url = ANY ($2::text[])`
 
 	cellKnown = `SELECT count(*) FROM registry.cell WHERE cell = $1`
 )
@@ -82,17 +83,23 @@ func members(ctx context.Context, q sqldb.Querier) ([]registry.Member, error) {
 
 func scanMember(row pgx.CollectableRow) (registry.Member, error) {
 	var m registry.Member
-	var keys []byte
-	var expires *time.Time
-	err := row.Scan(&m.ID, &m.Region, &m.Residency, &keys, &m.Left, &m.JoinedAt, &m.Weight, &m.Target, &m.SteppedAt, &m.Reason, &expires)
+	var keys, revoked []byte
+	var expires, expelled *time.Time
+	err := row.Scan(&m.ID, &m.Region, &m.Residency, &keys, &m.Left, &m.JoinedAt, &m.Weight, &m.Target, &m.SteppedAt, &m.Reason, &expires, &expelled, &m.SignedAt, &revoked)
 	if err != nil {
 		return m, err
 	}
 	if expires != nil {
 		m.ExpiresAt = *expires
 	}
+	if expelled != nil {
+		m.Expelled = *expelled
+	}
 	if err := json.Unmarshal(keys, &m.Keys); err != nil {
 		return m, fmt.Errorf("keys of %s: %w", m.ID, err)
+	}
+	if err := json.Unmarshal(revoked, &m.Revoked); err != nil {
+		return m, fmt.Errorf("revocations of %s: %w", m.ID, err)
 	}
 	return m, nil
 }
@@ -131,12 +138,22 @@ func saveMember(ctx context.Context, tx pgx.Tx, m registry.Member) error {
 	if err != nil {
 		return err
 	}
-	var expires *time.Time
+	revoked, err := list(m.Revoked)
+	if err != nil {
+		return err
+	}
+	var expires, expelled *time.Time
 	if !m.ExpiresAt.IsZero() {
 		expires = &m.ExpiresAt
 	}
+	if !m.Expelled.IsZero() {
+		expelled = &m.Expelled
+	}
+	if m.SignedAt.IsZero() {
+		m.SignedAt = time.Unix(0, 0)
+	}
 	if _, err := tx.Exec(ctx, upsertCell, string(m.ID), m.Region, m.Residency, string(keys), m.Left, m.JoinedAt,
-		m.Weight, m.Target, m.SteppedAt, m.Reason, expires); err != nil {
+		m.Weight, m.Target, m.SteppedAt, m.Reason, expires, expelled, m.SignedAt, revoked); err != nil {
 		return err
 	}
 	urls, beats := make([]string, 0, len(m.Processes)), make([]time.Time, 0, len(m.Processes))
@@ -153,9 +170,13 @@ func saveMember(ctx context.Context, tx pgx.Tx, m registry.Member) error {
 var errSomeUnknown = errors.New("some process is not known")
 
 // Beat implements registry.Book.
-func (s *Store) Beat(ctx context.Context, cell topology.CellID, urls []string, now time.Time) (bool, error) {
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, beatProcesses, string(cell), urls, now)
+func (s *Store) Beat(ctx context.Context, cell topology.CellID, urls, revoked []string, now time.Time) (bool, error) {
+	told, err := list(revoked)
+	if err != nil {
+		return false, err
+	}
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, beatProcesses, string(cell), urls, now, told)
 		if err == nil && tag.RowsAffected() != int64(len(urls)) {
 			return errSomeUnknown
 		}
@@ -185,7 +206,10 @@ func (s *Store) Facts(ctx context.Context) (snapshot.Facts, error) {
 		if out.Members, err = members(ctx, tx); err != nil {
 			return err
 		}
-		out.Placements, err = placements(ctx, tx)
+		if out.Placements, err = placements(ctx, tx); err != nil {
+			return err
+		}
+		out.Revoked, err = revocations(ctx, tx, s.now())
 		return err
 	})
 	return out, sqldb.Classify(err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"time"
 
 	"guichet/internal/sqldb"
 )
@@ -15,7 +16,17 @@ import (
 var migrations embed.FS
 
 // Store is the control plane's database.
-type Store struct{ DB *sqldb.DB }
+type Store struct {
+	DB  *sqldb.DB
+	Now func() time.Time // nil is the machine's clock
+}
+
+func (s *Store) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now() //nolint:forbidigo // only whether a revocation is past its end
+}
 
 // Migrate brings the schema up to date.
 func (s *Store) Migrate(ctx context.Context) error {

@@ -43,11 +43,21 @@ func cell(id topology.CellID, region string) topology.Cell {
 	return topology.Cell{ID: id, Region: region, URLs: []string{"http://" + string(id)}, Residency: region, Keys: []topology.Key{{ID: string(id) + "-1", X: "x"}}}
 }
 
+// join invites a cell and lets it in.
+func join(t *testing.T, r *registry.Service, c topology.Cell) (registry.Member, error) {
+	t.Helper()
+	_, token, err := r.Invite(t.Context(), c.ID, c.Region, "ann", time.Hour)
+	if err != nil {
+		return registry.Member{}, err
+	}
+	return r.Join(t.Context(), c, token, c.Keys[0].ID, r.Now())
+}
+
 func register(t *testing.T, s *store.Store, at time.Time) *registry.Service {
 	t.Helper()
 	r := &registry.Service{Book: s, Now: func() time.Time { return at }}
 	for _, c := range []topology.Cell{cell("euw3", "eu-west-3"), cell("use1", "us-east-1"), cell("apn1", "ap-northeast-1")} {
-		if _, err := r.Join(t.Context(), c); err != nil {
+		if _, err := join(t, r, c); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,7 +68,7 @@ func TestRegistry_whatWasStoredComesBack(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	r := register(t, s, noon)
-	if _, err := r.Join(t.Context(), cell("euw3b", "eu-west-3")); err != nil {
+	if _, err := join(t, r, cell("euw3b", "eu-west-3")); err != nil {
 		t.Fatal(err)
 	}
 	want, err := r.SetWeight(t.Context(), "euw3", registry.Order{Percent: 0, Reason: "drill", ExpiresAt: noon.Add(time.Hour)})
@@ -97,7 +107,7 @@ func TestRegistry_twoDrainsAtOnceLeaveOneServing(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	r := register(t, s, noon)
-	if _, err := r.Join(t.Context(), cell("euw3b", "eu-west-3")); err != nil {
+	if _, err := join(t, r, cell("euw3b", "eu-west-3")); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
@@ -123,7 +133,7 @@ func TestRegistry_aBeatOfAKnownProcessIsNoChangeOfTheMap(t *testing.T) {
 	}
 	changes := 0
 	later := &registry.Service{Book: s, Now: func() time.Time { return noon.Add(time.Minute) }, Changed: func() { changes++ }}
-	if err := later.Beat(t.Context(), "euw3", []string{"http://euw3"}); err != nil {
+	if err := later.Beat(t.Context(), "euw3", []string{"http://euw3"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	after, err := s.Facts(t.Context())
@@ -133,14 +143,14 @@ func TestRegistry_aBeatOfAKnownProcessIsNoChangeOfTheMap(t *testing.T) {
 	if got := after.Members[1].LastBeat(); !got.Equal(noon.Add(time.Minute)) {
 		t.Errorf("last beat %s", got)
 	}
-	if err := later.Beat(t.Context(), "euw3", []string{"http://euw3", "http://euw3:8111"}); err != nil {
+	if err := later.Beat(t.Context(), "euw3", []string{"http://euw3", "http://euw3:8111"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	after, err = s.Facts(t.Context())
 	if err != nil || after.Version <= before.Version || changes != 1 || len(after.Members[1].Processes) != 2 {
 		t.Errorf("a new process is a change: %+v %v", after, err)
 	}
-	if err := later.Beat(t.Context(), "sae1", []string{"http://sae1"}); !errors.Is(err, registry.ErrUnknownCell) {
+	if err := later.Beat(t.Context(), "sae1", []string{"http://sae1"}, nil); !errors.Is(err, registry.ErrUnknownCell) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -242,7 +252,7 @@ func TestPlacement_refusesCellsThatTakeNoEvents(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	r := register(t, s, noon)
-	if _, err := r.Join(t.Context(), cell("euw3b", "eu-west-3")); err != nil {
+	if _, err := join(t, r, cell("euw3b", "eu-west-3")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Leave(t.Context(), "euw3b"); err != nil {
@@ -273,7 +283,7 @@ func TestFacts_versionsOnlyGrowAndMapsReplaceEachOther(t *testing.T) {
 			if _, err := d.Set(t.Context(), placement.Request{OperationID: fmt.Sprint(i), EventID: fmt.Sprintf("evt_euw3_k3v9x2m4q7r%d", i), To: "use1", Seen: 1}); err != nil {
 				t.Fatal(err)
 			}
-		} else if _, err := r.Join(t.Context(), cell("euw3", "eu-west-3")); err != nil {
+		} else if _, err := r.Announce(t.Context(), cell("euw3", "eu-west-3"), noon); err != nil {
 			t.Fatal(err)
 		}
 		f, err := s.Facts(t.Context())

@@ -126,7 +126,17 @@ type Cell struct {
 	Residency string    `json:"residency"`          // where its rows live, for organizers to read
 	Keys      []Key     `json:"keys"`               // public halves of its signing keys, newest first
 	LastBeat  time.Time `json:"last_beat,omitzero"` // control plane's clock
+	// Revoked are API keys and sessions of this cell that are worth nothing any more,
+	// "key:<id>" and "sid:<hash>", at most MaxRevoked, newest first; they go when what
+	// they name would have ended anyway.
+	Revoked []string `json:"revoked,omitempty"`
 }
+
+// Bounds of lists of revocations.
+const (
+	MaxRevoked   = 2000 // of one cell, and of operators
+	MaxRevokedID = 80   // bytes of one
+)
 
 // Key is the public half of a cell's Ed25519 signing key, in JWK terms.
 type Key struct {
@@ -160,8 +170,22 @@ type Placement struct {
 type Snapshot struct {
 	Version    int64       `json:"version"`
 	IssuedAt   time.Time   `json:"issued_at"`
-	Cells      []Cell      `json:"cells"`      // by id
-	Placements []Placement `json:"placements"` // only those that differ from the hint
+	Cells      []Cell      `json:"cells"`             // by id
+	Placements []Placement `json:"placements"`        // only those that differ from the hint
+	Revoked    []string    `json:"revoked,omitempty"` // operators' tokens, "op:<id>", at most MaxRevoked
+}
+
+// Revokes reports whether the town knows that something is worth nothing any more: an
+// operator's token by the control plane's word, all else by its cell's. Nobody can
+// revoke an operator but the control plane.
+func (s *Snapshot) Revokes(id string) bool {
+	switch {
+	case s == nil:
+		return false
+	case strings.HasPrefix(id, "op:"):
+		return slices.Contains(s.Revoked, id)
+	}
+	return slices.ContainsFunc(s.Cells, func(c Cell) bool { return slices.Contains(c.Revoked, id) })
 }
 
 // ErrRefused is returned for a snapshot that must not replace the one at hand.

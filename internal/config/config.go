@@ -3,11 +3,16 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+
+	"guichet/internal/signed"
 )
 
 // Reader collects faults while values are read.
@@ -54,6 +59,39 @@ func (r *Reader) URL(name, def string) string {
 		r.Fault(name, "is not an absolute URL")
 	}
 	return v
+}
+
+// PublicKeys are Ed25519 public keys, base64url and separated by commas, at most so
+// many; none is allowed.
+func (r *Reader) PublicKeys(name string, most int) []ed25519.PublicKey {
+	text := r.getenv(name)
+	if text == "" {
+		return nil
+	}
+	var keys []ed25519.PublicKey
+	for item := range strings.SplitSeq(text, ",") {
+		key, ok := signed.ParsePublic(strings.TrimSpace(item))
+		if !ok {
+			r.Fault(name, "has something that is no public key: base64url of 32 bytes is wanted")
+			return nil
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) > most {
+		r.Fault(name, "has %d keys, and at most %d are believed at once", len(keys), most)
+	}
+	return keys
+}
+
+// Seed is the seed of an Ed25519 key, 64 hex digits; it is a fault when it is not set.
+func (r *Reader) Seed(name, what string) []byte {
+	text := strings.TrimSpace(r.Required(name, what))
+	seed, err := hex.DecodeString(text)
+	if text != "" && (err != nil || len(seed) != signed.SeedSize) {
+		r.Fault(name, "is not 64 hex digits")
+		return nil
+	}
+	return seed
 }
 
 // Duration is a Go duration such as "10m".

@@ -32,6 +32,7 @@ var rooms = []struct {
 	{"geo", "internal/kind", "geo is the ground floor"},
 
 	{"control-plane/topology", "geo internal/kind", "the shared map is types and wire form only"},
+	{"control-plane/topology/seal", "control-plane/topology internal/signed internal/kind", "what makes a map one to believe is known to all who read it"},
 	{"control-plane/registry", "control-plane/topology geo internal/kind", "domain"},
 	{"control-plane/placement", "control-plane/topology geo internal/kind", "domain"},
 	{"control-plane", "control-plane geo internal", "the control plane knows places, never bookings"},

@@ -1,20 +1,21 @@
 package snapshot
 
 import (
-	"encoding/json"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 )
 
 // fileName is the snapshot's name in the state directory.
 const fileName = "topology.json"
 
-// read loads a snapshot from disk; nil without an error when there is none yet.
-func read(path string) (*topology.Snapshot, error) {
+// read loads a map from disk; nil without an error when there is none yet. One that
+// no pinned key signed is as good as damaged.
+func read(path string, pinned []ed25519.PublicKey) (*seal.Map, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -22,21 +23,17 @@ func read(path string) (*topology.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
-	s := new(topology.Snapshot)
-	if err := json.Unmarshal(raw, s); err != nil {
-		return nil, fmt.Errorf("snapshot %s is damaged: %w", path, err)
+	m, err := seal.Parse(raw, pinned)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot %s is not used: %w", path, err)
 	}
-	return s, nil
+	return m, nil
 }
 
 // write replaces the file so that a crash at any moment leaves the old or the
 // new one whole: the content is on disk before the name is, and the name is
 // before we say so.
-func write(path string, s *topology.Snapshot) (err error) {
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode snapshot: %w", err)
-	}
+func write(path string, m *seal.Map) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), fileName+".*")
 	if err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
@@ -48,7 +45,7 @@ func write(path string, s *topology.Snapshot) (err error) {
 			err = fmt.Errorf("write snapshot: %w", err)
 		}
 	}()
-	if _, err = f.Write(raw); err != nil {
+	if _, err = f.Write(m.Bytes()); err != nil {
 		return err
 	}
 	if err = f.Sync(); err != nil {

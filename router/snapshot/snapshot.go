@@ -1,12 +1,13 @@
 // Package snapshot keeps the router's map of the town: loaded from disk before
 // the router listens, re-read on a fixed period from the control plane or, when
-// that is away, from any cell, and replaced only by a better one. It never asks
+// that is away, from any cell, and replaced only by a better one that the control
+// plane signed. It never asks
 // anybody while a request waits (P6, P8), and only Keeper changes the map.
 package snapshot
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 	"guichet/internal/kind"
 	"guichet/router/route"
 )
@@ -42,19 +44,22 @@ var ErrNoSource = kind.Unavailable.New("no_topology_source")
 
 // Config says where snapshots come from. Now is required.
 type Config struct {
-	Dir          string        // state directory; empty keeps nothing on disk
-	ControlPlane string        // its base URL, asked first; may be empty
-	Bootstrap    []string      // base URLs of cells to ask before any snapshot names some
-	Period       time.Duration // Period if 0
-	Client       *http.Client  // http.DefaultClient's transport if nil
+	Dir          string              // state directory; empty keeps nothing on disk
+	ControlPlane string              // its base URL, asked first; may be empty
+	Bootstrap    []string            // base URLs of cells to ask before any snapshot names some
+	Period       time.Duration       // Period if 0
+	Client       *http.Client        // http.DefaultClient's transport if nil
+	Pinned       []ed25519.PublicKey // keys whose maps are believed, and no others
+	Distrust     func(error)         // told of every map that is refused, and whose it was; may be nil
 	Now          func() time.Time
 	Report       func(error) // told how every look went, nil for well; may be nil
 }
 
 // Keeper holds the newest acceptable map.
 type Keeper struct {
-	cfg Config
-	now atomic.Pointer[route.Map]
+	cfg    Config
+	now    atomic.Pointer[route.Map]
+	sealed atomic.Pointer[seal.Map] // what now was made from
 
 	mu       sync.Mutex // one refresh at a time
 	turn     int        // which cell to ask next, under mu
@@ -76,6 +81,9 @@ func Open(cfg Config) (*Keeper, error) {
 	if cfg.Report == nil {
 		cfg.Report = func(error) {}
 	}
+	if cfg.Distrust == nil {
+		cfg.Distrust = func(error) {}
+	}
 	k := &Keeper{cfg: cfg}
 	if cfg.Dir == "" {
 		return k, nil
@@ -83,12 +91,15 @@ func Open(cfg Config) (*Keeper, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	s, err := read(k.path())
-	if s != nil {
-		err = k.replace(s)
+	m, err := read(k.path(), cfg.Pinned)
+	if m != nil {
+		err = k.replace(m)
+	} else if err != nil {
+		k.refused.Add(1)
 	}
 	if err != nil {
 		cfg.Report(err)
+		cfg.Distrust(err)
 	}
 	return k, nil
 }
@@ -97,6 +108,9 @@ func (k *Keeper) path() string { return filepath.Join(k.cfg.Dir, fileName) }
 
 // Map is the map in force, nil before there is one.
 func (k *Keeper) Map() *route.Map { return k.now.Load() }
+
+// Sealed is the map in force as it was signed, nil before there is one.
+func (k *Keeper) Sealed() *seal.Map { return k.sealed.Load() }
 
 // Cells lists the cells of the map in force.
 func (k *Keeper) Cells() []topology.Cell {
@@ -142,9 +156,12 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 	defer k.mu.Unlock()
 	err := error(ErrNoSource.With("neither a control plane nor a cell is known; set GUICHET_CONTROL_PLANE or GUICHET_CELLS"))
 	for i, source := range k.sources() {
-		s, askErr := k.ask(ctx, source)
+		m, askErr := k.ask(ctx, source)
 		if askErr == nil {
-			askErr = k.accept(s)
+			askErr = k.accept(m)
+		}
+		if errors.Is(askErr, seal.ErrUnsigned) || errors.Is(askErr, topology.ErrRefused) {
+			k.cfg.Distrust(fmt.Errorf("the map of %s: %w", source, askErr))
 		}
 		if askErr == nil {
 			return k.store()
@@ -179,7 +196,7 @@ func (k *Keeper) sources() []string {
 	return cells[:min(len(cells), sourcesLimit)]
 }
 
-func (k *Keeper) ask(ctx context.Context, base string) (*topology.Snapshot, error) {
+func (k *Keeper) ask(ctx context.Context, base string) (*seal.Map, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/v1/topology", nil)
@@ -201,19 +218,20 @@ func (k *Keeper) ask(ctx context.Context, base string) (*topology.Snapshot, erro
 	if len(raw) > answerLimit {
 		return nil, fmt.Errorf("topology of %s is larger than %d bytes", base, answerLimit)
 	}
-	s := new(topology.Snapshot)
-	if err := json.Unmarshal(raw, s); err != nil {
+	m, err := seal.Open(raw, resp.Header.Get(seal.Header), k.cfg.Pinned)
+	if err != nil {
+		k.refused.Add(1)
 		return nil, fmt.Errorf("topology of %s: %w", base, err)
 	}
-	return s, nil
+	return m, nil
 }
 
 // accept takes a source's snapshot into force if it is newer. The same version
 // again only confirms the one at hand.
-func (k *Keeper) accept(s *topology.Snapshot) error {
+func (k *Keeper) accept(m *seal.Map) error {
 	current := k.Map().Snapshot()
-	if current == nil || current.Version != s.Version {
-		if err := k.replace(s); err != nil {
+	if current == nil || current.Version != m.Snapshot().Version {
+		if err := k.replace(m); err != nil {
 			return err
 		}
 		k.unstored = true
@@ -225,7 +243,8 @@ func (k *Keeper) accept(s *topology.Snapshot) error {
 // replace is the only place where the map changes: never to one that would empty
 // the table, turn back time or lower an epoch (P1, P8), nor to one that a router
 // could not follow.
-func (k *Keeper) replace(s *topology.Snapshot) error {
+func (k *Keeper) replace(m *seal.Map) error {
+	s := m.Snapshot()
 	err := k.Map().Snapshot().Replace(s)
 	if err == nil {
 		err = usable(s)
@@ -235,6 +254,7 @@ func (k *Keeper) replace(s *topology.Snapshot) error {
 		return err
 	}
 	k.now.Store(route.NewMap(s))
+	k.sealed.Store(m)
 	return nil
 }
 
@@ -257,7 +277,7 @@ func (k *Keeper) store() error {
 	if !k.unstored || k.cfg.Dir == "" {
 		return nil
 	}
-	if err := write(k.path(), k.Map().Snapshot()); err != nil {
+	if err := write(k.path(), k.Sealed()); err != nil {
 		return err
 	}
 	k.unstored = false

@@ -2,7 +2,7 @@ package snapshot_test
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/ed25519"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
+	"guichet/control-plane/topology/seal/sealtest"
+	"guichet/internal/signed"
 	"guichet/router/snapshot"
 )
 
@@ -21,6 +24,7 @@ import (
 type source struct {
 	*httptest.Server
 	body  atomic.Pointer[string]
+	seal  atomic.Pointer[string] // its signature
 	asked atomic.Int64
 }
 
@@ -34,19 +38,24 @@ func newSource(t *testing.T) *source {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
+		if sig := s.seal.Load(); sig != nil {
+			w.Header().Set(seal.Header, *sig)
+		}
 		_, _ = w.Write([]byte(*body))
 	}))
 	t.Cleanup(s.Close)
 	return s
 }
 
-func (s *source) holds(t *testing.T, snap topology.Snapshot) {
-	t.Helper()
-	raw, err := json.Marshal(snap)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.says(string(raw))
+func (s *source) holds(_ *testing.T, snap topology.Snapshot) {
+	s.tells(sealtest.Sign(&snap))
+}
+
+// tells is holds for a map that somebody signed.
+func (s *source) tells(m *seal.Map) {
+	text, sig := string(m.Text()), m.Signature()
+	s.seal.Store(&sig)
+	s.body.Store(&text)
 }
 
 func (s *source) says(body string) { s.body.Store(&body) }
@@ -59,6 +68,9 @@ func open(t *testing.T, cfg snapshot.Config) *snapshot.Keeper {
 	t.Helper()
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Pinned == nil {
+		cfg.Pinned = sealtest.Pinned
 	}
 	k, err := snapshot.Open(cfg)
 	if err != nil {
@@ -261,5 +273,68 @@ func until(t *testing.T, ok func() bool) {
 			t.Fatal("it did not happen within 10 s")
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// Whoever serves a map, it is believed by its signature only: not a cell that is
+// genuine and claims the highest version, not a file that somebody put there.
+func TestRefresh_believesOnlyTheControlPlanesKey(t *testing.T) {
+	dir := t.TempDir()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	evil, honest := newSource(t), newSource(t)
+	cellKey, err := signed.NewKey("euw3-a1", make([]byte, signed.SeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asControl, err := signed.NewKey("control", make([]byte, signed.SeedSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := version(3, evil.URL)
+	honest.holds(t, first)
+	var distrusted []string
+	k := open(t, snapshot.Config{Dir: dir, ControlPlane: gone.URL, Bootstrap: []string{evil.URL, honest.URL}, Distrust: func(err error) { distrusted = append(distrusted, err.Error()) }})
+	for _, key := range []*signed.Key{cellKey, asControl} {
+		huge := version(1<<62, evil.URL)
+		m, err := seal.Sign(key, &huge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		evil.tells(m)
+		for range 2 { // each source is the first once
+			if err := k.Refresh(t.Context()); err != nil || inForce(k) != 3 {
+				t.Fatalf("%v, version %d", err, inForce(k))
+			}
+		}
+		forgedDir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(forgedDir, "topology.json"), m.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if cold := open(t, snapshot.Config{Dir: forgedDir}); inForce(cold) != -1 || cold.Refused() != 1 {
+			t.Errorf("a forged file: version %d in force, %d refused", inForce(cold), cold.Refused())
+		}
+	}
+	if k.Refused() == 0 || len(distrusted) == 0 || !strings.Contains(distrusted[0], evil.URL) {
+		t.Errorf("%d refused, told %q", k.Refused(), distrusted)
+	}
+}
+
+func TestRefresh_believesTwoKeysWhileTheControlPlaneChangesIts(t *testing.T) {
+	cp := newSource(t)
+	next := sealtest.Key("next")
+	k := open(t, snapshot.Config{ControlPlane: cp.URL, Pinned: []ed25519.PublicKey{sealtest.Pinned[0], next.Public()}})
+	cp.holds(t, version(1))
+	if err := k.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := version(2)
+	m, err := seal.Sign(next, &s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cp.tells(m)
+	if err := k.Refresh(t.Context()); err != nil || inForce(k) != 2 {
+		t.Errorf("%v, version %d", err, inForce(k))
 	}
 }

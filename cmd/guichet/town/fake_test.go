@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"guichet/internal/mtls"
 )
 
 // TestMain lets the test binary stand for each program of the town: what is
@@ -80,7 +82,23 @@ func stand(name string) error {
 	})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	mux.HandleFunc("POST /v1/invitations", func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Cell string }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Header.Get("Authorization") == "" {
+			http.Error(w, "bad request", http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"cell":%q,"join_token":"join_%s"}`, body.Cell, body.Cell)
+	})
+	mux.HandleFunc("GET /v1/cells", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"items":[{"id":"euw3"},{"id":"use1"}]}`)
+	})
 	server := &http.Server{Addr: listen, Handler: mux}
+	identity, err := mtls.Load(mtls.Files{Cert: os.Getenv("GUICHET_TLS_CERT"), Key: os.Getenv("GUICHET_TLS_KEY"), CA: os.Getenv("GUICHET_TLS_CA")}, func(mtls.Peer) bool { return true })
+	if err != nil {
+		return err
+	}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
@@ -89,6 +107,13 @@ func stand(name string) error {
 		go func() { _ = (&http.Server{Addr: private, Handler: mux}).ListenAndServe() }()
 	}
 	fmt.Println(name, "listens on", listen)
+	if identity != nil && name != "router" && name != "guichet" {
+		server.TLSConfig = identity.Server(func(mtls.Peer) bool { return true })
+		if err := server.ListenAndServeTLS("", ""); ctx.Err() == nil {
+			return err
+		}
+		return nil
+	}
 	if err := server.ListenAndServe(); ctx.Err() == nil {
 		return err
 	}

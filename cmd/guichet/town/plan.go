@@ -102,7 +102,6 @@ func (t *Town) addControlPlane() {
 			"GUICHET_STATE_DIR":       p.where,
 			"GUICHET_HUB_LISTEN":      local(t.ports.hub()),
 			"GUICHET_HUB_LEAF_LISTEN": local(t.ports.hubLeaf()),
-			"GUICHET_OPERATOR_TOKEN":  t.state.record.OperatorToken,
 			"GUICHET_CONTROL_SEED":    t.state.record.ControlSeed,
 		})
 	})
@@ -136,7 +135,7 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_LEAF_LISTEN":            local(t.ports.leaf(i)),
 			"GUICHET_HUB_URL":                "nats-leaf://" + local(t.ports.hubLeaf()),
 			"GUICHET_CONTROL_PLANE":          httpsURL(t.ports.controlPlane()),
-			"GUICHET_OPERATOR_TOKEN":         t.state.record.OperatorToken,
+			"GUICHET_JOIN_TOKEN":             t.invitations[c.ID], // empty when it has joined
 			"GUICHET_STRIPE_URL":             httpURL(t.ports.sandbox()),
 			"GUICHET_STRIPE_SECRET_KEY":      "sk_test_sandbox_" + string(c.ID),
 			"GUICHET_STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox_" + string(c.ID),
@@ -169,6 +168,7 @@ func (t *Town) addRouter() {
 		env := t.as(routerPeer, map[string]string{
 			"GUICHET_LISTEN":         local(t.ports.router()),
 			"GUICHET_PRIVATE_LISTEN": local(t.ports.routerPrivate()),
+			"GUICHET_CONTROL_KEY":    t.state.controlPublic(),
 			"GUICHET_CONTROL_PLANE":  httpsURL(t.ports.controlPlane()),
 			"GUICHET_CELLS":          t.bootstrap(),
 			"GUICHET_STATE_DIR":      p.where,

@@ -41,6 +41,7 @@ type record struct {
 	ControlSeed   string                     `json:"control_seed"`  // hex, 32 bytes: what the control plane signs with
 	SigningSeeds  map[topology.CellID]string `json:"signing_seeds"` // hex, 32 bytes
 	AccessSeeds   map[topology.CellID]string `json:"access_seeds"`  // hex, 32 bytes
+	Joined        []topology.CellID          `json:"joined"`        // cells that the control plane knows
 	Databases     []string                   `json:"databases"`     // where their data really lie
 	Imported      []string                   `json:"imported"`      // catalogues that are in
 }

@@ -38,15 +38,16 @@ type Town struct {
 	pgBinaries pgserver.Binaries
 	pgTemplate string
 
-	authority *devca.Authority
-	control   *control
-	closing   atomic.Bool
-	asked     chan struct{} // closed when somebody asks over the control port to close
-	askOnce   sync.Once
-	filling   sync.WaitGroup
-	stopFill  context.CancelFunc
-	renewing  sync.WaitGroup
-	stopRenew context.CancelFunc
+	invitations map[topology.CellID]string // join tokens of cells that have not joined yet
+	authority   *devca.Authority
+	control     *control
+	closing     atomic.Bool
+	asked       chan struct{} // closed when somebody asks over the control port to close
+	askOnce     sync.Once
+	filling     sync.WaitGroup
+	stopFill    context.CancelFunc
+	renewing    sync.WaitGroup
+	stopRenew   context.CancelFunc
 
 	mu         sync.Mutex
 	organizers []client.Organizer // also guards writing the files in the state directory
@@ -56,7 +57,7 @@ type Town struct {
 // to out. A town that cannot be opened is closed again.
 func Open(ctx context.Context, opts Options, out io.Writer) (_ *Town, err error) {
 	began := now()
-	t := &Town{opts: opts, out: &printer{w: out}, asked: make(chan struct{}), stopFill: func() {}, stopRenew: func() {}}
+	t := &Town{opts: opts, out: &printer{w: out}, asked: make(chan struct{}), stopFill: func() {}, stopRenew: func() {}, invitations: map[topology.CellID]string{}}
 	if t.ports.base = opts.Port; opts.Port == 0 {
 		if t.ports.base, err = freeBase(ctx); err != nil {
 			return nil, err
@@ -142,17 +143,27 @@ func (t *Town) startAll(ctx context.Context) error {
 		return err
 	}
 	var programs []*part
+	invited := false
 	for r := rankSandbox; r <= rankRouter; r++ {
 		programs = append(programs, t.ranked(r)...)
 	}
 	t.out.sayf("opening %s", strings.Join(names(programs), ", "))
 	for _, p := range programs {
+		if p.rank == rankCell && !invited {
+			if err := t.invite(ctx); err != nil {
+				return err
+			}
+			invited = true
+		}
 		if err := t.start(ctx, p); err != nil {
 			return err
 		}
 	}
 	t.out.say(table(t.status()))
-	return t.awaitAllReady(ctx)
+	if err := t.awaitAllReady(ctx); err != nil {
+		return err
+	}
+	return t.noteJoined(ctx)
 }
 
 func (t *Town) ranked(r rank) []*part {
