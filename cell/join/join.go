@@ -135,18 +135,18 @@ func (m *Member) join(ctx context.Context) error {
 }
 
 func hasCode(err error, codes ...string) bool {
-	refused, ok := errors.AsType[*refusal](err)
+	refused, ok := errors.AsType[*refusalError](err)
 	return ok && slices.Contains(codes, refused.code)
 }
 
-// refusal is an answer that is none of 2xx.
-type refusal struct {
+// refusalError is an answer that is none of 2xx.
+type refusalError struct {
 	status int
 	code   string
 	text   string
 }
 
-func (r *refusal) Error() string {
+func (r *refusalError) Error() string {
 	return fmt.Sprintf("tell the control plane: it answered %d %.300s", r.status, r.text)
 }
 
@@ -186,5 +186,5 @@ func (m *Member) call(ctx context.Context, key *signed.Key, path string, body an
 		Code string `json:"code"`
 	}
 	_ = json.Unmarshal(answer, &problem) // what is no problem document has no code
-	return &refusal{status: res.StatusCode, code: problem.Code, text: string(answer)}
+	return &refusalError{status: res.StatusCode, code: problem.Code, text: string(answer)}
 }

@@ -189,7 +189,7 @@ func (i *Identity) Server(allow func(peer Peer) bool) *tls.Config {
 			newest = max(newest, v)
 		}
 		if newest < tls.VersionTLS13 {
-			i.refused(&Refusal{Reason: OldProtocol, Address: address})
+			i.refused(&RefusedError{Reason: OldProtocol, Address: address})
 			return nil, nil // the handshake ends with the right alert
 		}
 		mine := cfg.Clone()
@@ -206,7 +206,7 @@ func (i *Identity) Server(allow func(peer Peer) bool) *tls.Config {
 func (i *Identity) Client(want func(peer Peer) bool) *tls.Config {
 	cfg := i.config()
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &i.fresh().cert, nil }
-	cfg.InsecureSkipVerify = true //nolint:gosec // VerifyConnection checks the chain, and the identity instead of a host's name
+	cfg.InsecureSkipVerify = true // VerifyConnection checks the chain, and the identity instead of a host's name
 	cfg.VerifyConnection = i.verifier(x509.ExtKeyUsageServerAuth, "", want)
 	return cfg
 }
@@ -231,7 +231,7 @@ func (i *Identity) verifier(usage x509.ExtKeyUsage, address string, allow func(P
 	}
 }
 
-func (i *Identity) refused(r *Refusal) {
+func (i *Identity) refused(r *RefusedError) {
 	i.watch.refused.WithLabelValues(string(r.Reason)).Inc()
 	i.sayer.say(i.log, r, i.now())
 }
@@ -240,7 +240,7 @@ func (i *Identity) refused(r *Refusal) {
 // outlives the certificate that opened it.
 func (i *Identity) Judge(s *tls.ConnectionState) error {
 	if s == nil {
-		return &Refusal{Reason: NoCertificate}
+		return &RefusedError{Reason: NoCertificate}
 	}
 	if len(s.PeerCertificates) > 0 && !i.now().After(s.PeerCertificates[0].NotAfter) {
 		return nil

@@ -223,19 +223,19 @@ func TestClient_refusesAnotherCellThanItMeans(t *testing.T) {
 	mine := open(t, issue(t, a, edge))
 	p := serve(t, issue(t, a, use1), anyone)
 	_, err := ask(t, p.url, mine.Client(mtls.Only(euw3)))
-	r, ok := errors.AsType[*mtls.Refusal](err)
+	r, ok := errors.AsType[*mtls.RefusedError](err)
 	if !ok || r.Reason != mtls.WrongIdentity || !strings.Contains(err.Error(), "cell/use1") || p.seen.Load() != nil {
 		t.Errorf("another cell's process gives %v", err)
 	}
 	p = serve(t, issue(t, foreign, euw3), anyone)
 	_, err = ask(t, p.url, mine.Client(mtls.Only(euw3)))
-	if r, ok = errors.AsType[*mtls.Refusal](err); !ok || r.Reason != mtls.ForeignAuthority || p.seen.Load() != nil {
+	if r, ok = errors.AsType[*mtls.RefusedError](err); !ok || r.Reason != mtls.ForeignAuthority || p.seen.Load() != nil {
 		t.Errorf("a foreign process gives %v", err)
 	}
 	// A person's certificate cannot stand for a server.
 	p = serve(t, issue(t, a, mtls.Peer{Kind: mtls.Operator, Name: "ann"}), anyone)
 	_, err = ask(t, p.url, mine.Client(anyone))
-	if r, ok = errors.AsType[*mtls.Refusal](err); !ok || r.Reason != mtls.WrongUse {
+	if r, ok = errors.AsType[*mtls.RefusedError](err); !ok || r.Reason != mtls.WrongUse {
 		t.Errorf("an operator's certificate that serves gives %v", err)
 	}
 }
@@ -333,7 +333,7 @@ func TestIdentity_judgesAConnectionThatOutlivesItsCertificate(t *testing.T) {
 		t.Errorf("a valid one: %v", err)
 	}
 	skip.Store(int64(devca.LeafLife + time.Hour))
-	if r, ok := errors.AsType[*mtls.Refusal](p.own.Judge(&s)); !ok || r.Reason != mtls.Expired {
+	if r, ok := errors.AsType[*mtls.RefusedError](p.own.Judge(&s)); !ok || r.Reason != mtls.Expired {
 		t.Errorf("an expired one: %v", r)
 	}
 }

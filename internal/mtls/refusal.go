@@ -29,8 +29,8 @@ const (
 
 var reasons = []Reason{NoCertificate, Expired, NotYetValid, ForeignAuthority, NoIdentity, WrongIdentity, WrongUse, OldProtocol}
 
-// Refusal is the error of a peer that was not believed.
-type Refusal struct {
+// RefusedError is the error of a peer that was not believed.
+type RefusedError struct {
 	Reason  Reason
 	Peer    string    // what its certificate says, "cell/euw3"; empty without one
 	Issuer  string    // who signed it, as it says
@@ -39,7 +39,7 @@ type Refusal struct {
 	Address string // where the peer is, as far as it is known
 }
 
-func (r *Refusal) Error() string {
+func (r *RefusedError) Error() string {
 	who := "the peer"
 	if r.Address != "" {
 		who += " at " + r.Address
@@ -67,12 +67,12 @@ func (r *Refusal) Error() string {
 }
 
 // verify decides on the certificate that a peer showed.
-func verify(s tls.ConnectionState, roots *x509.CertPool, usage x509.ExtKeyUsage, now time.Time, allow func(Peer) bool) *Refusal {
+func verify(s tls.ConnectionState, roots *x509.CertPool, usage x509.ExtKeyUsage, now time.Time, allow func(Peer) bool) *RefusedError {
 	if len(s.PeerCertificates) == 0 {
-		return &Refusal{Reason: NoCertificate}
+		return &RefusedError{Reason: NoCertificate}
 	}
 	leaf := s.PeerCertificates[0]
-	r := &Refusal{Peer: said(leaf), Issuer: leaf.Issuer.CommonName, From: leaf.NotBefore, Until: leaf.NotAfter}
+	r := &RefusedError{Peer: said(leaf), Issuer: leaf.Issuer.CommonName, From: leaf.NotBefore, Until: leaf.NotAfter}
 	between := x509.NewCertPool()
 	for _, c := range s.PeerCertificates[1:] {
 		between.AddCert(c)
@@ -153,7 +153,7 @@ type sayer struct {
 	last map[string]time.Time
 }
 
-func (s *sayer) say(log *slog.Logger, r *Refusal, now time.Time) {
+func (s *sayer) say(log *slog.Logger, r *RefusedError, now time.Time) {
 	key := string(r.Reason) + " " + r.Peer
 	s.mu.Lock()
 	if at, ok := s.last[key]; ok && now.Sub(at) < sayAgain {

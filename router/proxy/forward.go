@@ -124,7 +124,7 @@ func (p *Proxy) patience(x *exchange, d route.Decision) time.Duration {
 // notConnected: no connection, or one that ended at somebody else than the cell, so
 // nothing was sent.
 func notConnected(err error) bool {
-	if _, refused := errors.AsType[*mtls.Refusal](err); refused {
+	if _, refused := errors.AsType[*mtls.RefusedError](err); refused {
 		return true
 	}
 	var op *net.OpError
