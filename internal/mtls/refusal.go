@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -127,8 +128,8 @@ func said(c *x509.Certificate) string {
 // and that word may be lost; this side knows which certificate it showed, and
 // whether anybody could still believe it.
 func (i *Identity) Explain(err error) error {
-	if err == nil {
-		return nil
+	if op, ok := errors.AsType[*net.OpError](err); err == nil || ok && op.Op == "dial" || errors.Is(err, context.Canceled) {
+		return err // certificates have no part in it
 	}
 	p := i.current.Load()
 	own := verify(tls.ConnectionState{PeerCertificates: p.chain}, p.roots, x509.ExtKeyUsageClientAuth, i.now(), func(Peer) bool { return true })

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"guichet/control-plane/topology"
@@ -125,6 +126,9 @@ func (p *Proxy) patience(x *exchange, d route.Decision) time.Duration {
 // nothing was sent.
 func notConnected(err error) bool {
 	if _, refused := errors.AsType[*mtls.RefusedError](err); refused {
+		return true
+	}
+	if strings.Contains(err.Error(), "TLS handshake timeout") { // net/http has no name for it
 		return true
 	}
 	var op *net.OpError

@@ -31,11 +31,12 @@ var (
 // Limits. All waits together stay below the 60 s after which the server gives a
 // request up.
 const (
-	dialTimeout = time.Second
-	bodyIdle    = 30 * time.Second // between two pieces of an answer
-	triesLimit  = 5                // cells asked for one request
-	bodyBudget  = 256 << 20        // bytes of request bodies held at once
-	idlePerHost = 256
+	dialTimeout      = time.Second
+	handshakeTimeout = 2 * time.Second
+	bodyIdle         = 30 * time.Second // between two pieces of an answer
+	triesLimit       = 5                // cells asked for one request
+	bodyBudget       = 256 << 20        // bytes of request bodies held at once
+	idlePerHost      = 256
 )
 
 // Patience is how long a cell may take to begin its answer.
@@ -109,7 +110,7 @@ func transport(inFlight int) func() *http.Transport {
 		return &http.Transport{
 			Proxy:               nil, // cells are reached directly, whatever the environment says
 			DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext,
-			TLSHandshakeTimeout: dialTimeout,
+			TLSHandshakeTimeout: handshakeTimeout,
 			MaxConnsPerHost:     inFlight,
 			MaxIdleConns:        0, // bounded per host
 			MaxIdleConnsPerHost: idlePerHost,
