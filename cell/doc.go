@@ -23,6 +23,9 @@
 //
 //	id, money   identities that carry the route; integer money
 //	access      what a token admits to: capabilities, persons, memberships, roles
+//	walltime    what a clock on a wall shows, as an instant: zones, skipped and repeated hours, recurrence
+//	country     the countries of ISO 3166-1, by code and name
+//	legible     which characters a name may have
 //	booking     events, ticket types, quotas, seats, holds: pure decisions about stock
 //	payment     charges, refunds, disputes, the ledger; ports.go is the door to a provider
 //	notify      mails: a durable queue, their words in five languages, when to try again

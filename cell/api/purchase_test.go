@@ -244,7 +244,8 @@ func TestAvailability_isFewAtATenthAndNoneAtNothing(t *testing.T) {
 func TestHold_isRefusedOutsideOfTheSale(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	soon, past := time.Now().Add(time.Hour).UTC(), time.Now().Add(-time.Hour).UTC()
+	now := time.Now().UTC().Truncate(time.Second)
+	soon, past := now.Add(time.Hour), now.Add(-time.Hour)
 	one := func(more object) object {
 		return object{"ticket_types": []object{body{"name": "Floor", "price": eur(100), "quotas": []string{"floor"}}.but(more)}}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/cell/money"
+	"guichet/cell/walltime"
 )
 
 // Limits of allocations.
@@ -57,8 +58,8 @@ type NamedHold struct {
 
 // Check holds the buyer to the rules; errors point at the JSON field.
 func (b NamedBuyer) Check() error {
-	if text("/buyer/name", b.Name, 1, MaxName, false) != nil {
-		return ErrAllocInvalid.At("/buyer/name", "must be 1 to %d characters and no control characters", MaxName)
+	if err := textOf(ErrAllocInvalid, "/buyer/name", b.Name, 1, MaxName, false); err != nil {
+		return err
 	}
 	if text("/buyer/email", b.Email, 0, maxEmail, false) != nil || b.Email != "" && !strings.Contains(b.Email, "@") {
 		return ErrAllocInvalid.At("/buyer/email", "must be an e-mail address of at most %d characters", maxEmail)
@@ -72,8 +73,8 @@ func (s *Stock) Allocate(of id.Allocation, quota id.Quota, name string, n int64)
 	if err := s.Fence(); err != nil {
 		return nil, err
 	}
-	if text("/name", name, 1, MaxName, false) != nil {
-		return nil, ErrAllocInvalid.At("/name", "must be 1 to %d characters and no control characters", MaxName)
+	if err := textOf(ErrAllocInvalid, "/name", name, 1, MaxName, false); err != nil {
+		return nil, err
 	}
 	if n < 1 || n > MaxQuotaSize {
 		return nil, ErrQuantity.At("/quantity", "must be 1 to %d", MaxQuotaSize)
@@ -220,7 +221,10 @@ func (s *Stock) namedUntil(asked *time.Time) (time.Time, error) {
 	if !asked.After(s.Now) || asked.After(s.Now.Add(MaxNamedHold)) {
 		return time.Time{}, ErrAllocInvalid.At("/expires_at", "must lie ahead, at most %d days", int(MaxNamedHold.Hours()/24))
 	}
-	return asked.Truncate(time.Microsecond), nil // as the database keeps it
+	if !walltime.Kept(*asked) {
+		return time.Time{}, ErrAllocInvalid.At("/expires_at", tooFine)
+	}
+	return *asked, nil
 }
 
 // drawAside is what n tickets of t take from each quota when a gives its part.

@@ -3,6 +3,8 @@ package booking
 import (
 	"net/url"
 	"time"
+
+	"guichet/cell/walltime"
 )
 
 // Limits of a source's credit, in characters.
@@ -18,9 +20,15 @@ var (
 	latest   = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// tooFine is said of what the database would round: it is refused, not lost.
+const tooFine = "must not be more precise than a microsecond"
+
 func inBounds(at string, t *time.Time) error {
 	if t != nil && (t.Before(earliest) || t.After(latest)) {
 		return ErrInvalidEvent.At(at, "must be between the years %d and %d", earliest.Year(), latest.Year())
+	}
+	if t != nil && !walltime.Kept(*t) {
+		return ErrInvalidEvent.At(at, tooFine)
 	}
 	return nil
 }

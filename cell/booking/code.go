@@ -91,8 +91,8 @@ func (c *Code) Check(e *Event, before *Code) error {
 		}
 	}
 	for at, when := range map[string]*time.Time{"/starts_at": c.Terms.StartsAt, "/ends_at": c.Terms.EndsAt} {
-		if inBounds(at, when) != nil {
-			return ErrInvalidCode.At(at, "must be between the years %d and %d", earliest.Year(), latest.Year())
+		if err := inBounds(at, when); err != nil {
+			return ErrInvalidCode.At(at, "must be between the years %d and %d, and not more precise than a microsecond", earliest.Year(), latest.Year())
 		}
 	}
 	if c.Terms.StartsAt != nil && c.Terms.EndsAt != nil && !c.Terms.StartsAt.Before(*c.Terms.EndsAt) {

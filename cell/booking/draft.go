@@ -5,12 +5,15 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"guichet/cell/country"
 	"guichet/cell/id"
+	"guichet/cell/legible"
 	"guichet/cell/money"
+	"guichet/cell/walltime"
 	"guichet/control-plane/topology"
+	"guichet/internal/kind"
 )
 
 // Limits of an event's description, in characters, and of its parts.
@@ -189,27 +192,33 @@ func (t *TicketType) set(e *Event, d DraftType, at string) error {
 }
 
 // Validate holds the description to its rules; errors point at the JSON field.
-func (e *Event) Validate(now time.Time) error {
+func (e *Event) Validate(now time.Time) error { return e.validate(now, &Event{}) }
+
+// validate holds what is not as it was before to the rules: an event that was
+// made under older rules can still be changed in everything else, and canceled.
+func (e *Event) validate(now time.Time, before *Event) error {
 	for _, f := range []struct {
-		at, value string
-		least     int
-		most      int
-		lines     bool
+		at, value, was string
+		least          int
+		most           int
+		lines          bool
 	}{
-		{"/name", e.Name, 1, MaxName, false},
-		{"/summary", e.Summary, 0, MaxSummary, true},
-		{"/category", e.Category, 1, MaxCategory, false},
-		{"/venue/name", e.Venue.Name, 1, MaxName, false},
-		{"/venue/address", e.Venue.Address, 0, MaxName, false},
-		{"/venue/city", e.Venue.City, 1, MaxName, false},
+		{"/name", e.Name, before.Name, 1, MaxName, false},
+		{"/summary", e.Summary, before.Summary, 0, MaxSummary, true},
+		{"/category", e.Category, before.Category, 1, MaxCategory, false},
+		{"/venue/name", e.Venue.Name, before.Venue.Name, 1, MaxName, false},
+		{"/venue/address", e.Venue.Address, before.Venue.Address, 0, MaxName, false},
+		{"/venue/city", e.Venue.City, before.Venue.City, 1, MaxName, false},
 	} {
+		if f.value == f.was && f.was != "" {
+			continue
+		}
 		if err := text(f.at, f.value, f.least, f.most, f.lines); err != nil {
 			return err
 		}
 	}
-	c := e.Venue.Country
-	if len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z' {
-		return ErrInvalidEvent.At("/venue/country", "must be two capital letters (ISO 3166-1)")
+	if c := e.Venue.Country; !country.Known(c) && (c == "" || c != before.Venue.Country) {
+		return ErrInvalidEvent.At("/venue/country", "must be the code of a country in two capital letters (ISO 3166-1)")
 	}
 	if e.Venue.Located && (e.Venue.Lat < -90 || e.Venue.Lat > 90 || e.Venue.Lon < -180 || e.Venue.Lon > 180) {
 		return ErrInvalidEvent.At("/venue/location", "must be degrees, lat -90 to 90 and lon -180 to 180")
@@ -217,10 +226,7 @@ func (e *Event) Validate(now time.Time) error {
 	if e.Venue.Capacity < 0 || e.Venue.Capacity > MaxQuotaSize {
 		return ErrInvalidEvent.At("/venue/capacity", "must be 0 to %d", MaxQuotaSize)
 	}
-	if e.TimeZone == "" || e.TimeZone == "Local" {
-		return ErrInvalidEvent.At("/time_zone", "must be an IANA name like Europe/Paris")
-	}
-	if _, err := time.LoadLocation(e.TimeZone); err != nil {
+	if _, err := walltime.Zone(e.TimeZone); err != nil && (e.TimeZone == "" || e.TimeZone != before.TimeZone) {
 		return ErrInvalidEvent.At("/time_zone", "must be an IANA name like Europe/Paris")
 	}
 	if e.StartsAt.IsZero() || e.StartsAt.After(now.Add(maxLead)) {
@@ -275,12 +281,17 @@ func (e *Event) Resize(qid id.Quota, name string, size int64) error {
 }
 
 func text(at, s string, least, most int, lines bool) error {
+	return textOf(ErrInvalidEvent, at, s, least, most, lines)
+}
+
+// textOf is text for what is no event: the error is of the kind given.
+func textOf(kind *kind.Error, at, s string, least, most int, lines bool) error {
 	n := utf8.RuneCountInString(s)
 	if n < least || n > most || least > 0 && strings.TrimSpace(s) == "" {
-		return ErrInvalidEvent.At(at, "must be %d to %d characters", least, most)
+		return kind.At(at, "must be %d to %d characters", least, most)
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !(lines && (r == '\n' || r == '\t' || r == '\r')) }) {
-		return ErrInvalidEvent.At(at, "must not contain control characters")
+	if err := legible.Check(s, lines); err != nil {
+		return kind.At(at, "%v", err)
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/teambition/rrule-go"
+	"guichet/cell/walltime"
 )
 
 // Limits of a recurrence rule.
@@ -34,65 +34,43 @@ const rulePointer = "/rule"
 
 // datesOf expands a rule from its first date, which counts only when the rule has
 // it, in the time zone of first: every date has the same time on the wall there.
-func datesOf(rule string, first time.Time) ([]time.Time, error) {
-	parts, err := readRule(rule)
-	if err != nil {
+func datesOf(rule string, first time.Time) (dates []time.Time, err error) {
+	if err := readRule(rule); err != nil {
 		return nil, err
 	}
-	option, err := rrule.StrToROption(strings.TrimPrefix(rule, "RRULE:"))
-	if err != nil {
-		return nil, ErrInvalidSeries.At(rulePointer, "cannot be read: %v", err)
-	}
-	option.Dtstart = first
-	if parts["UNTIL"] == "" { // a COUNT alone could reach for centuries
-		option.Until = latest
-	}
-	r, err := rrule.NewRRule(*option)
-	if err != nil {
-		return nil, ErrInvalidSeries.At(rulePointer, "makes no sense: %v", err)
-	}
-	return expand(r)
-}
-
-// expand asks the library for the dates. It is not ours and reads what a stranger
-// wrote: a panic there is a rule that cannot be had.
-func expand(r *rrule.RRule) (dates []time.Time, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			dates, err = nil, ErrInvalidSeries.At(rulePointer, "cannot be expanded")
-		}
-	}()
-	next := r.Iterator()
-	for at, more := next(); more; at, more = next() {
-		if len(dates) == MaxOccurrences {
-			return nil, ErrSeriesTooLong.At(rulePointer, "gives more than %d dates", MaxOccurrences).Field("limit", int64(MaxOccurrences))
-		}
+	if err := walltime.Dates(rule, first, latest, func(at time.Time) bool {
 		dates = append(dates, at)
+		return len(dates) <= MaxOccurrences
+	}); err != nil {
+		return nil, ErrInvalidSeries.At(rulePointer, "%v", err)
 	}
-	if len(dates) == 0 {
+	switch {
+	case len(dates) > MaxOccurrences:
+		return nil, ErrSeriesTooLong.At(rulePointer, "gives more than %d dates", MaxOccurrences).Field("limit", int64(MaxOccurrences))
+	case len(dates) == 0:
 		return nil, ErrInvalidSeries.At(rulePointer, "gives no date")
 	}
 	return dates, nil
 }
 
 // readRule holds a rule to the parts that are understood, each at most once.
-func readRule(rule string) (map[string]string, error) {
+func readRule(rule string) error {
 	refuse := func(format string, args ...any) error { return ErrInvalidSeries.At(rulePointer, format, args...) }
 	if len(rule) > maxRule {
-		return nil, refuse("has at most %d bytes", maxRule)
+		return refuse("has at most %d bytes", maxRule)
 	}
 	parts := map[string]string{}
 	for part := range strings.SplitSeq(strings.TrimPrefix(rule, "RRULE:"), ";") {
 		name, value, _ := strings.Cut(part, "=")
 		form, known := ruleParts[name]
 		if !known {
-			return nil, refuse("%.30q is not one of FREQ, INTERVAL, COUNT, UNTIL, BYDAY, BYMONTHDAY, BYMONTH and WKST", name)
+			return refuse("%.30q is not one of FREQ, INTERVAL, COUNT, UNTIL, BYDAY, BYMONTHDAY, BYMONTH and WKST", name)
 		}
 		if _, twice := parts[name]; twice {
-			return nil, refuse("has %s twice", name)
+			return refuse("has %s twice", name)
 		}
 		if !form.MatchString(value) {
-			return nil, refuse("cannot have %s=%.30q", name, value)
+			return refuse("cannot have %s=%.30q", name, value)
 		}
 		parts[name] = value
 	}
@@ -100,19 +78,19 @@ func readRule(rule string) (map[string]string, error) {
 	interval, _ := strconv.Atoi(parts["INTERVAL"])
 	switch freq := parts["FREQ"]; {
 	case freq == "":
-		return nil, refuse("must say FREQ")
+		return refuse("must say FREQ")
 	case (parts["COUNT"] == "") == (parts["UNTIL"] == ""):
-		return nil, refuse("must end: say either COUNT or UNTIL")
+		return refuse("must end: say either COUNT or UNTIL")
 	case interval > maxInterval:
-		return nil, refuse("has an INTERVAL of at most %d", maxInterval)
+		return refuse("has an INTERVAL of at most %d", maxInterval)
 	case ordinal && freq != "MONTHLY" && freq != "YEARLY":
-		return nil, refuse("can count days like 2MO only when it is MONTHLY or YEARLY")
+		return refuse("can count days like 2MO only when it is MONTHLY or YEARLY")
 	case freq == "WEEKLY" && parts["BYMONTHDAY"] != "":
-		return nil, refuse("cannot be WEEKLY with BYMONTHDAY")
+		return refuse("cannot be WEEKLY with BYMONTHDAY")
 	case !everHappens(parts["BYMONTH"], parts["BYMONTHDAY"]):
-		return nil, refuse("names a day that none of its months has")
+		return refuse("names a day that none of its months has")
 	}
-	return parts, nil
+	return nil
 }
 
 // everHappens says whether a month of the list has a day of the list. A rule of

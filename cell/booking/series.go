@@ -1,6 +1,7 @@
 package booking
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/cell/walltime"
 	"guichet/control-plane/topology"
 	"guichet/internal/kind"
 )
@@ -85,8 +87,8 @@ type Occurrence struct {
 // Series checks the draft and makes the series, at cell, with its occurrences
 // still to be made.
 func (d DraftSeries) Series(cell topology.CellID, org id.Organizer, now time.Time) (Series, []Occurrence, error) {
-	if text("/name", d.Name, 1, MaxName, false) != nil {
-		return Series{}, nil, ErrInvalidSeries.At("/name", "must be 1 to %d characters and no control characters", MaxName)
+	if err := textOf(ErrInvalidSeries, "/name", d.Name, 1, MaxName, false); err != nil {
+		return Series{}, nil, err
 	}
 	plan, err := d.Plan(now)
 	if err != nil {
@@ -116,8 +118,8 @@ func InTemplate(err error) error {
 
 // Plan are the occurrences in the order of their starts.
 func (d DraftSeries) Plan(now time.Time) ([]Occurrence, error) {
-	zone, err := time.LoadLocation(d.Template.TimeZone)
-	if err != nil || d.Template.TimeZone == "" || d.Template.TimeZone == "Local" {
+	zone, err := walltime.Zone(d.Template.TimeZone)
+	if err != nil {
 		return nil, ErrInvalidEvent.At("/template/time_zone", "must be an IANA name like Europe/Paris")
 	}
 	dates, at, err := d.dates(zone, now)
@@ -136,8 +138,18 @@ func (d DraftSeries) Plan(now time.Time) ([]Occurrence, error) {
 			plan = append(plan, d.lasting(date, nil))
 		}
 		for i := range d.Slots {
-			plan = append(plan, d.lasting(d.Slots[i].on(date), &d.Slots[i]))
+			start, err := d.Slots[i].on(date)
+			if errors.Is(err, walltime.ErrSkipped) {
+				continue // RFC 5545 section 3.3.10: this day has no such hour
+			}
+			if err != nil {
+				return nil, err
+			}
+			plan = append(plan, d.lasting(start, &d.Slots[i]))
 		}
+	}
+	if len(plan) == 0 {
+		return nil, ErrInvalidSeries.At(at, "gives no date: the clock skips its hours")
 	}
 	slices.SortStableFunc(plan, func(a, b Occurrence) int { return a.StartsAt.Compare(b.StartsAt) })
 	for i := 1; i < len(plan); i++ {
@@ -206,9 +218,10 @@ func (d DraftSeries) checkSlots() error {
 	}
 	for i, slot := range d.Slots {
 		at := "/time_slots/" + strconv.Itoa(i)
+		if err := textOf(ErrInvalidSeries, at+"/name", slot.Name, 1, MaxName, false); err != nil {
+			return err
+		}
 		switch {
-		case text(at, slot.Name, 1, MaxName, false) != nil:
-			return ErrInvalidSeries.At(at+"/name", "must be 1 to %d characters and no control characters", MaxName)
 		case slices.ContainsFunc(d.Slots[:i], func(o Slot) bool { return o.Name == slot.Name }):
 			return ErrInvalidSeries.At(at+"/name", "another time slot has this name")
 		case !wallTime.MatchString(slot.At):
@@ -230,10 +243,10 @@ func (d DraftSeries) checkSlots() error {
 }
 
 // on is the slot's start on a day, by the clock on the wall.
-func (s *Slot) on(day time.Time) time.Time {
+func (s *Slot) on(day time.Time) (time.Time, error) {
 	hour, _ := strconv.Atoi(s.At[:2])
 	minute, _ := strconv.Atoi(s.At[3:])
-	return time.Date(day.Year(), day.Month(), day.Day(), hour, minute, 0, 0, day.Location())
+	return walltime.On(day, time.Duration(hour)*time.Hour+time.Duration(minute)*time.Minute)
 }
 
 // lasting is the occurrence with its end.

@@ -26,8 +26,8 @@ type Service struct {
 
 // OpenAccount makes an organizer at this cell. keyHash is what is kept of the key.
 func (s *Service) OpenAccount(ctx context.Context, org id.Organizer, name, keyHash string) (Organizer, error) {
-	if text("/name", name, 1, MaxName, false) != nil {
-		return Organizer{}, ErrInvalidOrganizer.At("/name", "must be 1 to %d characters and no control characters", MaxName)
+	if err := textOf(ErrInvalidOrganizer, "/name", name, 1, MaxName, false); err != nil {
+		return Organizer{}, err
 	}
 	o := Organizer{ID: org, Name: name, HomeRegion: s.Region}
 	if err := s.Store.InsertOrganizer(ctx, o, keyHash); err != nil {
@@ -69,10 +69,11 @@ func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, 
 		if version != 0 && version != e.Version {
 			return ErrStale.With("the event is at version %d", e.Version).Field("version", e.Version)
 		}
+		before := *e
 		if err := change(e, now); err != nil {
 			return err
 		}
-		return e.Validate(now)
+		return e.validate(now, &before)
 	})
 	if err != nil && !errors.Is(err, ErrUnchanged) {
 		return Event{}, fmt.Errorf("change event %s: %w", event, err)

@@ -56,7 +56,7 @@ func TestInvoice_namesTheTaxOfEachRateAndCreditNotesTakeItBack(t *testing.T) {
 		return booking.DraftTerms{Tax: &booking.Tax{BasisPoints: points, OnTop: onTop}}
 	}
 	e, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
-		Name: "Taxed", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: time.Now().AddDate(0, 1, 0),
+		Name: "Taxed", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second),
 		Quotas: []booking.DraftQuota{{Name: "hall", Size: 10}},
 		Types: []booking.DraftType{
 			{Name: "Seat", Price: eur(1190), Quotas: []string{"hall"}, Terms: taxed(1900, false)},

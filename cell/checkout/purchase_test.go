@@ -299,7 +299,7 @@ func TestPrepare_refusedForGoodGivesTheStockBackInTheEnd(t *testing.T) {
 	tw := openTown(t, 10)
 	dinars, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
 		Name: "Haflah", Venue: booking.Venue{Name: "Hall", City: "Kuwait", Country: "KW"}, TimeZone: "Asia/Kuwait", Currency: "KWD",
-		StartsAt: time.Now().AddDate(0, 1, 0), Quotas: []booking.DraftQuota{{Name: "hall", Size: 5}},
+		StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), Quotas: []booking.DraftQuota{{Name: "hall", Size: 5}},
 		Types: []booking.DraftType{{Name: "Floor", Price: money.Money{Amount: 1230, Currency: "KWD"}, Quotas: []string{"hall"}}},
 	}, true)
 	if err != nil {

@@ -23,7 +23,7 @@ func (tw *town) sellSeats(t *testing.T, n int) {
 	}
 	e, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
 		Name: "Récital", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR",
-		StartsAt: time.Now().AddDate(0, 1, 0), Quotas: []booking.DraftQuota{{Name: "hall"}},
+		StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), Quotas: []booking.DraftQuota{{Name: "hall"}},
 		Types: []booking.DraftType{{Name: "Stalls", Price: money.Money{Amount: 4000, Currency: "EUR"}, Quotas: []string{"hall"}}},
 		Seating: &booking.DraftSeating{
 			Plan:       booking.DraftPlan{Categories: []booking.PlanCategory{{Name: "Stalls"}}, Zones: []booking.PlanZone{{Name: "Ground", Rows: []booking.PlanRow{row}}}},

@@ -56,7 +56,7 @@ func TestRegression11_priceStepEndsBetweenHoldAndPayment(t *testing.T) {
 			return nil
 		},
 		"by date": func(*town) []booking.DraftTier { // its time has come, by the database's clock
-			return []booking.DraftTier{{Name: "Early", Price: cents(1000), Quantity: 3}, {Name: "Late", Price: cents(3000), StartsAt: new(time.Now().Add(-time.Minute))}}
+			return []booking.DraftTier{{Name: "Early", Price: cents(1000), Quantity: 3}, {Name: "Late", Price: cents(3000), StartsAt: new(time.Now().Add(-time.Minute).Truncate(time.Second))}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

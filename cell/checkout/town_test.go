@@ -152,7 +152,7 @@ func (tw *town) sell(t *testing.T, places int64) {
 	eur := func(cents int64) money.Money { return money.Money{Amount: cents, Currency: "EUR"} }
 	e, err := tw.box.DraftEvent(t.Context(), id.NewOrganizer(cellID), booking.Draft{
 		Name: "Fête", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR",
-		StartsAt: time.Now().AddDate(0, 1, 0), Quotas: []booking.DraftQuota{{Name: "hall", Size: places}},
+		StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), Quotas: []booking.DraftQuota{{Name: "hall", Size: places}},
 		Types: []booking.DraftType{
 			{Name: "Floor", Price: eur(4000), Fees: new(eur(250)), Quotas: []string{"hall"}},
 			{Name: "Odd", Price: eur(3333), Fees: new(eur(101)), Quotas: []string{"hall"}},

@@ -104,7 +104,7 @@ func badEvents(t *testing.T, w *world.World) []request {
 	must(t, err)
 	path := "/v1/organizers/" + org.ID + "/events"
 	good := client.NewEvent{
-		Name: "N", Venue: venues["apn1"], StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Asia/Tokyo", Currency: "JPY",
+		Name: "N", Venue: venues["apn1"], StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Asia/Tokyo", Currency: "JPY",
 		Quotas: []client.NewQuota{{Name: "q", Size: 5}}, TicketTypes: []client.NewTicketType{{Name: "T", Quotas: []string{"q"}}},
 	}
 	good.TicketTypes[0].Price.Currency = "JPY"

@@ -184,7 +184,7 @@ func stage(t *testing.T, w *world.World, home, name string, floor, balcony int64
 	}
 	as := client.New(c.Router, client.WithHTTP(world.HTTP), client.WithBearer(org.APIKey))
 	draft := client.NewEvent{
-		Name: name, Category: "music", Venue: venues[home], StartsAt: time.Now().AddDate(0, 3, 0), TimeZone: zones[home], Currency: "EUR",
+		Name: name, Category: "music", Venue: venues[home], StartsAt: time.Now().AddDate(0, 3, 0).Truncate(time.Second), TimeZone: zones[home], Currency: "EUR",
 		Quotas: []client.NewQuota{{Name: "floor", Size: floor}, {Name: "balcony", Size: balcony}},
 		TicketTypes: []client.NewTicketType{
 			{Name: "Floor", Price: money.Money{Amount: 4000, Currency: "EUR"}, Fees: &money.Money{Amount: 250, Currency: "EUR"}, Quotas: []string{"floor"}},

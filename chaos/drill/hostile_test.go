@@ -97,7 +97,7 @@ func hostileEvent(t *testing.T, w *world.World, n *nonsense, text string) (conce
 	org, err := creds.Organizer("euw3")
 	must(t, err)
 	draft := client.NewEvent{
-		Name: text, Summary: text, Category: "music", Venue: venues["euw3"], StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Europe/Paris", Currency: "EUR",
+		Name: text, Summary: text, Category: "music", Venue: venues["euw3"], StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris", Currency: "EUR",
 		Quotas: []client.NewQuota{{Name: "all", Size: 10}}, TicketTypes: []client.NewTicketType{{Name: "Free", Quotas: []string{"all"}}}, Publish: true,
 	}
 	draft.TicketTypes[0].Price.Currency = "EUR"

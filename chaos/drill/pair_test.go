@@ -76,7 +76,7 @@ func (p *pair) stage(t *testing.T, size int64) {
 	must(t, err)
 	free := money.Money{Currency: "EUR"}
 	p.event, _, err = operator.As(org.APIKey).CreateEvent(t.Context(), org.ID, "", client.NewEvent{
-		Name: unique("Pair"), Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: time.Now().AddDate(0, 3, 0), TimeZone: "Europe/Paris",
+		Name: unique("Pair"), Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: time.Now().AddDate(0, 3, 0).Truncate(time.Second), TimeZone: "Europe/Paris",
 		Currency: "EUR", Quotas: []client.NewQuota{{Name: "floor", Size: size}},
 		TicketTypes: []client.NewTicketType{{Name: "Free", Price: free, Quotas: []string{"floor"}}}, Publish: true,
 	}, key("event"))

@@ -101,7 +101,7 @@ func openTill(t *testing.T, env ...string) *till {
 func (k *till) stage(t *testing.T, places int64) client.Event {
 	t.Helper()
 	e, _, err := k.organizer().CreateEvent(t.Context(), k.org.ID, "", client.NewEvent{
-		Name: unique("Till"), Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: time.Now().AddDate(0, 3, 0), TimeZone: "Europe/Paris",
+		Name: unique("Till"), Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: time.Now().AddDate(0, 3, 0).Truncate(time.Second), TimeZone: "Europe/Paris",
 		Currency: "EUR", Quotas: []client.NewQuota{{Name: "floor", Size: places}}, Publish: true,
 		TicketTypes: []client.NewTicketType{
 			{Name: "Floor", Price: money.Money{Amount: 4000, Currency: "EUR"}, Fees: &money.Money{Amount: 250, Currency: "EUR"}, Quotas: []string{"floor"}},

@@ -112,7 +112,7 @@ func (b *bench) prepare(ctx context.Context) error {
 		return fmt.Errorf("no process of cell %s runs", b.org.HomeCell)
 	}
 	b.cell = b.creds.Processes[i].URL
-	start := time.Now().AddDate(1, 0, 0)
+	start := time.Now().AddDate(1, 0, 0).Truncate(time.Second)
 	var e client.Event
 	c := client.New(b.creds.Router, client.WithBearer(b.org.APIKey))
 	e, _, err := c.CreateEvent(ctx, b.org.ID, "", client.NewEvent{

@@ -40,16 +40,19 @@ var rooms = []struct {
 	{"cell/id", "control-plane/topology internal/kind", "an id carries the route and nothing else"},
 	{"cell/money", "internal/kind", "money is arithmetic"},
 	{"cell/access", "cell/id control-plane/topology internal/signed internal/operator internal/kind", "what a token admits to is decided without HTTP and without a database"},
+	{"cell/walltime", "internal/kind", "clocks on walls are arithmetic"},
+	{"cell/country", "", "a list of countries knows no rooms"},
+	{"cell/legible", "", "characters know no rooms"},
 	{"cell/client", "cell/money control-plane/topology internal/kind", "the wire contract of a cell"},
 	{"cell/bus", "control-plane/topology internal/kind", "what is said on the bus, not how"},
-	{"cell/booking", "cell/id cell/money control-plane/topology internal/kind", "the domain is pure"},
+	{"cell/booking", "cell/id cell/money cell/walltime cell/country cell/legible control-plane/topology internal/kind", "the domain is pure"},
 	{"cell/payment", "cell/id cell/money internal/kind", "the domain is pure"},
 	{"cell/ticket", "cell/id cell/client control-plane/topology internal/kind", "a signature is proved without asking anybody"},
-	{"cell/notify", "cell/id cell/money internal/kind", "the mail room knows no orders: a composer brings the facts"},
+	{"cell/notify", "cell/id cell/legible cell/money internal/kind", "the mail room knows no orders: a composer brings the facts"},
 	{"cell/search", "cell/bus cell/client cell/id cell/money control-plane/topology geo internal/kind", "a domain that answers in the wire's words"},
-	{"cell/catalog", "cell/client cell/money geo internal/kind", "foreign formats become the wire's words"},
+	{"cell/catalog", "cell/client cell/money cell/walltime cell/country cell/legible geo internal/kind", "foreign formats become the wire's words"},
 	{"cell/saga", "internal/kind", "a saga runner knows no domain"},
-	{"cell/checkout", "cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
+	{"cell/checkout", "cell/legible cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
 
 	{"cell/store", "cell/booking cell/payment cell/notify cell/saga cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal cell/ticket", "SQL lives here and nowhere else"},
 	{"cell/letter", "cell/access cell/booking cell/checkout cell/payment cell/notify cell/ticket cell/id cell/money internal/kind", "what a mail tells is read from the rooms it tells about"},
@@ -60,7 +63,7 @@ var rooms = []struct {
 	{"cell/leaf", "cell/bus control-plane/topology internal", "the bus carries envelopes, not bookings"},
 	{"cell/atlas", "control-plane/topology internal", "a cell's copy of the map"},
 	{"cell/join", "control-plane/topology internal", "a cell tells the registry that it lives"},
-	{"cell/api", "cell/access cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
+	{"cell/api", "cell/access cell/walltime cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
@@ -82,7 +85,7 @@ var vendors = []struct {
 	{"github.com/wneessen/go-mail", "cell/smtp", "mails leave through notify.Courier"},
 	{"github.com/nats-io", "cell/leaf control-plane/hub internal/natsd", "messages leave through the outbox"},
 	{"github.com/blevesearch", "cell/search/bleve", "search goes through search.Index"},
-	{"github.com/teambition/rrule-go", "cell/booking", "recurrence is the box office's business"},
+	{"github.com/teambition/rrule-go", "cell/walltime", "recurrence is reckoned on the wall, in one room"},
 	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
 	{"github.com/go-pdf/fpdf github.com/hajimehoshi/bitmapfont golang.org/x/image", "cell/ticket/render", "paper is one room's business"},
 	{"github.com/skip2/go-qrcode", "cell/ticket/render cmd/guichet", "paper is one room's business"},
@@ -92,6 +95,7 @@ var vendors = []struct {
 // pure rooms decide; they touch neither the network nor the machine nor the log.
 const (
 	pure       = "cell/id cell/money cell/access cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
+	pure       = "cell/id cell/money cell/walltime cell/country cell/legible cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
 	unpure     = "log/slog os os/exec net"
 	unpureWhy  = "the domain is pure: return the fact, the rim acts on it"
 	fewestSeen = 150 // imports inside the module; a test that walks nothing must not pass

@@ -51,7 +51,7 @@ func (h *house) event(b *testing.B, places int64) booking.Event {
 	b.Helper()
 	price := money.Money{Amount: 4250, Currency: "EUR"}
 	e, err := h.box.DraftEvent(b.Context(), id.NewOrganizer("euw3"), booking.Draft{
-		Name: "On sale", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Europe/Paris", Currency: "EUR",
+		Name: "On sale", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris", Currency: "EUR",
 		Quotas: []booking.DraftQuota{{Name: "all", Size: places}}, Types: []booking.DraftType{{Name: "Floor", Price: price, Quotas: []string{"all"}}},
 	}, true)
 	if err != nil {

@@ -40,7 +40,7 @@ func (h *house) richEvent(b *testing.B) booking.Event {
 	eur := func(cents int64) money.Money { return money.Money{Amount: cents, Currency: "EUR"} }
 	tiers := []booking.DraftTier{{Name: "early", Price: eur(3000), Quantity: 1000}, {Name: "regular", Price: eur(4250), Quantity: 1_000_000}, {Name: "late", Price: eur(5500)}}
 	e, err := h.box.DraftEvent(b.Context(), id.NewOrganizer("euw3"), booking.Draft{
-		Name: "With terms", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0), TimeZone: "Europe/Paris", Currency: "EUR",
+		Name: "With terms", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris", Currency: "EUR",
 		Quotas: []booking.DraftQuota{{Name: "hall", Size: size}, {Name: "floor", Size: size}},
 		Types: []booking.DraftType{
 			{Name: "Floor", Price: eur(5500), Quotas: []string{"hall", "floor"}, Terms: booking.DraftTerms{Tiers: &tiers}},

@@ -130,7 +130,7 @@ func (m mortal) Batch(ctx context.Context, ttl time.Duration, groups []*booking.
 func draftOf(size int64) booking.Draft {
 	eur := money.Money{Amount: 1000, Currency: "EUR"}
 	return booking.Draft{
-		Name: "History", Category: "music", TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: time.Now().AddDate(0, 1, 0),
+		Name: "History", Category: "music", TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second),
 		Venue:  booking.Venue{Name: "Salle", City: "Paris", Country: "FR"},
 		Quotas: []booking.DraftQuota{{Name: "hall", Size: size}},
 		Types:  []booking.DraftType{{Name: "Floor", Price: eur, Quotas: []string{"hall"}}},
