@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"guichet/cell/id"
+	"guichet/cell/legible"
 	"guichet/internal/kind"
 )
 
@@ -198,10 +198,10 @@ func isName(s string) bool {
 	return s != "" && len(s) <= 40 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-// writable is UTF-8 of least to most characters, with line breaks and no other
-// control characters, and not of spaces alone when something must be said.
+// writable is UTF-8 of least to most characters, with line breaks and nothing else
+// that nobody sees, and not of spaces alone when something must be said.
 func writable(s string, least, most int) bool {
 	n := utf8.RuneCountInString(s)
 	return utf8.ValidString(s) && n >= least && n <= most && (least == 0 || strings.TrimSpace(s) != "") &&
-		!strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && unicode.IsControl(r) })
+		!strings.ContainsAny(s, "\r\t") && legible.Check(s, true) == nil
 }

@@ -11,11 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/legible"
 	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/internal/kind"
@@ -205,8 +205,8 @@ func plain(at, s string, least int) error {
 	if n < least || n > maxText || least > 0 && strings.TrimSpace(s) == "" {
 		return ErrInvalidOrder.At(at, "must be %d to %d characters", least, maxText)
 	}
-	if strings.ContainsFunc(s, unicode.IsControl) {
-		return ErrInvalidOrder.At(at, "must not contain control characters")
+	if err := legible.Check(s, false); err != nil {
+		return ErrInvalidOrder.At(at, "%v", err)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"guichet/cell/legible"
 	"guichet/cell/money"
 )
 
@@ -133,7 +134,8 @@ func (t *tongue) rows(f Facts, b blanks) []row {
 const maxLine = 200
 
 // line makes one line of a stranger's text: no control or direction-override
-// characters, no breaks, bounded.
+// characters, no breaks, bounded. One that runs from right to left is isolated: the
+// dates and sums beside it keep their order.
 func line(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -148,5 +150,5 @@ func line(s string) string {
 	if runes := []rune(s); len(runes) > maxLine {
 		s = string(runes[:maxLine-1]) + "…"
 	}
-	return s
+	return legible.Isolate(s)
 }
