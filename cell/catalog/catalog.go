@@ -8,6 +8,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -38,6 +39,7 @@ type Options struct {
 	Source   client.Source // Name, Licence, Credit; set fields beat the known source's
 	TimeZone string        // IANA, of local times whose zone is not in the data
 	Currency string        // of prices without one
+	Encoding string        // of text files, a name of the WHATWG list; "" finds out
 	Fallback *geo.Point    // of events without coordinates
 }
 
@@ -51,6 +53,7 @@ type Row struct {
 	Event    client.NewEvent // ready to send, published at once
 	Notes    []Note          // which defaults were used
 	Err      error           // then Event is not to be used
+	Torn     bool            // Err is about all that follows in the file: nothing of it was read
 }
 
 // Summary counts what Read did.
@@ -58,6 +61,7 @@ type Summary struct {
 	Rows  int
 	Good  int
 	Bad   int
+	Torn  int // files whose rest could not be read
 	Notes map[Note]int
 }
 
@@ -112,6 +116,7 @@ type input struct {
 	known string
 	emit  func(Row) error
 	seen  map[string]int // idempotency key → number of the row that had it first
+	guess *guess         // of the open text file; nil when its encoding is known
 	sum   Summary
 }
 
@@ -124,6 +129,7 @@ type draft struct {
 	id     string // at the source
 	event  client.NewEvent
 	starts []time.Time   // in the event's zone, in order
+	end    time.Time     // of the first start; zero: unsaid, or by length
 	length time.Duration // 0: unsaid
 	onSale time.Time     // zero: unsaid
 	notes  []Note
@@ -145,7 +151,13 @@ func (in *input) take(ctx context.Context, d *draft) error {
 		return ErrFile.With("more than %d rows", MaxRows)
 	}
 	in.sum.Rows++
+	if in.guess != nil && in.guess.mode == isWindows1252 {
+		d.note(NoteEncoding)
+	}
 	row := in.finish(d)
+	if row.Torn {
+		in.sum.Torn++
+	}
 	if row.Err == nil {
 		in.sum.Good++
 		for _, n := range row.Notes {
@@ -158,7 +170,7 @@ func (in *input) take(ctx context.Context, d *draft) error {
 }
 
 func (in *input) finish(d *draft) Row {
-	row := Row{File: d.file, Line: d.line, Index: d.index, SourceID: d.id}
+	row := Row{File: d.file, Line: d.line, Index: d.index, SourceID: d.id, Torn: errors.Is(d.err, errRest)}
 	fail := func(err error) Row {
 		row.Err = err
 		return row

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -12,8 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/transform"
+
 	"guichet/cell/client"
 	"guichet/cell/money"
+	"guichet/cell/walltime"
 )
 
 // csvColumns are the columns of the CSV format; docs/import.md says what each holds.
@@ -34,17 +38,22 @@ func readCSV(ctx context.Context, in *input) error {
 }
 
 func (in *input) csvFile(ctx context.Context, f File) error {
-	rc, r, err := open(f)
+	rc, text, err := in.openText(f)
 	if err != nil {
 		return err
 	}
 	defer rc.Close()
+	r := bufio.NewReader(transform.NewReader(text, lineEnds{}))
 	t := newTape(r)
 	head, _ := r.Peek(2048)
+	said, comma := saidSeparator(head)
 	cr := csv.NewReader(t)
-	cr.Comma = separator(head)
+	cr.Comma = comma
 	cr.FieldsPerRecord = -1 // counted here, so that one short row costs one row
 	cr.ReuseRecord = true
+	if said {
+		_, _ = cr.Read() // its faults are the header's too
+	}
 	header, err := cr.Read()
 	if err != nil {
 		return ErrFile.With("no header line: %v", err)
@@ -64,7 +73,7 @@ func (in *input) csvFile(ctx context.Context, f File) error {
 		case errors.As(err, &broken):
 			d.line, d.err = broken.StartLine, fmt.Errorf("not CSV: %w", broken.Err)
 		case err != nil:
-			d.line, d.err = t.at(cr.InputOffset()), fmt.Errorf("the rest of the file is not read: %w", err)
+			d.line, d.err = t.at(cr.InputOffset()), restOf(err)
 			return in.take(ctx, d)
 		default:
 			t.at(cr.InputOffset())
@@ -79,6 +88,16 @@ func (in *input) csvFile(ctx context.Context, f File) error {
 			return err
 		}
 	}
+}
+
+// saidSeparator is what the file's first line says, "sep=;" as Excel writes it, else
+// what the header looks like.
+func saidSeparator(head []byte) (said bool, comma rune) {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	if text, ok := strings.CutPrefix(strings.ToLower(strings.Trim(string(line), "\" ")), "sep="); ok && len(text) == 1 && strings.Contains(",;|\t", text) {
+		return true, rune(text[0])
+	}
+	return false, separator(head)
 }
 
 // separator is the one of comma, semicolon and tab that the header has most of.
@@ -129,23 +148,23 @@ func (in *input) csvEvent(d *draft, r csvRow) error {
 	}
 	e := &d.event
 	e.Name, e.Summary, e.Category = r.get("name"), r.get("summary"), strings.ToLower(r.get("category"))
-	e.Venue = client.Venue{Name: r.get("venue"), Address: r.get("address"), City: r.get("city"), Country: strings.ToUpper(r.get("country"))}
+	e.Venue = client.Venue{Name: r.get("venue"), Address: r.get("address"), City: r.get("city")}
 	e.Source = &client.Source{Name: r.get("source"), Licence: r.get("licence"), Credit: r.get("credit"), URL: r.get("url")}
 	if c := r.get("capacity"); c != "" {
 		if e.Venue.Capacity = count(c); e.Venue.Capacity < 1 || e.Venue.Capacity > maxCapacity {
 			return fmt.Errorf("capacity %.20q is not 1 to %d", c, maxCapacity)
 		}
 	}
-	lat, okLat := number(r.get("lat"))
-	lon, okLon := number(r.get("lon"))
-	switch {
-	case okLat && okLon:
-		e.Venue.Location = &client.Location{Lat: lat, Lon: lon}
-	case r.get("lat") != "" || r.get("lon") != "":
+	_, okLat := number(r.get("lat"))
+	_, okLon := number(r.get("lon"))
+	if (r.get("lat") != "" || r.get("lon") != "") && !(okLat && okLon) {
 		return fmt.Errorf("lat %.20q, lon %.20q are not degrees", r.get("lat"), r.get("lon"))
-	case in.opts.Fallback != nil:
-		e.Venue.Location = &client.Location{Lat: in.opts.Fallback.Lat, Lon: in.opts.Fallback.Lon}
-		d.note(NoteLocation)
+	}
+	e.Venue.Location = location(r.get("lat"), r.get("lon"))
+	in.fallback(d)
+	var err error
+	if e.Venue.Country, err = countryOf(r.get("country")); err != nil {
+		return err
 	}
 	loc, err := d.locate(cmp.Or(r.get("time_zone"), in.zoneFor(d.file)))
 	if err != nil {
@@ -158,12 +177,14 @@ func (in *input) csvEvent(d *draft, r csvRow) error {
 }
 
 func csvTimes(d *draft, r csvRow, loc *time.Location) error {
-	start, dateOnly, ok := moment(r.get("starts_at"), loc)
-	if !ok {
-		return fmt.Errorf("starts_at %.40q is not like 2027-03-14 19:30", r.get("starts_at"))
+	start, dateOnly, err := moment(r.get("starts_at"), loc)
+	if err != nil {
+		return fmt.Errorf("starts_at %.40q: %w", r.get("starts_at"), err)
 	}
 	if dateOnly {
-		start = start.Add(DefaultHour * time.Hour)
+		if start, err = walltime.On(start, DefaultHour*time.Hour); err != nil {
+			return err
+		}
 		d.note(NoteHour)
 	}
 	d.starts = []time.Time{start}
@@ -175,11 +196,17 @@ func csvTimes(d *draft, r csvRow, loc *time.Location) error {
 		d.length = time.Duration(n) * time.Minute
 	}
 	if text := r.get("ends_at"); text != "" {
-		end, _, ok := moment(text, loc)
-		if !ok || !end.After(start) {
-			return fmt.Errorf("ends_at %.40q is not a time after starts_at", text)
+		end, endsWithDay, err := moment(text, loc)
+		if err != nil {
+			return fmt.Errorf("ends_at %.40q: %w", text, err)
 		}
-		d.length = end.Sub(start)
+		if endsWithDay {
+			end = walltime.EndOfDay(end)
+		}
+		if !end.After(start) {
+			return fmt.Errorf("ends_at %.40q is not after starts_at", text)
+		}
+		d.end = end
 	}
 	return nil
 }
@@ -208,6 +235,9 @@ func (in *input) csvStock(d *draft, r csvRow) error {
 		return err
 	}
 	most := count(r.get("max_per_order"))
+	if text := r.get("max_per_order"); text != "" && (most < 1 || most > maxPerOrder) {
+		return fmt.Errorf("max_per_order %.20q is not 1 to %d", text, maxPerOrder)
+	}
 	for text := range strings.SplitSeq(r.get("ticket_types"), ";") {
 		t, err := csvTicketType(e, text)
 		if err != nil {
@@ -223,7 +253,7 @@ func csvPrice(d *draft, text string, capacity int64) error {
 	var tiers []tier
 	list, err := prices(text, d.event.Currency)
 	if err != nil {
-		return err
+		return fmt.Errorf("price %.40q: %w", text, err)
 	}
 	switch {
 	case len(list) == 0 && text != "":
@@ -233,12 +263,12 @@ func csvPrice(d *draft, text string, capacity int64) error {
 			return err
 		}
 	case len(list) == 1 && list[0].Amount == 0:
-		tiers = []tier{{"Free admission", list[0]}}
+		tiers = []tier{{name: "Free admission", price: list[0]}}
 	case len(list) == 1:
-		tiers = []tier{{"Standard", list[0]}}
+		tiers = []tier{{name: "Standard", price: list[0]}}
 	default:
 		for _, p := range list {
-			tiers = append(tiers, tier{"Ticket " + p.String(), p})
+			tiers = append(tiers, tier{name: "Ticket " + p.String(), price: p})
 		}
 	}
 	generalAdmission(&d.event, capacity, tiers)

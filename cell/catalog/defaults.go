@@ -15,6 +15,7 @@ const (
 	maxTypes     = 20
 	maxCapacity  = 1_000_000
 	maxYearsAway = 10
+	maxPerOrder  = 1000 // as the cell accepts it
 )
 
 // Note says that something was assumed because the data does not say it.
@@ -32,6 +33,7 @@ const (
 	NoteEnd       Note = "end before start dropped"
 	NoteZone      Note = "time zone taken from the coordinates"
 	NoteShortened Note = "text shortened"
+	NoteEncoding  Note = "text read as Windows-1252"
 )
 
 // What is assumed where the data says nothing. docs/import.md repeats these.

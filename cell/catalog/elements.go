@@ -44,7 +44,11 @@ func elements(ctx context.Context, r *bufio.Reader, yield func(element) error) e
 	}
 	if err != nil {
 		s.index++
-		return s.yield(element{line: s.tape.at(s.dec.InputOffset()), index: s.index, err: fmt.Errorf("the rest of the file is not read: %w", err)})
+		at := s.dec.InputOffset()
+		if broken, ok := errors.AsType[*json.SyntaxError](err); ok {
+			at = max(at, broken.Offset-1)
+		}
+		return s.yield(element{line: s.tape.at(at), index: s.index, err: restOf(err)})
 	}
 	return nil
 }
@@ -59,7 +63,7 @@ func isLines(r **bufio.Reader) (bool, error) {
 	big := bufio.NewReaderSize(*r, MaxElement)
 	*r = big
 	head, err := big.Peek(MaxElement)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && len(head) == 0 {
 		return false, ErrFile.With("%v", err)
 	}
 	trimmed := bytes.TrimLeft(head, " \t\r\n")
@@ -80,10 +84,10 @@ func (s *stream) lines(r *bufio.Reader) error {
 	for line := 1; more; line++ {
 		text, readErr := r.ReadSlice('\n')
 		if errors.Is(readErr, bufio.ErrBufferFull) {
-			return s.emit(element{line: line, err: fmt.Errorf("the rest of the file is not read: a line is longer than %d bytes", MaxElement)})
+			return s.emit(element{line: line, err: restOf(fmt.Errorf("a line is longer than %d bytes", MaxElement))})
 		}
 		if more = !errors.Is(readErr, io.EOF); more && readErr != nil {
-			return ErrFile.With("%v", readErr)
+			return s.emit(element{line: line, err: restOf(readErr)})
 		}
 		if len(bytes.TrimSpace(text)) > 0 {
 			v, bad := decodeNumbers(text)

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"guichet/cell/client"
 	"guichet/cell/money"
+	"guichet/cell/walltime"
 )
 
 // readHongKong reads the LCSD's three XML files (events, venues, event dates) in
@@ -116,7 +118,7 @@ func (hk *hongKong) stream(ctx context.Context, f File) error {
 		var e hkEvent
 		err := dec.DecodeElement(&e, &start)
 		if err != nil {
-			d.err = fmt.Errorf("the rest of the file is not read: %w", err)
+			d.err = restOf(err)
 		} else {
 			d.id = e.ID
 			d.err = hk.event(d, e)
@@ -176,11 +178,7 @@ func (hk *hongKong) event(d *draft, x hkEvent) error {
 		return fmt.Errorf("venue %.20q is not in the venues file", x.VenueID)
 	}
 	e.Venue = client.Venue{Name: bilingual(venue.English, venue.Chinese), City: "Hong Kong", Country: "HK"}
-	lat, okLat := number(venue.Latitude)
-	lon, okLon := number(venue.Longitude)
-	if okLat && okLon {
-		e.Venue.Location = &client.Location{Lat: lat, Lon: lon}
-	} else {
+	if e.Venue.Location = location(venue.Latitude, venue.Longitude); e.Venue.Location == nil {
 		centre := HongKongCentre
 		if hk.in.opts.Fallback != nil {
 			centre = *hk.in.opts.Fallback
@@ -202,7 +200,7 @@ func (hk *hongKong) event(d *draft, x hkEvent) error {
 func (hk *hongKong) when(d *draft, x hkEvent, loc *time.Location) error {
 	d.length = lengthIn(x.Length)
 	for _, day := range hk.dates[x.ID] {
-		t, err := time.ParseInLocation("20060102", day, loc)
+		t, err := time.ParseInLocation("20060102", day, loc) // a date: what counts is reckoned below
 		if err != nil {
 			return fmt.Errorf("date %.20q is not YYYYMMDD", day)
 		}
@@ -217,12 +215,16 @@ func (hk *hongKong) when(d *draft, x hkEvent, loc *time.Location) error {
 		if length > 0 {
 			d.length = length
 		}
-		d.starts = append(d.starts, time.Date(t.Year(), t.Month(), t.Day(), 0, int(at.Minutes()), 0, 0, loc))
+		start, err := walltime.On(t, at.Truncate(time.Minute))
+		if err != nil {
+			return err
+		}
+		d.starts = append(d.starts, start)
 	}
 	if len(d.starts) == 0 {
 		return errors.New("no date, or open-ended")
 	}
-	if t, err := time.ParseInLocation("2006-01-02 15:04:05.000", strings.TrimSpace(x.OnSale), loc); err == nil {
+	if t, err := walltime.Parse("2006-01-02 15:04:05.000", strings.TrimSpace(x.OnSale), loc); err == nil {
 		d.onSale = t
 	}
 	return nil
@@ -230,7 +232,7 @@ func (hk *hongKong) when(d *draft, x hkEvent, loc *time.Location) error {
 
 // stock: each price is a zone with its share of an assumed hall.
 func (hk *hongKong) stock(d *draft, x hkEvent) error {
-	list, err := prices(x.Price, "HKD")
+	list, err := hongKongPrices(x.Price, "HKD")
 	if err != nil {
 		return err
 	}
@@ -239,16 +241,58 @@ func (hk *hongKong) stock(d *draft, x hkEvent) error {
 		if len(list) == 0 {
 			d.note(NoteFree)
 		}
-		generalAdmission(&d.event, HongKongRoomCapacity, []tier{{"Free admission", money.Money{Currency: "HKD"}}})
+		generalAdmission(&d.event, HongKongRoomCapacity, []tier{{name: "Free admission", price: money.Money{Currency: "HKD"}}})
 		return nil
 	}
 	slices.SortFunc(list, func(a, b money.Money) int { return cmp.Compare(b.Amount, a.Amount) })
 	var tiers []tier
 	for i, p := range list {
-		tiers = append(tiers, tier{"Zone " + string(rune('A'+i%26)), p})
+		tiers = append(tiers, tier{name: "Zone " + string(rune('A'+i%26)), price: p})
 	}
 	zones(&d.event, HongKongHallCapacity, tiers)
 	return nil
+}
+
+// priceNumber is one amount in a text: "1,380", "1080", "12.50". A comma groups
+// thousands only after one or two digits and only once, since lists are written
+// without spaces too ("$130,100, 80", "$1,380,980,580").
+var priceNumber = regexp.MustCompile(`\d{1,2},\d{3}(?:\.\d+)?\b|\d+(?:\.\d+)?`)
+
+// maxGrouped is where "75,100" stops being one price and becomes two, in minor
+// units of a currency with decimals.
+const maxGrouped = 50_000_00
+
+// hongKongPrices finds the amounts in a text of the Hong Kong programme, whose commas
+// both group and list, in order and without repeats: "$1,380, $980, $580",
+// "$480, 380, 260*". Nothing found and a word for free gives one zero.
+func hongKongPrices(text, cur string) ([]money.Money, error) {
+	var out []money.Money
+	add := func(decimal string) error {
+		m, err := exactPrice(decimal, cur)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(out, m) {
+			out = append(out, m)
+		}
+		return nil
+	}
+	for _, n := range priceNumber.FindAllString(text, maxTypes) {
+		one, err := exactPrice(strings.ReplaceAll(n, ",", ""), cur)
+		parts := []string{strings.ReplaceAll(n, ",", "")}
+		if exp, _ := money.Exponent(cur); err == nil && exp > 0 && one.Amount > maxGrouped && strings.Contains(n, ",") {
+			parts = strings.Split(n, ",")
+		}
+		for _, p := range parts {
+			if err := add(p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(out) == 0 && freeWords.MatchString(text) {
+		return []money.Money{{Currency: cur}}, nil
+	}
+	return out, nil
 }
 
 // said is a text that is not a placeholder.

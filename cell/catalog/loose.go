@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -70,6 +71,47 @@ func count(v any) int64 {
 		return 0
 	}
 	return n
+}
+
+// objects are the objects among v.
+func objects(v any) []map[string]any {
+	var out []map[string]any
+	for _, x := range list(v) {
+		if m, ok := x.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// vocabulary are the values of a vocabulary in v, as texts, addresses, objects or
+// lists of these: their last part, in lower case.
+func vocabulary(v any) []string {
+	var out []string
+	for _, x := range list(v) {
+		text := str(x)
+		if m, ok := x.(map[string]any); ok {
+			text = cmp.Or(str(m["@id"]), str(m["url"]), str(m["sameAs"]), text)
+		}
+		text = strings.TrimRight(strings.ToLower(text), "/#")
+		if text = text[strings.LastIndexAny(text, "/:#")+1:]; text != "" {
+			out = append(out, strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '_' || r == '-' }), ""))
+		}
+	}
+	return out
+}
+
+// truth is v as a boolean, in any spelling; whatever else is no.
+func truth(v any) bool {
+	for _, x := range list(v) {
+		if b, ok := x.(bool); ok {
+			return b
+		}
+	}
+	for _, s := range vocabulary(v) {
+		return s == "true" || s == "yes" || s == "1"
+	}
+	return false
 }
 
 // types are the @type of a node, without the vocabulary's address.

@@ -14,6 +14,7 @@ import (
 	"guichet/cell/catalog/city"
 	"guichet/cell/client"
 	"guichet/cell/money"
+	"guichet/cell/walltime"
 	"guichet/geo"
 )
 
@@ -189,7 +190,7 @@ func matchTime(d *draft, st stadium, date, clock string) error {
 	instant := day.Add(at).Add(-time.Duration(offset) * time.Second)
 	here := geo.Point{Lat: d.event.Venue.Location.Lat, Lon: d.event.Venue.Location.Lon}
 	near, ok := city.Nearest(here, d.event.Venue.Country, func(c city.City) bool {
-		loc, err := time.LoadLocation(c.TimeZone)
+		loc, err := walltime.Zone(c.TimeZone)
 		if err != nil || c.Country != d.event.Venue.Country {
 			return false
 		}

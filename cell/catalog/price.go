@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"fmt"
+	"math/big"
 	"regexp"
 	"slices"
-	"strings"
+	"time"
 
 	"golang.org/x/text/currency"
 	"golang.org/x/text/language"
@@ -12,80 +14,46 @@ import (
 	"guichet/cell/money"
 )
 
-// priceNumber is one amount in a text: "1,380", "1080", "12.50". A comma groups
-// thousands only after one or two digits and only once, since lists are written
-// without spaces too ("$130,100, 80", "$1,380,980,580").
-var priceNumber = regexp.MustCompile(`\d{1,2},\d{3}(?:\.\d+)?\b|\d+(?:\.\d+)?`)
-
 // freeWords are how sources say that nothing is paid.
-var freeWords = regexp.MustCompile(`(?i)\b(?:free|gratis|gratuit[oe]?|kostenlos|no charge|admission by enrol\w*)\b`)
+var freeWords = regexp.MustCompile(`(?i)(?:^|[^\pL])(?:free|gratis|gratuit[oe]?s?|gratuitamente|kostenlos|kostenfrei|(?:eintritt )?frei|entrée libre|entrada libre|no charge|admission by enrol\w*|бесплатно)(?:$|[^\pL])|無料|免费|免費|무료`)
 
-// decimalComma is a text with one amount only, written "18,50 €".
-var decimalComma = regexp.MustCompile(`^(\D*\d+),(\d{2}\D*)$`)
-
-// maxGrouped is where "75,100" stops being one price and becomes two, in minor
-// units of a currency with decimals.
-const maxGrouped = 50_000_00
-
-// prices finds the amounts in a text, in order and without repeats: "$15",
-// "$1,380, $980, $580", "10–20", "$480, 380, 260*". Nothing found and a word
-// for free gives one zero.
-func prices(text, cur string) ([]money.Money, error) {
-	text = decimalComma.ReplaceAllString(text, "$1.$2")
-	var out []money.Money
-	add := func(decimal string) error {
-		m, err := roundedPrice(decimal, cur)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(out, m) {
-			out = append(out, m)
-		}
-		return nil
-	}
-	for _, n := range priceNumber.FindAllString(text, maxTypes) {
-		one, err := roundedPrice(strings.ReplaceAll(n, ",", ""), cur)
-		parts := []string{strings.ReplaceAll(n, ",", "")}
-		if exp, _ := money.Exponent(cur); err == nil && exp > 0 && one.Amount > maxGrouped && strings.Contains(n, ",") {
-			parts = strings.Split(n, ",")
-		}
-		for _, p := range parts {
-			if err := add(p); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if len(out) == 0 && freeWords.MatchString(text) {
-		return []money.Money{{Currency: cur}}, nil
-	}
-	return out, nil
-}
-
-// roundedPrice reads a decimal that may have more digits than the currency
-// (foreign feeds have "57.850000001"): half a minor unit rounds up, and so does
-// half a step in currencies that cards are charged in by larger steps.
-func roundedPrice(decimal, cur string) (money.Money, error) {
-	m, err := toMinorUnit(decimal, cur)
-	step := money.CardStep(cur)
-	m.Amount = (m.Amount + step/2) / step * step
-	return m, err
-}
-
-func toMinorUnit(decimal, cur string) (money.Money, error) {
+// exactPrice reads a plain decimal, with an exponent or without, as it stands: what the
+// currency cannot say, or cards cannot be charged, is an error, but for the dirt that
+// floating point leaves behind ("57.850000001").
+func exactPrice(decimal, cur string) (money.Money, error) {
 	exp, err := money.Exponent(cur)
 	if err != nil {
 		return money.Money{}, err
 	}
-	whole, frac, _ := strings.Cut(decimal, ".")
-	if len(frac) <= exp {
-		return money.Parse(decimal, cur)
+	if !plainDecimal.MatchString(decimal) {
+		return money.Money{}, fmt.Errorf("%.40q is not an amount", decimal)
 	}
-	m, err := money.Parse(whole+"."+frac[:exp], cur)
-	if err == nil && frac[exp] >= '5' {
-		m.Amount++
+	r, ok := new(big.Rat).SetString(decimal)
+	if !ok {
+		return money.Money{}, fmt.Errorf("%.40q is not an amount", decimal)
+	}
+	if r.Sign() < 0 {
+		return money.Money{}, fmt.Errorf("%.40q is less than nothing", decimal)
+	}
+	unit := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(exp)), nil))
+	exact := r.Mul(r, unit)
+	nearest, _ := new(big.Int).SetString(exact.FloatString(0), 10)
+	dirt := new(big.Rat).Sub(exact, new(big.Rat).SetInt(nearest))
+	if dirt.Abs(dirt).Cmp(big.NewRat(1, 1000)) > 0 {
+		return money.Money{}, fmt.Errorf("%.40q has more than the %d decimals of %s", decimal, exp, cur)
+	}
+	if !nearest.IsInt64() {
+		return money.Money{}, fmt.Errorf("%.40q is too much", decimal)
+	}
+	m, err := money.New(nearest.Int64(), cur)
+	if step := money.CardStep(cur); err == nil && m.Amount%step != 0 {
+		return money.Money{}, fmt.Errorf("%.40q cannot be charged: cards know steps of %d minor units in %s", decimal, step, cur)
 	}
 	return m, err
 }
+
+// plainDecimal bounds what is reckoned with: an exponent of two digits at most.
+var plainDecimal = regexp.MustCompile(`^-?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?$`)
 
 // currencyOf is the currency of a country, if we can charge it.
 func currencyOf(country string) string {
@@ -107,9 +75,16 @@ func currencyOf(country string) string {
 // each price, all drawing on it.
 func generalAdmission(e *client.NewEvent, capacity int64, tiers []tier) {
 	const house = "General admission"
-	e.Quotas = []client.NewQuota{{Name: house, Size: capacity}}
+	if slices.ContainsFunc(tiers, func(t tier) bool { return !t.soldOut }) {
+		e.Quotas = append(e.Quotas, client.NewQuota{Name: house, Size: capacity})
+	}
 	for _, t := range tiers {
-		e.TicketTypes = append(e.TicketTypes, client.NewTicketType{Name: t.name, Price: t.price, Quotas: []string{house}})
+		quota := house
+		if t.soldOut { // it is shown, and there is none of it
+			quota = t.name + " (sold out)"
+			e.Quotas = append(e.Quotas, client.NewQuota{Name: quota})
+		}
+		e.TicketTypes = append(e.TicketTypes, t.ticketType(quota))
 	}
 }
 
@@ -123,12 +98,30 @@ func zones(e *client.NewEvent, capacity int64, tiers []tier) {
 			size = max(capacity-share*int64(i), 1)
 		}
 		e.Quotas = append(e.Quotas, client.NewQuota{Name: t.name, Size: size})
-		e.TicketTypes = append(e.TicketTypes, client.NewTicketType{Name: t.name, Price: t.price, Quotas: []string{t.name}})
+		e.TicketTypes = append(e.TicketTypes, t.ticketType(t.name))
 	}
 }
 
 // tier is a price with the name it is sold under.
 type tier struct {
-	name  string
-	price money.Money
+	name        string
+	price       money.Money
+	soldOut     bool
+	from, until time.Time // when it is sold; zero where that is unsaid
+}
+
+// sameSale: nothing but the name tells the two apart.
+func (t tier) sameSale(o tier) bool {
+	return t.price == o.price && t.soldOut == o.soldOut && t.from.Equal(o.from) && t.until.Equal(o.until)
+}
+
+func (t tier) ticketType(quota string) client.NewTicketType {
+	made := client.NewTicketType{Name: t.name, Price: t.price, Quotas: []string{quota}}
+	if !t.from.IsZero() {
+		made.SalesStart = &t.from
+	}
+	if !t.until.IsZero() {
+		made.SalesEnd = &t.until
+	}
+	return made
 }

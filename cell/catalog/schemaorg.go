@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"guichet/cell/client"
-	"guichet/cell/money"
+	"guichet/cell/country"
+	"guichet/cell/walltime"
 )
 
 // readSchemaOrg reads schema.org Event in JSON-LD (schema.org/Event and subtypes).
@@ -23,17 +24,22 @@ func readSchemaOrg(ctx context.Context, in *input) error {
 }
 
 func (in *input) schemaOrgFile(ctx context.Context, f File) error {
-	rc, r, err := open(f)
+	rc, r, err := in.openText(f)
 	if err != nil {
 		return err
 	}
 	defer rc.Close()
 	return elements(ctx, r, func(e element) error {
-		d := &draft{file: f.Name, line: e.line, index: e.index, err: e.err}
-		if d.err == nil {
-			d.err = in.schemaOrgEvent(d, e.value)
+		for _, node := range eventNodes(e.value) {
+			d := &draft{file: f.Name, line: e.line, index: e.index, err: e.err}
+			if d.err == nil {
+				d.err = in.schemaOrgEvent(d, node)
+			}
+			if err := in.take(ctx, d); err != nil {
+				return err
+			}
 		}
-		return in.take(ctx, d)
+		return nil
 	})
 }
 
@@ -45,8 +51,11 @@ func (in *input) schemaOrgEvent(d *draft, v any) error {
 	if !isEvent(types(m)) {
 		return fmt.Errorf("@type %.60q is not an Event", strings.Join(types(m), " "))
 	}
-	if s := str(m["eventStatus"]); strings.HasSuffix(s, "EventCancelled") {
-		return errors.New("canceled at the source")
+	if whole := str(m[soldAs]); whole != "" {
+		return fmt.Errorf("a part of %.60q, which is sold as a whole", whole)
+	}
+	if err := schemaOrgStatus(m); err != nil {
+		return err
 	}
 	e := &d.event
 	e.Name, e.Summary = str(m["name"]), str(m["description"])
@@ -55,10 +64,7 @@ func (in *input) schemaOrgEvent(d *draft, v any) error {
 	if err != nil {
 		return err
 	}
-	if e.Venue.Location == nil && in.opts.Fallback != nil {
-		e.Venue.Location = &client.Location{Lat: in.opts.Fallback.Lat, Lon: in.opts.Fallback.Lon}
-		d.note(NoteLocation)
-	}
+	in.fallback(d)
 	loc, err := d.locate(cmp.Or(str(place["timeZone"]), str(obj(m["eventSchedule"])["scheduleTimezone"]), in.zoneFor(d.file)))
 	if err != nil {
 		return err
@@ -69,16 +75,40 @@ func (in *input) schemaOrgEvent(d *draft, v any) error {
 	url := str(m["url"])
 	e.Source = &client.Source{URL: url}
 	d.id = digest(str(m["@id"]), url, e.Name, d.starts[0].UTC().Format(time.RFC3339), e.Venue.Name)
-	return in.schemaOrgStock(d, m)
+	return in.schemaOrgStock(d, m, loc)
 }
 
 func isEvent(types []string) bool {
 	for _, t := range types {
-		if strings.HasSuffix(t, "Event") || t == "Festival" || t == "CourseInstance" || t == "Hackathon" {
+		if strings.HasSuffix(t, "Event") || t == "Festival" || t == "CourseInstance" || t == "Hackathon" || t == "EventSeries" {
 			return true
 		}
 	}
 	return false
+}
+
+// schemaOrgStatus refuses what cannot be sold at its place and date.
+func schemaOrgStatus(m map[string]any) error {
+	for _, s := range vocabulary(m["eventStatus"]) {
+		switch strings.TrimPrefix(s, "event") {
+		case "cancelled", "canceled":
+			return errors.New("canceled at the source")
+		case "postponed":
+			return errors.New("postponed at the source: its date is not known")
+		case "movedonline":
+			return errors.New("moved online at the source")
+		}
+	}
+	modes := vocabulary(m["eventAttendanceMode"])
+	for _, s := range modes {
+		if s != "onlineeventattendancemode" && s != "online" {
+			return nil
+		}
+	}
+	if len(modes) > 0 {
+		return errors.New("online only")
+	}
+	return nil
 }
 
 // schemaOrgVenue reads location: an object, a text, or an array of either; the
@@ -114,8 +144,8 @@ func schemaOrgVenue(e *client.NewEvent, m map[string]any) (place map[string]any,
 	if a := obj(place["address"]); a != nil {
 		e.Venue.Address = str(a["streetAddress"])
 		e.Venue.City = str(a["addressLocality"])
-		if c := strings.ToUpper(str(a["addressCountry"])); len(c) == 2 {
-			e.Venue.Country = c
+		if e.Venue.Country, err = countryOf(str(a["addressCountry"])); err != nil {
+			return nil, err
 		}
 	} else {
 		e.Venue.Address = str(place["address"])
@@ -124,12 +154,31 @@ func schemaOrgVenue(e *client.NewEvent, m map[string]any) (place map[string]any,
 	if g == nil {
 		g = place
 	}
-	lat, okLat := number(g["latitude"])
-	lon, okLon := number(g["longitude"])
-	if okLat && okLon {
-		e.Venue.Location = &client.Location{Lat: lat, Lon: lon}
-	}
+	e.Venue.Location = location(g["latitude"], g["longitude"])
 	return place, nil
+}
+
+// countryOf reads a country's code or name; nothing is none.
+func countryOf(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	code, ok := country.Parse(plain(text))
+	if !ok {
+		return "", fmt.Errorf("%.40q is no country", text)
+	}
+	return code, nil
+}
+
+// location is a point, or nil when there is none. Zero and zero is how sources
+// write that they do not know; the sea off Africa has no venues.
+func location(latitude, longitude any) *client.Location {
+	lat, okLat := number(latitude)
+	lon, okLon := number(longitude)
+	if !okLat || !okLon || lat == 0 && lon == 0 {
+		return nil
+	}
+	return &client.Location{Lat: lat, Lon: lon}
 }
 
 func schemaOrgTimes(d *draft, m map[string]any, loc *time.Location) error {
@@ -137,19 +186,34 @@ func schemaOrgTimes(d *draft, m map[string]any, loc *time.Location) error {
 	if text == "" {
 		return errNoStart
 	}
-	start, dateOnly, ok := moment(text, loc)
-	if !ok {
-		return fmt.Errorf("startDate %.60q is not a date", text)
+	start, dateOnly, err := moment(text, loc)
+	if err != nil {
+		return fmt.Errorf("startDate %.60q: %w", text, err)
 	}
 	if dateOnly {
-		start = start.Add(DefaultHour * time.Hour)
+		if start, err = walltime.On(start, DefaultHour*time.Hour); err != nil {
+			return err
+		}
 		d.note(NoteHour)
 	}
 	d.starts = []time.Time{start}
-	if end, _, ok := moment(str(m["endDate"]), loc); ok {
-		if d.length = end.Sub(start); d.length <= 0 && !dateOnly {
-			d.length = 0
+	if text = str(m["endDate"]); text != "" {
+		end, endsWithDay, err := moment(text, loc)
+		switch {
+		case err != nil:
+			return fmt.Errorf("endDate %.60q: %w", text, err)
+		case endsWithDay:
+			end = walltime.EndOfDay(end)
+		}
+		if d.end = end; !end.After(start) {
+			d.end = time.Time{}
 			d.note(NoteEnd)
+		}
+		return nil
+	}
+	if text = str(m["duration"]); text != "" {
+		if d.length, err = isoDuration(text); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -161,60 +225,23 @@ var moments = []string{
 	"2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04",
 }
 
-// moment reads an instant or a date in loc; the result is in loc.
-func moment(s string, loc *time.Location) (t time.Time, dateOnly, ok bool) {
-	for _, layout := range moments {
-		if t, err := time.ParseInLocation(layout, s, loc); err == nil {
-			return t.In(loc), false, true
-		}
-	}
-	if t, err := time.ParseInLocation("2006-01-02", s, loc); err == nil {
-		return t, true, true
-	}
-	return time.Time{}, false, false
-}
+var errNoMoment = errors.New("not a date, or not like 2027-03-14T19:30")
 
-// schemaOrgStock reads offers into ticket types. Without a price: free if the
-// event says so, else the default.
-func (in *input) schemaOrgStock(d *draft, m map[string]any) error {
-	e := &d.event
-	var offers []map[string]any
-	for _, v := range list(m["offers"]) {
-		if o := obj(v); o != nil {
-			offers = append(offers, o)
-			for _, inner := range list(o["offers"]) { // of an AggregateOffer
-				if io := obj(inner); io != nil {
-					offers = append(offers, io)
-				}
-			}
+// moment reads an instant or a date in loc; the result is in loc. Of a date it is
+// the first instant.
+func moment(s string, loc *time.Location) (t time.Time, dateOnly bool, err error) {
+	for _, layout := range moments {
+		if t, err := walltime.Parse(layout, s, loc); !errors.Is(err, walltime.ErrNoTime) {
+			return t, false, err
 		}
 	}
-	for _, o := range offers {
-		spec := obj(o["priceSpecification"])
-		if e.Currency = strings.ToUpper(cmp.Or(str(o["priceCurrency"]), str(spec["priceCurrency"]))); e.Currency != "" {
-			break
-		}
-	}
-	e.Currency = cmp.Or(e.Currency, in.currencyFor(d.file), currencyOf(e.Venue.Country))
-	if e.Currency == "" {
-		return errors.New("no currency")
-	}
-	tiers, err := offerTiers(offers, e.Currency)
+	day, err := time.Parse(time.DateOnly, s)
 	if err != nil {
-		return err
+		return time.Time{}, false, errNoMoment
 	}
-	if len(tiers) == 0 {
-		if free, _ := m["isAccessibleForFree"].(bool); free {
-			tiers = []tier{{"Free admission", money.Money{Currency: e.Currency}}}
-		} else if tiers, err = assumedPrice(d); err != nil {
-			return err
-		}
+	noon := time.Date(day.Year(), day.Month(), day.Day(), 12, 0, 0, 0, loc) // no clock skips noon, but that of a day that was left out
+	if noon.Day() != day.Day() {
+		return time.Time{}, true, walltime.ErrSkipped.With("%s did not exist in %s", s, loc)
 	}
-	capacity := cmp.Or(count(m["maximumAttendeeCapacity"]), inventory(offers), e.Venue.Capacity)
-	if capacity == 0 {
-		capacity = DefaultCapacity
-		d.note(NoteCapacity)
-	}
-	generalAdmission(e, min(capacity, maxCapacity), tiers)
-	return nil
+	return walltime.StartOfDay(noon), true, nil
 }

@@ -3,6 +3,8 @@ package catalog
 import (
 	"errors"
 	"time"
+
+	"guichet/cell/walltime"
 )
 
 // Errors of a row's dates.
@@ -19,11 +21,15 @@ const shiftDays = 52 * 7
 
 // ahead moves t by blocks of 52 weeks to the first such date after now. The clock
 // on the wall stays: 20:00 is 20:00 on either side of a change to summer time.
-func ahead(t, now time.Time) time.Time {
-	for !t.After(now) {
-		t = t.AddDate(0, 0, shiftDays)
+func ahead(t, now time.Time) (moved time.Time, days int, err error) {
+	moved = t
+	for !moved.After(now) {
+		days += shiftDays
+		if moved, err = walltime.Days(t, days); err != nil {
+			return t, 0, err
+		}
 	}
-	return t
+	return moved, days, nil
 }
 
 // schedule picks the start: the first that lies ahead, else, if allowed, the
@@ -49,7 +55,15 @@ func (d *draft) schedule(opts Options) (chosen time.Time, err error) {
 		if !opts.Shift {
 			return time.Time{}, errPast
 		}
-		start = ahead(start, opts.Now)
+		var days int
+		if start, days, err = ahead(start, opts.Now); err != nil {
+			return time.Time{}, err
+		}
+		if !d.end.IsZero() {
+			if d.end, err = walltime.Days(d.end, days); err != nil {
+				return time.Time{}, err
+			}
+		}
 		chosen = start
 		d.event.Source.Shifted = true
 		d.note(NoteShifted)
@@ -58,9 +72,17 @@ func (d *draft) schedule(opts Options) (chosen time.Time, err error) {
 		return time.Time{}, errFarAway
 	}
 	d.event.StartsAt = start
-	if d.length > 0 {
+	if d.event.EndsAt = nil; d.length > 0 {
 		end := start.Add(d.length)
 		d.event.EndsAt = &end
+	}
+	if !d.end.IsZero() {
+		d.event.EndsAt = &d.end
+	}
+	if d.event.Source.Shifted { // when they were sold has nothing to do with the new date
+		for i := range d.event.TicketTypes {
+			d.event.TicketTypes[i].SalesStart, d.event.TicketTypes[i].SalesEnd = nil, nil
+		}
 	}
 	if !d.onSale.IsZero() && !d.event.Source.Shifted {
 		for i := range d.event.TicketTypes {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -12,7 +13,10 @@ import (
 
 	"guichet/cell/catalog/city"
 	"guichet/cell/client"
+	"guichet/cell/country"
+	"guichet/cell/legible"
 	"guichet/cell/money"
+	"guichet/cell/walltime"
 	"guichet/geo"
 )
 
@@ -24,6 +28,17 @@ func (d *draft) tidy() error {
 	e.Venue.Name = d.short(plain(e.Venue.Name), maxName)
 	e.Venue.Address = d.short(plain(e.Venue.Address), maxName)
 	e.Venue.City = d.short(plain(e.Venue.City), maxName)
+	for i := range e.Quotas {
+		e.Quotas[i].Name = plain(e.Quotas[i].Name)
+	}
+	for i := range e.TicketTypes {
+		t := &e.TicketTypes[i]
+		t.Name = plain(t.Name)
+		for j := range t.Quotas {
+			t.Quotas[j] = plain(t.Quotas[j])
+		}
+	}
+	e.Source.Name, e.Source.Licence, e.Source.Credit = plain(e.Source.Name), plain(e.Source.Licence), plain(e.Source.Credit)
 	if e.Category == "" {
 		e.Category = "other"
 	}
@@ -34,12 +49,15 @@ func (d *draft) tidy() error {
 		return errors.New("no coordinates")
 	case !(geo.Point{Lat: e.Venue.Location.Lat, Lon: e.Venue.Location.Lon}).Valid():
 		return fmt.Errorf("coordinates %v,%v are not on Earth", e.Venue.Location.Lat, e.Venue.Location.Lon)
-	case len(e.Venue.Country) != 2:
+	case !country.Known(e.Venue.Country):
 		return fmt.Errorf("%.20q is not an ISO country", e.Venue.Country)
 	}
 	e.Venue.Name = cmp.Or(e.Venue.Name, e.Venue.Address, e.Venue.City)
 	if e.Venue.Name == "" || e.Venue.City == "" {
 		return errors.New("no venue or city")
+	}
+	if !walltime.Kept(e.StartsAt) || e.EndsAt != nil && !walltime.Kept(*e.EndsAt) {
+		return errors.New("a time is more precise than a microsecond")
 	}
 	if e.EndsAt != nil && !e.EndsAt.After(e.StartsAt) {
 		e.EndsAt = nil
@@ -60,8 +78,8 @@ func checkStock(e *client.NewEvent) error {
 	}
 	names := map[string]bool{}
 	for _, q := range e.Quotas {
-		if q.Size < 1 || q.Size > maxCapacity {
-			return fmt.Errorf("quota %.40q of %d is outside 1 to %d", q.Name, q.Size, maxCapacity)
+		if q.Size < 0 || q.Size > maxCapacity { // 0: sold out at the source
+			return fmt.Errorf("quota %.40q of %d is outside 0 to %d", q.Name, q.Size, maxCapacity)
 		}
 		if q.Name == "" || names[q.Name] {
 			return fmt.Errorf("quota name %.40q is empty or used twice", q.Name)
@@ -91,7 +109,10 @@ func (d *draft) locate(zone string) (*time.Location, error) {
 		return nil, errors.New("no coordinates")
 	}
 	at := geo.Point{Lat: v.Location.Lat, Lon: v.Location.Lon}
-	if !at.Valid() || at == (geo.Point{}) {
+	if err := swapped(at, v.Country); err != nil {
+		return nil, err
+	}
+	if !at.Valid() {
 		return nil, fmt.Errorf("coordinates %v,%v are no place", at.Lat, at.Lon)
 	}
 	near, ok := city.Nearest(at, v.Country, nil)
@@ -106,18 +127,62 @@ func (d *draft) locate(zone string) (*time.Location, error) {
 		zone = near.TimeZone
 		d.note(NoteZone)
 	}
-	loc, err := time.LoadLocation(zone)
-	if err != nil || zone == "" || zone == "Local" {
-		return nil, fmt.Errorf("%.40q is not an IANA time zone", zone)
+	loc, err := walltime.Zone(zone)
+	if err != nil {
+		return nil, err
 	}
 	d.event.TimeZone = zone
 	return loc, nil
 }
 
+// fallback puts the person's point where the data has none.
+func (in *input) fallback(d *draft) {
+	if d.event.Venue.Location == nil && in.opts.Fallback != nil {
+		d.event.Venue.Location = &client.Location{Lat: in.opts.Fallback.Lat, Lon: in.opts.Fallback.Lon}
+		d.note(NoteLocation)
+	}
+}
+
+// What is this far from all big cities of its country, and not when swapped, was swapped.
+const (
+	abroadKM = 800.0
+	insideKM = 500.0
+)
+
+// swapped tells latitude and longitude in each other's place: off the Earth, or far
+// off the country that the data names while the other way round they lie in it.
+func swapped(at geo.Point, in string) error {
+	other := geo.Point{Lat: at.Lon, Lon: at.Lat}
+	far := func(p geo.Point) float64 {
+		near, ok := city.Nearest(p, in, func(c city.City) bool { return c.Country == in })
+		if !ok || !p.Valid() {
+			return math.Inf(1)
+		}
+		return geo.DistanceKM(p, near.Location)
+	}
+	switch {
+	case !other.Valid():
+		return nil
+	case !at.Valid():
+		return fmt.Errorf("latitude %v and longitude %v are no place; are they swapped?", at.Lat, at.Lon)
+	case in != "" && far(at) > abroadKM && far(other) < insideKM:
+		return fmt.Errorf("latitude %v and longitude %v are not in %s; are they swapped?", at.Lat, at.Lon, in)
+	}
+	return nil
+}
+
+// maxEscapes is how often sources were seen to escape a text on its way.
+const maxEscapes = 3
+
 // plain makes foreign text safe to show: no tags, entities or control
-// characters, valid UTF-8, single spaces; paragraphs become one line.
+// characters, nothing that turns or hides text, valid UTF-8, single spaces;
+// paragraphs become one line.
 func plain(s string) string {
-	s = html.UnescapeString(strings.ToValidUTF8(s, ""))
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	for range maxEscapes {
+		s = html.UnescapeString(s)
+	}
+	s = legible.Clean(s)
 	var b strings.Builder
 	for len(s) > 0 {
 		open := strings.IndexByte(s, '<')

@@ -256,3 +256,40 @@ func TestImport_countsWhatTheCellKnowsByItsSourceAsThere(t *testing.T) {
 		t.Fatalf("exit %d\n%s%s", code, out, errOut)
 	}
 }
+
+// A file that breaks in the middle must not look like a short one.
+func TestImport_ofAFileThatBreaksInTheMiddleFailsAndNamesTheLine(t *testing.T) {
+	one := func(name string) string {
+		return `{"@type":"Event","name":"` + name + `","startDate":"2099-05-01T19:30","location":{"name":"H","geo":{"latitude":48.2,"longitude":16.37}}}`
+	}
+	start := time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
+	text := strings.ReplaceAll("[\n"+one("first")+",\n"+one("sec\nond")+",\n"+one("third")+"\n]\n", "2099-05-01", start)
+	path := filepath.Join(t.TempDir(), "broken.json")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := guichet(t, "import", "schemaorg", path, "--dry-run")
+	if code != 1 || !strings.Contains(out, "1 usable") || !strings.Contains(errOut, "broken.json:3") || !strings.Contains(errOut, "not read") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+}
+
+func TestImport_readsATextInTheEncodingThatIsSaid(t *testing.T) {
+	start := time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
+	path := filepath.Join(t.TempDir(), "greek.csv")
+	text := "id,name,venue,city,country,lat,lon,starts_at,price\n1,\xd9\xe4\xe5\xdf\xef,Hall,Athens,GR,37.98,23.73," + start + " 20:00,9\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var c counter
+	creds := c.open(t)
+	code, out, errOut := guichet(t, "import", "csv", path, "--encoding", "windows-1253", "--credentials", creds)
+	if code != 0 || !strings.Contains(out, "1 created") {
+		t.Fatalf("exit %d\n%s%s", code, out, errOut)
+	}
+	for _, body := range c.bodies {
+		if !strings.Contains(body, "Ωδείο") {
+			t.Error(body)
+		}
+	}
+}

@@ -42,7 +42,8 @@ type sender struct {
 }
 
 // run reads, sends and sums up. Rows of the source that cannot be used are
-// reported, not an error; events that were refused or could not be sent are.
+// reported, not an error; events that were refused or could not be sent are, and so
+// is a file whose rest nobody read.
 func (s *sender) run(ctx context.Context) error {
 	rows := make(chan catalog.Row, s.flags.parallel)
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -81,6 +82,8 @@ func (s *sender) run(ctx context.Context) error {
 		return readErr
 	case s.refused > 0:
 		return fmt.Errorf("%d events were refused", s.refused)
+	case sum.Torn > 0:
+		return fmt.Errorf("the rest of %d files was not read; the lines are above", sum.Torn)
 	case sum.Good == 0:
 		return errors.New("no row could be used")
 	}
@@ -132,7 +135,7 @@ func (s *sender) complain(row catalog.Row, err error) {
 
 func (s *sender) complainLocked(row catalog.Row, err error) {
 	s.printed++
-	if s.flags.errors > 0 && s.printed > s.flags.errors {
+	if s.flags.errors > 0 && s.printed > s.flags.errors && !row.Torn {
 		return
 	}
 	sayf(s.errOut, "  %s: %v\n", placeOf(row), err)
