@@ -1,5 +1,5 @@
 // Package catalog reads foreign event formats into client.NewEvent: schema.org
-// Event JSON, a documented CSV, the Hong Kong LCSD programme and openfootball's
+// Event JSON, a documented CSV, calendars of RFC 5545, the Hong Kong LCSD programme and openfootball's
 // World Cup files. It streams, tells gzip by content, and reports every row that
 // it cannot use with its place and the reason. It sends nothing: the person's
 // tool does. What the data leaves out is filled with the named defaults of
@@ -39,6 +39,7 @@ type Options struct {
 	Source   client.Source // Name, Licence, Credit; set fields beat the known source's
 	TimeZone string        // IANA, of local times whose zone is not in the data
 	Currency string        // of prices without one
+	Price    string        // of events without one, as a text; "" is the default of the currency
 	Encoding string        // of text files, a name of the WHATWG list; "" finds out
 	Fallback *geo.Point    // of events without coordinates
 }
@@ -75,6 +76,7 @@ var formats = map[string]struct {
 	"schemaorg":    {readSchemaOrg, ""},
 	"toronto":      {readSchemaOrg, "toronto"},
 	"csv":          {readCSV, ""},
+	"ical":         {readICal, ""},
 	"hongkong":     {readHongKong, "hongkong"},
 	"openfootball": {readOpenfootball, "openfootball"},
 }

@@ -226,7 +226,7 @@ func (in *input) csvStock(d *draft, r csvRow) error {
 		if r.get("quotas") != "" {
 			return errors.New("quotas without ticket_types")
 		}
-		return csvPrice(d, r.get("price"), capacity)
+		return in.csvPrice(d, r.get("price"), capacity)
 	}
 	if r.get("price") != "" {
 		return errors.New("price and ticket_types: give one")
@@ -249,7 +249,7 @@ func (in *input) csvStock(d *draft, r csvRow) error {
 	return nil
 }
 
-func csvPrice(d *draft, text string, capacity int64) error {
+func (in *input) csvPrice(d *draft, text string, capacity int64) error {
 	var tiers []tier
 	list, err := prices(text, d.event.Currency)
 	if err != nil {
@@ -259,7 +259,7 @@ func csvPrice(d *draft, text string, capacity int64) error {
 	case len(list) == 0 && text != "":
 		return fmt.Errorf("price %.40q is neither an amount nor free", text)
 	case len(list) == 0:
-		if tiers, err = assumedPrice(d); err != nil {
+		if tiers, err = in.assumedPrice(d); err != nil {
 			return err
 		}
 	case len(list) == 1 && list[0].Amount == 0:

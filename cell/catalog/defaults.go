@@ -33,6 +33,7 @@ const (
 	NoteEnd       Note = "end before start dropped"
 	NoteZone      Note = "time zone taken from the coordinates"
 	NoteShortened Note = "text shortened"
+	NoteDates     Note = "only the dates of the next year are taken"
 	NoteEncoding  Note = "text read as Windows-1252"
 )
 

@@ -50,6 +50,20 @@ func (in *input) openText(f File) (io.ReadCloser, *bufio.Reader, error) {
 	return rc, bufio.NewReader(transform.NewReader(r, decoder)), nil
 }
 
+// openCalendar opens a calendar, whose lines are decoded one by one unless they are
+// UTF-16 or the person says what they are.
+func (in *input) openCalendar(f File) (io.ReadCloser, *bufio.Reader, error) {
+	rc, r, err := open(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if head, _ := r.Peek(4); in.opts.Encoding == "" && bytes.IndexByte(head, 0) < 0 && !bytes.HasPrefix(head, []byte{0xff, 0xfe}) && !bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
+		return rc, r, nil
+	}
+	_ = rc.Close() // it is opened again
+	return in.openText(f)
+}
+
 // guessMode is what a text was found to be.
 type guessMode int
 

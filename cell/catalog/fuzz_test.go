@@ -87,3 +87,9 @@ func FuzzOpenfootball(f *testing.F) {
 	f.Add(seed(f, "of_matches.json"), seed(f, "of_stadiums.json"))
 	f.Fuzz(func(t *testing.T, a, b []byte) { check(t, "openfootball", a, b) })
 }
+
+func FuzzICal(f *testing.F) {
+	f.Add([]byte(vevent("X-WR-TIMEZONE:Europe/Vienna\n", "DTSTART;TZID=\"W. Europe Standard Time\":20270701T193000\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20270702T173000Z\n")))
+	f.Add([]byte(vevent("BEGIN:VTIMEZONE\nTZID:X\nBEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0100\nRRULE:FREQ=YEARLY\nEND:STANDARD\nEND:VTIMEZONE\n", "DTSTART;TZID=X:20270701T193000\nDURATION:P1DT2H\n")))
+	f.Fuzz(func(t *testing.T, b []byte) { check(t, "ical", b) })
+}

@@ -238,7 +238,7 @@ func (in *input) schemaOrgStock(d *draft, m map[string]any, loc *time.Location) 
 	if len(tiers) == 0 {
 		if truth(m["isAccessibleForFree"]) {
 			tiers = []tier{{name: "Free admission", price: money.Money{Currency: e.Currency}}}
-		} else if tiers, err = assumedPrice(d); err != nil {
+		} else if tiers, err = in.assumedPrice(d); err != nil {
 			return err
 		}
 		tiers[0].soldOut = len(offers) > 0 && !slices.ContainsFunc(offers, func(o map[string]any) bool { return !soldOut(o) })
@@ -252,13 +252,28 @@ func (in *input) schemaOrgStock(d *draft, m map[string]any, loc *time.Location) 
 	return nil
 }
 
-// assumedPrice is the default for an event of its currency, noted.
-func assumedPrice(d *draft) ([]tier, error) {
+// assumedPrice is what an event costs that does not say: the person's word, else the
+// default of its currency, noted.
+func (in *input) assumedPrice(d *draft) ([]tier, error) {
+	d.note(NotePrice)
+	if in.opts.Price != "" {
+		list, err := prices(in.opts.Price, d.event.Currency)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(list) != 1:
+			return nil, fmt.Errorf("price %.40q is not one price", in.opts.Price)
+		}
+		name := "Standard"
+		if list[0].Amount == 0 {
+			name = "Free admission"
+		}
+		return []tier{{name: name, price: list[0]}}, nil
+	}
 	price, err := defaultPrice(d.event.Currency)
 	if err != nil {
 		return nil, err
 	}
-	d.note(NotePrice)
 	return []tier{{name: "Standard", price: price}}, nil
 }
 

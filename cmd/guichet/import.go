@@ -69,6 +69,7 @@ func parseImport(args []string, stderr io.Writer) (*importFlags, error) {
 	fs.StringVar(&f.options.Source.Credit, "source-credit", "", "text that credits the source")
 	fs.StringVar(&f.options.TimeZone, "time-zone", "", "IANA zone of local times")
 	fs.StringVar(&f.options.Encoding, "encoding", "", "what a text file is written in, like `windows-1252` (default: found out)")
+	fs.StringVar(&f.options.Price, "price", "", "`text` of the price of events without one, like 18.50 or free")
 	fs.StringVar(&f.options.Currency, "currency", "", "ISO 4217 `code` of prices without one")
 	fs.Func("fallback", "`lat,lon` of events without coordinates", func(s string) error {
 		p, err := geo.ParsePoint(s)

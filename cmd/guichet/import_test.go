@@ -293,3 +293,26 @@ func TestImport_readsATextInTheEncodingThatIsSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestImport_bringsACalendarHomeDateByDate(t *testing.T) {
+	start := time.Now().AddDate(0, 1, 0).Format("20060102")
+	path := filepath.Join(t.TempDir(), "programme.ics")
+	text := "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nX-WR-TIMEZONE:Asia/Tokyo\r\nBEGIN:VEVENT\r\nUID:weekly@hall\r\nSUMMARY:Orgel\r\nLOCATION:Hall\\, Tokyo\r\n" +
+		"DTSTART:" + start + "T193000\r\nRRULE:FREQ=WEEKLY;COUNT=4\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var c counter
+	creds := c.open(t)
+	for i, want := range []string{"4 created, 0 already there", "0 created, 4 already there"} {
+		code, out, errOut := guichet(t, "import", "ical", path, "--price", "¥1,800", "--credentials", creds)
+		if code != 0 || !strings.Contains(out, want) || c.regions["ap-northeast-1"] != 4 {
+			t.Errorf("time %d: exit %d, %v\n%s%s", i+1, code, c.regions, out, errOut)
+		}
+	}
+	for _, body := range c.bodies {
+		if !strings.Contains(body, `"amount":1800,"currency":"JPY"`) || !strings.Contains(body, `T19:30:00+09:00`) {
+			t.Error(body)
+		}
+	}
+}
