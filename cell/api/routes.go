@@ -117,7 +117,7 @@ var attendeeRoutes = []route{
 		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, guard: guardHolds, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
 		doc: "Keep tickets aside for a short while. Their prices are fixed: what is held is what is charged. Who says who he is (buyer_key) is told of his own_holds when they are why there is nothing left; one whose token is sent as the bearer is named.",
 		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
-			"seat_taken unknown_seat wrong_category single_seat_gap companion_alone invalid_seat " +
+			"seat_taken unknown_seat unknown_section wrong_category single_seat_gap companion_alone invalid_seat " +
 			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/order_form", handle: (*Server).getForm, out: client.OrderForm{}, status: 200, doc: "What the event asks of its buyers; nothing by default.", problems: "invalid_id event_not_found moved"},

@@ -178,7 +178,7 @@ func TestSeats_refusalsSayWhyAndWhere(t *testing.T) {
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 3, "seat_ids": []string{"A-1"}}}}, "400 invalid_quantity /items/0/quantity"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "seats": []object{}}}}, "400 unknown_field /items/0/seats"},
 		{holds, object{"items": []object{{"ticket_type_id": s.floor, "seat_ids": []string{"A-1"}, "section": "Parterre"}}}, "400 invalid_seat /items/0/seat_ids"},
-		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "section": "Elsewhere"}}}, "409 sold_out"},
+		{holds, object{"items": []object{{"ticket_type_id": s.floor, "quantity": 1, "section": "Elsewhere"}}}, "422 unknown_section /items/0/section"},
 		{holds, object{"items": []object{{"ticket_type_id": s.both, "quantity": 2, "accessible": true}}}, "422 no_seating /items/0/accessible"},
 		{kills, object{"seat_ids": []string{}, "killed": true}, "400 invalid_seat /seat_ids"},
 		{kills, object{"seat_ids": []string{"A-1", "Z"}, "killed": true}, "422 unknown_seat /seat_ids/1"},

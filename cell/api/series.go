@@ -11,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/cell/walltime"
 	"guichet/internal/httpd"
 )
 
@@ -190,9 +191,9 @@ func timeParam(c *gin.Context, name, zone string, unsaid time.Time) (time.Time, 
 	if at, err := time.Parse(time.RFC3339, text); err == nil && at.UTC().Year() >= 1 && at.UTC().Year() <= 9999 {
 		return at, nil
 	}
-	if loc, err := time.LoadLocation(zone); err == nil {
+	if loc, err := time.LoadLocation(zone); err == nil { // it is in a database, perhaps by older rules
 		if at, err := time.ParseInLocation(time.DateOnly, text, loc); err == nil && at.Year() >= 1 {
-			return at, nil
+			return walltime.StartOfDay(at.Add(12 * time.Hour)), nil // noon is on that date, also when its midnight is skipped
 		}
 	}
 	return unsaid, errParameter.With("%s must be a date or an RFC 3339 time", name).Field("parameter", name)

@@ -14,6 +14,7 @@ var (
 	ErrSeatTaken      = kind.Conflict.New("seat_taken")
 	ErrSeatUnknown    = kind.Unprocessable.New("unknown_seat")
 	ErrSeatCategory   = kind.Unprocessable.New("wrong_category")
+	ErrSeatSection    = kind.Unprocessable.New("unknown_section")
 	ErrSeatGap        = kind.Conflict.New("single_seat_gap")
 	ErrCompanionAlone = kind.Unprocessable.New("companion_alone")
 	ErrInvalidSeat    = kind.Invalid.New("invalid_seat")
@@ -105,6 +106,24 @@ type Seats struct {
 	order  []*Seat // by rank and place
 	sorted bool
 	pools  map[poolKey][]*Seat
+	places map[place]bool // sections that are known to have seats of a category
+}
+
+// place is a section of the house as far as it has a category.
+type place struct{ section, category string }
+
+// Know notes that a section has seats of a category, whatever their state.
+func (s *Seats) Know(section, category string) {
+	if s.places == nil {
+		s.places = map[place]bool{}
+	}
+	s.places[place{section, category}] = true
+}
+
+// sells says whether a section has any seats, free or not, that the type sells.
+func (s *Seats) sells(t *TicketType, section string) bool {
+	return slices.ContainsFunc(t.Categories, func(category string) bool { return s.places[place{section, category}] }) ||
+		slices.ContainsFunc(s.order, func(seat *Seat) bool { return seat.Section == section && slices.Contains(t.Categories, seat.Category) })
 }
 
 // poolKey is what "best available" is looked for among.

@@ -197,6 +197,9 @@ func (s *Stock) pickBest(c *chosen, lines []Line) error {
 		if len(t.Categories) == 0 || len(line.Seats) > 0 {
 			continue
 		}
+		if line.Section != "" && !s.Seats.sells(t, line.Section) {
+			return ErrSeatSection.At(at(i, "section"), "%q sells no seats in a section of this name", t.Name)
+		}
 		free := s.Seats.pool(t, &lines[i])
 		if len(c.taken) > 0 {
 			free = slices.DeleteFunc(slices.Clone(free), func(seat *Seat) bool { return c.taken[seat.ID] })

@@ -253,9 +253,18 @@ func TestBest_splitsOverRowsWhenItMust(t *testing.T) {
 	if rows['A'] < 2 || rows['B'] < 2 {
 		t.Errorf("ten of two rows of eight sit as %v: somebody alone", rows)
 	}
-	if _, err := s.ask(booking.Line{Type: s.floor, Quantity: 2, Section: "Upstairs"}); err == nil {
-		t.Error("seats of another section than was asked for")
-	}
+}
+
+// A section that there is not was told to be sold out, and the buyer believed it.
+func TestBest_ofASectionThatIsNotThereIsNotSoldOut(t *testing.T) {
+	s := seatedShop(t)
+	section := s.Seating.Seats[0].Section
+	_, err := s.ask(booking.Line{Type: s.floor, Quantity: 2, Section: "Upstairs"})
+	wantErr(t, err, booking.ErrSeatSection)
+	s.mustSeat(t, booking.Line{Type: s.floor, Quantity: 8, Section: section})
+	s.mustSeat(t, booking.Line{Type: s.floor, Quantity: 8, Section: section})
+	_, err = s.ask(booking.Line{Type: s.floor, Quantity: 1, Section: section})
+	wantErr(t, err, booking.ErrSoldOut) // it is there, and there is none left
 }
 
 func TestBest_givesAccessibleSeatsOnlyWhenAsked(t *testing.T) {

@@ -32,6 +32,9 @@ const selectAccessibleRows = `SELECT ` + seatColumns + ` FROM booking.seat WHERE
 	SELECT s.row_no FROM booking.seat AS s WHERE s.event_id = $1 AND s.category = $2 AND ($3 = '' OR s.section = $3)
 	AND s.state = 'free' AND s.kind = 'accessible' ORDER BY s.row_rank LIMIT $4))`
 
+// selectSection tells a section that is sold out from one that there is not.
+const selectSection = `SELECT section, category FROM booking.seat WHERE event_id = $1 AND category = $2 AND section = $3 LIMIT 1`
+
 // pool is where best seats are looked for.
 type pool struct{ category, section string }
 
@@ -59,9 +62,23 @@ func queueSeatReads(b *pgx.Batch, stock *booking.Stock, ops []*booking.Op) {
 		b.Queue(selectAccessibleRows, event, at.category, at.section, spareSeats+n).Query(load)
 	}
 	for at, n := range need.pools {
+		if at.section != "" {
+			b.Queue(selectSection, event, at.category, at.section).Query(func(rows pgx.Rows) error { return knowSections(rows, stock.Seats) })
+		}
 		limit := spareSeats + 2*n
 		b.Queue(selectFreeSeats, event, at.category, at.section, limit).Query(func(rows pgx.Rows) error { return loadPool(rows, stock.Seats, limit) })
 	}
+}
+
+func knowSections(rows pgx.Rows, into *booking.Seats) error {
+	for rows.Next() {
+		var section, category string
+		if err := rows.Scan(&section, &category); err != nil {
+			return err
+		}
+		into.Know(section, category)
+	}
+	return rows.Err()
 }
 
 // loadSeats is queueSeatReads in a transaction that reads as it goes.
