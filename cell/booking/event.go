@@ -246,11 +246,13 @@ func (e *Event) OverallAvailability() Class {
 	return best
 }
 
-// PriceFrom is the least all-in price of the listed ticket types, nil without any.
+// PriceFrom is the least all-in price of the listed ticket types that could still be
+// bought when the event was read, nil without any.
 func (e *Event) PriceFrom() *money.Money {
 	var least *money.Money
 	for i := range e.Types {
-		if !e.Types[i].listed() {
+		t := &e.Types[i]
+		if !t.listed() || e.Availability(t) == None || t.SalesEnd != nil && !e.SeenAt.Before(*t.SalesEnd) {
 			continue
 		}
 		if p := e.Shown(&e.Types[i]).AllIn; least == nil || p < least.Amount {

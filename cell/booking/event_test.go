@@ -291,3 +291,29 @@ func TestRevise_keepsTheQuotas(t *testing.T) {
 		t.Errorf("%+v", typ)
 	}
 }
+
+func TestPriceFrom_isOfWhatCanStillBeBought(t *testing.T) {
+	t.Parallel()
+	s := newShop(10, 10)
+	s.SeenAt = noon
+	cheap, dear := s.Type(s.floor), s.Type(s.gallery)
+	cheap.Price, dear.Price = eur(1000), eur(3000)
+	if got := s.PriceFrom(); got == nil || got.Amount >= dear.Price.Amount {
+		t.Fatalf("with all on sale it is %v", got)
+	}
+	over := noon
+	for i := range s.Types {
+		if t := &s.Types[i]; t.ID != s.gallery {
+			t.SalesEnd = &over
+		}
+	}
+	if got := s.PriceFrom(); got == nil || got.Amount < dear.Price.Amount {
+		t.Errorf("with the sale of all others over it is %v", got)
+	}
+	for i := range s.Quotas {
+		s.Quotas[i].Sold = s.Quotas[i].Size
+	}
+	if got := s.PriceFrom(); got != nil {
+		t.Errorf("sold out it is %v", got)
+	}
+}

@@ -49,18 +49,23 @@ type Query struct {
 	Text     string
 	Near     *geo.Point
 	RadiusKM float64 // needs Near; 0 means without bound
-	// From and To bound the start, both inclusive. Without From, what is over
-	// is left out instead (NotEndedAt, which the Service sets).
+	// From and To bound when an event takes place, both inclusive: what began before
+	// From and ends after it is found. Without From, what is over is left out instead
+	// (NotEndedAt, which the Service sets).
 	From, To, NotEndedAt time.Time
+	// FromDay and ToDay are dates instead, at midnight UTC: the days that a calendar
+	// at each event's place shows.
+	FromDay, ToDay time.Time
 	// Category, Country and City are compared as a whole, without case and accents.
 	Category, Country, City string
 	// PriceMax compares with price_from.amount in minor units of the event's own
-	// currency; nothing is converted. Events without a price do not match.
-	PriceMax *int64
-	Sort     Sort
-	Facets   []string
-	After    *Position // from the cursor
-	Limit    int
+	// currency; nothing is converted. Events of which nothing can be bought do not match.
+	PriceMax  *int64
+	BuyableAt time.Time // when; the Service sets it
+	Sort      Sort
+	Facets    []string
+	After     *Position // from the cursor
+	Limit     int
 }
 
 var parameters = []string{
@@ -80,9 +85,9 @@ func ParseQuery(v url.Values) (Query, error) {
 	q.Text = p.text("q", MaxText)
 	q.Near = p.point("near")
 	q.RadiusKM = p.radius(q.Near)
-	q.From = p.time("from", false)
-	q.To = p.time("to", true)
-	if p.err == nil && !q.From.IsZero() && !q.To.IsZero() && q.To.Before(q.From) {
+	q.From, q.FromDay = p.time("from")
+	q.To, q.ToDay = p.time("to")
+	if backwards(q.From, q.To) || backwards(q.FromDay, q.ToDay) {
 		p.fail("to", "it is before from")
 	}
 	q.Category = p.text("category", MaxKeyword)
@@ -182,24 +187,28 @@ func (p *parser) radius(near *geo.Point) float64 {
 	return r
 }
 
-// time reads RFC 3339 or a date, which stands for its first instant in UTC or,
-// at the end of a range, its last second. A "+" that arrived as a space is mended.
-func (p *parser) time(name string, end bool) time.Time {
+// time reads RFC 3339 or a date; the other is zero. A "+" that arrived as a space is
+// mended.
+func (p *parser) time(name string) (at, day time.Time) {
 	s := strings.ReplaceAll(p.v.Get(name), " ", "+")
 	if s == "" {
-		return time.Time{}
+		return at, day
 	}
-	t, err := time.Parse(time.RFC3339, s)
+	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		if t, err = time.Parse(time.DateOnly, s); err == nil && end {
-			t = t.Add(24*time.Hour - time.Second)
-		}
+		at = time.Time{}
+		day, err = time.Parse(time.DateOnly, s)
 	}
-	if err != nil || !writable(t) {
+	if err != nil || !writable(at) && day.IsZero() || !day.IsZero() && !writable(day) {
 		p.fail(name, "it is a time like 2026-05-01T19:30:00+02:00 or a date like 2026-05-01")
 	}
-	return t.UTC()
+	return at.UTC(), day
 }
+
+func backwards(from, to time.Time) bool { return !from.IsZero() && !to.IsZero() && to.Before(from) }
+
+// Starts says whether the query says from when on.
+func (q *Query) Starts() bool { return !q.From.IsZero() || !q.FromDay.IsZero() }
 
 func (p *parser) country() string {
 	s := strings.ToUpper(p.v.Get("country"))

@@ -25,8 +25,8 @@ func TestParseQuery_readsEveryParameter(t *testing.T) {
 	}
 	price := int64(2500)
 	want := Query{
-		Text: "Café", Near: &geo.Point{Lat: 48.85, Lon: 2.35}, RadiusKM: 12.5, From: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
-		To: time.Date(2026, 5, 2, 23, 59, 59, 0, time.UTC), Category: "music", Country: "FR", City: "Paris", PriceMax: &price,
+		Text: "Café", Near: &geo.Point{Lat: 48.85, Lon: 2.35}, RadiusKM: 12.5, FromDay: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+		ToDay: time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC), Category: "music", Country: "FR", City: "Paris", PriceMax: &price,
 		Sort: ByDistance, Facets: []string{"city", "category"}, Limit: 7,
 	}
 	if !reflect.DeepEqual(got, want) {

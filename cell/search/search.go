@@ -8,8 +8,10 @@
 package search
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"guichet/cell/client"
@@ -103,6 +105,37 @@ func (d *Document) EndsAt() time.Time {
 	return d.Event.StartsAt.Add(AssumedLength)
 }
 
+// LastMoment is the last second of what the event says of itself, without anything
+// assumed: of its end, else its start. It bounds what a search from a time on finds.
+func (d *Document) LastMoment() time.Time {
+	if e := d.Event.EndsAt; e != nil && e.After(d.Event.StartsAt) {
+		return e.Add(-time.Second)
+	}
+	return d.Event.StartsAt
+}
+
+// OnTheWall is what a clock at the event's place shows at a time, as if it were UTC.
+func (d *Document) OnTheWall(t time.Time) time.Time {
+	loc := zoneOf(d.Event.TimeZone)
+	_, east := t.In(loc).Zone()
+	return t.UTC().Add(time.Duration(east) * time.Second)
+}
+
+var zones sync.Map // name → *time.Location; there are some 600
+
+// zoneOf is a zone of the database, UTC for a name that it has not.
+func zoneOf(name string) *time.Location {
+	if loc, ok := zones.Load(name); ok {
+		return loc.(*time.Location) //nolint:forcetypeassert // nothing else is stored
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return time.UTC
+	}
+	zones.Store(name, loc)
+	return loc
+}
+
 // lastUse is how long after its start an event without an end can still be used, by
 // its home's rule (booking).
 const lastUse = 24 * time.Hour
@@ -119,16 +152,59 @@ func (d *Document) over(now time.Time) bool {
 // add_on name what it requires.
 func alone(t *client.TicketType) bool { return !t.AddOn && t.Requires == "" }
 
-// PriceFrom is the lowest all-in price of what can be bought alone, nil without any.
-func (d *Document) PriceFrom() *money.Money {
+// PriceFrom is the lowest all-in price of what can still be bought alone, as far as
+// the document knows: nothing that was sold out when the home told of it, and nothing
+// whose sale has ended. nil without any.
+func (d *Document) PriceFrom(now time.Time) *money.Money {
 	var low *money.Money
 	for i := range d.Event.TicketTypes {
 		t := &d.Event.TicketTypes[i]
-		if alone(t) && (low == nil || t.PriceAllIn.Amount < low.Amount) {
+		gone := t.Availability == client.None || t.SalesEnd != nil && !now.Before(*t.SalesEnd)
+		if alone(t) && !gone && (low == nil || t.PriceAllIn.Amount < low.Amount) {
 			low = &t.PriceAllIn
 		}
 	}
 	return low
+}
+
+// MaxPriceSteps is how many steps of a price are kept.
+const MaxPriceSteps = 3
+
+// PriceStep is what the cheapest ticket costs until its sale ends, in minor units.
+type PriceStep struct {
+	Amount int64
+	Until  time.Time
+}
+
+// never is the end of a sale that nobody said.
+var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// PriceSteps is PriceFrom over time: each step costs more than the one before, and
+// can be had longer. What is beyond MaxPriceSteps is taken for its last.
+func (d *Document) PriceSteps() []PriceStep {
+	var all, steps []PriceStep
+	for i := range d.Event.TicketTypes {
+		t := &d.Event.TicketTypes[i]
+		if !alone(t) || t.Availability == client.None {
+			continue
+		}
+		step := PriceStep{t.PriceAllIn.Amount, never}
+		if t.SalesEnd != nil {
+			step.Until = *t.SalesEnd
+		}
+		all = append(all, step)
+	}
+	slices.SortFunc(all, func(a, b PriceStep) int { return cmp.Or(cmp.Compare(a.Amount, b.Amount), b.Until.Compare(a.Until)) })
+	for _, step := range all {
+		switch n := len(steps); {
+		case n > 0 && !step.Until.After(steps[n-1].Until):
+		case n == MaxPriceSteps:
+			steps[n-1].Until = step.Until
+		default:
+			steps = append(steps, step)
+		}
+	}
+	return steps
 }
 
 // Availability is what the home said when it sent the document: the best of the

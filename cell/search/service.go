@@ -57,7 +57,8 @@ func (s *Service) Search(ctx context.Context, q Query) (client.Listings, error) 
 		return client.Listings{}, err
 	}
 	now := s.Now()
-	if q.From.IsZero() {
+	q.BuyableAt = now
+	if !q.Starts() {
 		q.NotEndedAt = now.UTC().Truncate(notEndedGrain)
 		if q.After != nil && !q.After.NotEndedAt.IsZero() {
 			q.NotEndedAt = q.After.NotEndedAt
@@ -69,7 +70,7 @@ func (s *Service) Search(ctx context.Context, q Query) (client.Listings, error) 
 	}
 	out := client.Listings{Items: make([]client.Listing, 0, len(res.Hits)), Facets: res.Facets, Total: res.Total}
 	for i := range res.Hits {
-		out.Items = append(out.Items, listing(&res.Hits[i]))
+		out.Items = append(out.Items, listing(&res.Hits[i], now))
 	}
 	s.addHints(ctx, out.Items, res.Hits, now)
 	if res.Next != nil {
@@ -143,11 +144,11 @@ func judge(d *Document, h Hint, known bool, asOf map[topology.CellID]time.Time, 
 	return class, &seconds
 }
 
-func listing(h *Hit) client.Listing {
+func listing(h *Hit, now time.Time) client.Listing {
 	e := &h.Doc.Event
 	return client.Listing{
 		ID: e.ID, Name: e.Name, Summary: e.Summary, Category: e.Category, Venue: e.Venue, StartsAt: e.StartsAt,
-		EndsAt: e.EndsAt, TimeZone: e.TimeZone, PriceFrom: h.Doc.PriceFrom(), Availability: client.Unknown,
+		EndsAt: e.EndsAt, TimeZone: e.TimeZone, PriceFrom: h.Doc.PriceFrom(now), Availability: client.Unknown,
 		DistanceKM: h.DistanceKM, Home: e.Home, Source: e.Source, SeriesID: e.SeriesID, Slot: e.Slot,
 	}
 }

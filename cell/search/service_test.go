@@ -77,7 +77,7 @@ func TestDocument_carriesWhatThePublicMayKnow(t *testing.T) {
 	if d.Event.Quotas != nil || d.Event.TicketTypes[0].Quotas != nil || e.TicketTypes[0].Quotas == nil {
 		t.Error("the organizer's quotas travel, or were taken from the caller's event")
 	}
-	if p := d.PriceFrom(); p == nil || p.Amount != 700 || d.Availability() != client.Few || d.Version != 3 {
+	if p := d.PriceFrom(time.Now()); p == nil || p.Amount != 700 || d.Availability() != client.Few || d.Version != 3 {
 		t.Errorf("price %v, availability %s, version %d", p, d.Availability(), d.Version)
 	}
 	if got := d.EndsAt(); !got.Equal(e.StartsAt.Add(AssumedLength)) {

@@ -1,8 +1,10 @@
 package search
 
 import (
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
@@ -107,8 +109,28 @@ func (w Word) Pairs() []string {
 	return pairs
 }
 
-// Terms is what an index keeps of a text: words as they are, dense words by
-// their letters and pairs. Each term once.
+// Joined are the words of a text that punctuation cuts, as people type them without
+// it: "acdc" of AC/DC, "obrien" of O'Brien, "rb" of R&B.
+func Joined(s string) []Word {
+	var out []Word
+	for part := range strings.FieldsSeq(s) {
+		words := Words(part)
+		if len(words) < 2 || slices.ContainsFunc(words, func(w Word) bool { return w.Dense }) {
+			continue
+		}
+		var b strings.Builder
+		for _, w := range words {
+			b.WriteString(w.Text)
+		}
+		if utf8.RuneCountInString(b.String()) <= maxWordRunes {
+			out = append(out, Word{Text: b.String()})
+		}
+	}
+	return out
+}
+
+// Terms is what an index keeps of a text: words as they are and without the
+// punctuation inside of them, dense words by their letters and pairs. Each term once.
 func Terms(s string) []string {
 	seen := map[string]bool{}
 	var out []string
@@ -118,7 +140,7 @@ func Terms(s string) []string {
 			out = append(out, t)
 		}
 	}
-	for _, w := range Words(s) {
+	for _, w := range append(Words(s), Joined(s)...) {
 		if !w.Dense {
 			add(w.Text)
 			continue

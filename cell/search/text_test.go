@@ -25,7 +25,8 @@ func TestFold_joinsWhatPeopleTakeForTheSame(t *testing.T) {
 func TestTerms_splitWordsAndPairDenseScripts(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string][]string{
-		"L'Opéra, l'opéra!": {"l", "opera"},
+		"L'Opéra, l'opéra!": {"l", "opera", "lopera"},
+		"AC/DC & R&B":       {"ac", "dc", "r", "b", "acdc", "rb"},
 		"東京オペラ":             {"東", "京", "オ", "ペ", "ラ", "東京", "京オ", "オペ", "ペラ"},
 		"NHK交響":             {"nhk", "交", "響", "交響"},
 		"!!! …":             nil,

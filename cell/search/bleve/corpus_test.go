@@ -1,6 +1,7 @@
 package bleve
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/csv"
@@ -38,13 +39,16 @@ type row struct {
 	price                                         int64 // < 0: none
 }
 
+// wallOf are some countries' clocks.
+var wallOf = map[string]string{"JP": "Asia/Tokyo", "FR": "Europe/Paris", "US": "America/New_York", "BR": "America/Sao_Paulo"}
+
 func (r row) document(n int) search.Document {
 	starts, err := time.Parse(time.RFC3339, r.starts)
 	if err != nil {
 		panic(err)
 	}
 	e := client.Event{
-		ID: eventID(n), Name: r.name, Summary: r.summary, Category: r.category, StartsAt: starts, TimeZone: "UTC", Currency: "EUR", Version: 1,
+		ID: eventID(n), Name: r.name, Summary: r.summary, Category: r.category, StartsAt: starts, TimeZone: cmp.Or(wallOf[r.country], "UTC"), Currency: "EUR", Version: 1,
 		Venue: client.Venue{Name: r.venue, City: r.city, Country: r.country},
 		Home:  client.Home{Cell: strings.Split(eventID(n), "_")[1]},
 	}
@@ -52,7 +56,16 @@ func (r row) document(n int) search.Document {
 		e.Venue.Location = &client.Location{Lat: r.lat, Lon: r.lon}
 	}
 	if r.price >= 0 {
-		e.TicketTypes = []client.TicketType{{Name: "Standard", PriceAllIn: money.Money{Amount: r.price, Currency: "EUR"}, Availability: client.Available}}
+		typ := func(name string, amount int64, class client.Availability, until *time.Time) {
+			e.TicketTypes = append(e.TicketTypes, client.TicketType{Name: name, PriceAllIn: money.Money{Amount: amount, Currency: "EUR"}, Availability: class, SalesEnd: until})
+		}
+		typ("Standard", r.price, client.Available, nil)
+		if r.price%3 == 0 { // what was cheaper is over, or sold out
+			early, earlier := e.StartsAt.AddDate(0, 0, -20), e.StartsAt.AddDate(0, 0, -40)
+			typ("Early", r.price/2, client.Few, &early)
+			typ("Earlier", r.price/3, client.Available, &earlier)
+			typ("Gone", r.price/4, client.None, nil)
+		}
 	}
 	return search.NewDocument(e, true)
 }

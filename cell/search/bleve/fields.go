@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/blevesearch/bleve/v2/analysis"
@@ -40,11 +41,15 @@ const (
 
 	fieldStarts = "starts" // Unix seconds
 	fieldEnds   = "ends"
-	fieldPrice  = "price" // minor units
-	fieldOrder  = "order" // DocValues: start and id, the date order and every tie-break
-	fieldPlace  = "place" // DocValues: latitude and longitude, exact
-	fieldGrid   = "grid"  // cells of geographic grids that hold the place
-	fieldBody   = "body"  // stored: the document's JSON
+	fieldLast   = "last"     // search.LastMoment
+	fieldFirstL = "starts.l" // the start on the wall at its place
+	fieldLastL  = "last.l"   // LastMoment there
+	fieldPrice  = "price"    // minor units, of the first of d.PriceSteps; "price.1" of the second
+	fieldUntil  = "until"    // Unix seconds: how long that can be had, likewise
+	fieldOrder  = "order"    // DocValues: start and id, the date order and every tie-break
+	fieldPlace  = "place"    // DocValues: latitude and longitude, exact
+	fieldGrid   = "grid"     // cells of geographic grids that hold the place
+	fieldBody   = "body"     // stored: the document's JSON
 )
 
 // facetSeparator stands between a facet's folded key and its spelling.
@@ -117,8 +122,13 @@ func convert(d *search.Document) (*document.Document, error) {
 	}
 	number(fieldStarts, d.Event.StartsAt.Unix())
 	number(fieldEnds, d.EndsAt().Unix())
-	if p := d.PriceFrom(); p != nil {
-		number(fieldPrice, p.Amount)
+	last := d.LastMoment()
+	number(fieldLast, last.Unix())
+	number(fieldFirstL, d.OnTheWall(d.Event.StartsAt).Unix())
+	number(fieldLastL, d.OnTheWall(last).Unix())
+	for i, step := range d.PriceSteps() {
+		number(priceStep(fieldPrice, i), step.Amount)
+		number(priceStep(fieldUntil, i), step.Until.Unix())
 	}
 	add(fieldOrder, valueOptions, orderKey(d.Event.StartsAt, d.ID()))
 	if at, ok := d.Point(); ok {
@@ -127,6 +137,14 @@ func convert(d *search.Document) (*document.Document, error) {
 	}
 	doc.AddField(document.NewTextFieldCustom(fieldBody, nil, body, bleveindex.StoreField, nil))
 	return doc, nil
+}
+
+// priceStep is the field of a step of the price.
+func priceStep(field string, i int) string {
+	if i == 0 {
+		return field
+	}
+	return field + "." + strconv.Itoa(i)
 }
 
 // beginnings are the prefixes of a text's words; dense words begin anywhere.
@@ -139,7 +157,7 @@ func beginnings(text string) []string {
 			out = append(out, s)
 		}
 	}
-	for _, w := range search.Words(text) {
+	for _, w := range append(search.Words(text), search.Joined(text)...) {
 		if w.Dense {
 			for _, r := range w.Text {
 				add(string(r))

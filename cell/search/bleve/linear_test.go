@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"guichet/cell/client"
@@ -23,7 +24,6 @@ type scanned struct {
 	name, city, country, category string
 	order                         string
 	ends                          int64
-	price                         *int64
 	point                         geo.Point
 	placed                        bool
 }
@@ -51,14 +51,11 @@ func scan(d *search.Document) scanned {
 		for _, term := range search.Terms(text) {
 			s.words[field][term] = true
 		}
-		for _, w := range search.Words(text) {
+		for _, w := range append(search.Words(text), search.Joined(text)...) {
 			if !w.Dense {
 				s.begin[field] = append(s.begin[field], w.Text)
 			}
 		}
-	}
-	if p := d.PriceFrom(); p != nil {
-		s.price = &p.Amount
 	}
 	s.point, s.placed = d.Point()
 	return s
@@ -66,11 +63,18 @@ func scan(d *search.Document) scanned {
 
 func (s *scanned) passes(q search.Query) bool {
 	starts := s.doc.Event.StartsAt
-	return (q.From.IsZero() || !starts.Before(q.From)) && (q.To.IsZero() || !starts.After(q.To)) &&
+	last := starts
+	if e := s.doc.Event.EndsAt; e != nil && e.After(starts) {
+		last = e.Add(-time.Second)
+	}
+	day := func(t time.Time) string { return s.doc.OnTheWall(t).Format(time.DateOnly) }
+	cheapest := s.doc.PriceFrom(q.BuyableAt)
+	return (q.From.IsZero() || !last.Truncate(time.Second).Before(q.From)) && (q.To.IsZero() || !starts.Truncate(time.Second).After(q.To)) &&
+		(q.FromDay.IsZero() || day(last) >= q.FromDay.Format(time.DateOnly)) && (q.ToDay.IsZero() || day(starts) <= q.ToDay.Format(time.DateOnly)) &&
 		(q.NotEndedAt.IsZero() || s.ends >= q.NotEndedAt.Unix()) &&
 		(q.Category == "" || s.category == keyOf(q.Category)) && (q.City == "" || s.city == keyOf(q.City)) &&
 		(q.Country == "" || s.country == keyOf(q.Country)) &&
-		(q.PriceMax == nil || s.price != nil && *s.price <= *q.PriceMax) &&
+		(q.PriceMax == nil || cheapest != nil && cheapest.Amount <= *q.PriceMax) &&
 		(q.RadiusKM == 0 || s.placed && geo.DistanceKM(*q.Near, s.point) <= q.RadiusKM)
 }
 

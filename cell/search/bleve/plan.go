@@ -3,6 +3,7 @@ package bleve
 import (
 	"context"
 	"math"
+	"time"
 	"unicode/utf8"
 
 	"github.com/blevesearch/bleve/v2/mapping"
@@ -131,24 +132,27 @@ func (p *plan) filter(q search.Query) blevesearch.Searcher {
 			parts = append(parts, p.term(field, keyOf(value)))
 		}
 	}
-	if !q.From.IsZero() || !q.To.IsZero() {
-		lo, hi := math.Inf(-1), math.Inf(1)
-		if !q.From.IsZero() {
-			lo = float64(q.From.Unix())
-			if q.From.Nanosecond() > 0 {
-				lo++ // starts are whole seconds here
-			}
+	if !q.From.IsZero() {
+		lo := float64(q.From.Unix())
+		if q.From.Nanosecond() > 0 {
+			lo++ // times are whole seconds here
 		}
-		if !q.To.IsZero() {
-			hi = float64(q.To.Unix())
-		}
-		parts = append(parts, p.between(fieldStarts, lo, hi))
+		parts = append(parts, p.between(fieldLast, lo, math.Inf(1)))
+	}
+	if !q.To.IsZero() {
+		parts = append(parts, p.between(fieldStarts, math.Inf(-1), float64(q.To.Unix())))
+	}
+	if !q.FromDay.IsZero() {
+		parts = append(parts, p.between(fieldLastL, float64(q.FromDay.Unix()), math.Inf(1)))
+	}
+	if !q.ToDay.IsZero() {
+		parts = append(parts, p.between(fieldFirstL, math.Inf(-1), float64(q.ToDay.AddDate(0, 0, 1).Unix()-1)))
 	}
 	if !q.NotEndedAt.IsZero() {
 		parts = append(parts, p.between(fieldEnds, float64(q.NotEndedAt.Unix()), math.Inf(1)))
 	}
 	if q.PriceMax != nil {
-		parts = append(parts, p.between(fieldPrice, 0, float64(*q.PriceMax)))
+		parts = append(parts, p.affordable(float64(*q.PriceMax), q.BuyableAt))
 	}
 	if q.Near != nil && q.RadiusKM > 0 {
 		parts = append(parts, p.anyTerm(fieldGrid, cover(*q.Near, q.RadiusKM)))
@@ -161,6 +165,16 @@ func (p *plan) filter(q search.Query) blevesearch.Searcher {
 		s = p.keep(newWithin(s, p.r, *q.Near, q.RadiusKM))
 	}
 	return s
+}
+
+// affordable is what can be bought at a time for at most so much.
+func (p *plan) affordable(most float64, at time.Time) blevesearch.Searcher {
+	steps := &merged{atLeast: 1}
+	for i := range search.MaxPriceSteps {
+		cheap, open := p.between(priceStep(fieldPrice, i), 0, most), p.between(priceStep(fieldUntil, i), float64(at.Unix()+1), math.Inf(1))
+		steps.members = append(steps.members, member{Searcher: p.allBare([]blevesearch.Searcher{cheap, open})})
+	}
+	return steps
 }
 
 func (p *plan) between(field string, lo, hi float64) blevesearch.Searcher {

@@ -190,6 +190,9 @@ func randomQuery(r *rand.Rand, docs []search.Document) search.Query {
 		q.From, q.To = start, start.Add(time.Duration(r.IntN(60*24))*time.Hour)
 	case 1:
 		q.NotEndedAt = start
+	case 2:
+		q.FromDay = start.UTC().Truncate(24 * time.Hour)
+		q.ToDay = q.FromDay.AddDate(0, 0, r.IntN(20))
 	}
 	switch r.IntN(6) {
 	case 0:
@@ -200,7 +203,7 @@ func randomQuery(r *rand.Rand, docs []search.Document) search.Query {
 		q.Country = pick().Event.Venue.Country
 	case 3:
 		price := int64(r.IntN(20000))
-		q.PriceMax = &price
+		q.PriceMax, q.BuyableAt = &price, start.AddDate(0, 0, -r.IntN(60))
 	}
 	if r.IntN(2) == 0 {
 		q.Facets = search.FacetNames
