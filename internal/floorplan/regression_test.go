@@ -32,7 +32,7 @@ func TestRegressions_areWhereTheTableSays(t *testing.T) {
 			t.Errorf("%s names %s in %s, and there is none", regressions, row[1], row[2])
 		}
 	}
-	if rows := strings.Count(string(text), "\n| ") - 1; len(listed) != rows {
+	if rows := strings.Count(string(text), "\n| ") - strings.Count(string(text), "\n| # |"); len(listed) != rows {
 		t.Errorf("%s has %d rows, of which %d could be read", regressions, rows, len(listed))
 	}
 	for _, name := range named(t) {
