@@ -8,7 +8,6 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/unicode"
@@ -36,7 +35,7 @@ func (in *input) openText(f File) (io.ReadCloser, *bufio.Reader, error) {
 			_ = rc.Close() // the error that matters is the name's
 			return nil, nil, ErrFile.With("%.40q is no encoding that we know", in.opts.Encoding)
 		}
-		if decoder = said.NewDecoder(); said == encoding.Encoding(unicode.UTF8) {
+		if decoder = said.NewDecoder(); said == unicode.UTF8 {
 			decoder = &guess{mode: isUTF8} // the library's own puts U+FFFD for what is wrong
 		}
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), len(head) == 4 && head[0] != 0 && head[1] == 0:

@@ -136,6 +136,7 @@ func sequence(e *component) int {
 // How many dates of one event are taken, and how far ahead.
 const (
 	maxDates  = 400
+	maxListed = 5000 // that RDATE may list
 	daysAhead = 366
 )
 
@@ -200,81 +201,73 @@ func (d *draft) copy() *draft {
 // dates are the starts of a recurring event that lie ahead, or its first when none
 // does; cut says that there are more.
 func (c *calendar) dates(g *group, s span) (starts []time.Time, recurs, cut bool, err error) {
-	e := g.event
-	rules, more := e.props["RRULE"], e.props["RDATE"]
-	if len(rules)+len(more) == 0 {
+	if len(g.event.props["RRULE"])+len(g.event.props["RDATE"]) == 0 {
 		return nil, false, false, nil
 	}
-	if len(rules) > 1 || len(e.props["EXRULE"]) > 0 {
-		return nil, true, false, errors.New("more than one rule, or a rule of exceptions, is not understood")
-	}
-	without, err := c.exceptions(e, s)
+	without, err := c.exceptions(g.event, s)
 	if err != nil {
 		return nil, true, false, err
 	}
 	now := c.in.opts.Now
 	last := now.AddDate(0, 0, daysAhead)
-	take := func(at time.Time) (more bool) {
-		if without(at) {
-			return true
-		}
-		if len(starts) == 1 && !starts[0].After(now) { // only stands in while none lies ahead
-			starts = starts[:0]
-		}
-		if !at.After(now) {
-			if len(starts) == 0 {
-				starts = append(starts, at)
-			}
-			return true
-		}
-		if len(starts) > 0 && starts[0].After(now) && (len(starts) == maxDates || at.After(last)) {
-			cut = true
-			return false
-		}
-		starts = append(starts, at)
-		return true
+	all, err := c.listed(g.event, s, last, func(t time.Time) bool { return t.After(now) && !without(t) })
+	if err != nil {
+		return nil, true, false, err
+	}
+	all = slices.DeleteFunc(all, without)
+	if len(all) == 0 {
+		return nil, true, false, errors.New("every date is taken out again")
+	}
+	from := slices.IndexFunc(all, func(t time.Time) bool { return t.After(now) })
+	if from < 0 {
+		return all[:1], true, false, nil
+	}
+	ahead := all[from:]
+	n := 1 // the next one, however far it is
+	for n < len(ahead) && n < maxDates && !ahead[n].After(last) {
+		n++
+	}
+	return ahead[:n], true, n < len(ahead), nil
+}
+
+// listed are all dates of an event by its rule and its list, in order, up to last and
+// until one counts that lies ahead.
+func (c *calendar) listed(e *component, s span, last time.Time, counts func(time.Time) bool) ([]time.Time, error) {
+	rules := e.props["RRULE"]
+	if len(rules) > 1 || len(e.props["EXRULE"]) > 0 {
+		return nil, errors.New("more than one rule, or a rule of exceptions, is not understood")
 	}
 	all := []time.Time{s.from}
-	for _, p := range more {
+	for _, p := range e.props["RDATE"] {
 		for text := range strings.SplitSeq(p.value, ",") {
 			text, _, _ = strings.Cut(text, "/") // a PERIOD begins with its start
 			at, err := c.moment(property{params: p.params, value: text}, s.zone)
 			if err != nil {
-				return nil, true, false, fmt.Errorf("RDATE: %w", err)
+				return nil, fmt.Errorf("RDATE: %w", err)
 			}
-			all = append(all, at.at)
-		}
-		if len(all) > maxDates*10 {
-			return nil, true, false, errors.New("too many dates")
+			if all = append(all, at.at); len(all) > maxListed {
+				return nil, errors.New("too many dates")
+			}
 		}
 	}
 	if len(rules) == 1 {
 		rule := strings.ToUpper(rules[0].value)
-		if freq := frequency.FindString(rule); freq == "" {
-			return nil, true, false, fmt.Errorf("rule %.40q: dates repeat by the day or more, not within one", rule)
+		if !frequency.MatchString(rule) {
+			return nil, fmt.Errorf("rule %.40q: dates repeat by the day or more, not within one", rule)
 		}
 		n := 0
-		err = walltime.Dates(rule, s.from, now.AddDate(maxYearsAway, 0, 0), func(at time.Time) bool {
+		err := walltime.Dates(rule, s.from, c.in.opts.Now.AddDate(maxYearsAway, 0, 0), func(at time.Time) bool {
 			if n++; at.After(s.from) {
 				all = append(all, at)
 			}
-			return n < maxReckoned && (!at.After(last) || !slices.ContainsFunc(all, func(t time.Time) bool { return t.After(now) && !without(t) }))
+			return n < maxReckoned && (!at.After(last) || !slices.ContainsFunc(all, counts))
 		})
 		if err != nil {
-			return nil, true, false, err
+			return nil, err
 		}
 	}
 	slices.SortFunc(all, time.Time.Compare)
-	all = slices.CompactFunc(all, time.Time.Equal)
-	for _, at := range all {
-		if !take(at) {
-			break
-		}
-	}
-	if len(starts) == 0 {
-		return nil, true, false, errors.New("every date is taken out again")
-	}
-	return starts, true, cut, nil
+	return slices.CompactFunc(all, time.Time.Equal), nil
 }
 
 var frequency = regexp.MustCompile(`(^|;)FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;|$)`)

@@ -218,7 +218,7 @@ func TestICal_thePlaceIsWhatTheCalendarNames(t *testing.T) {
 		}
 		text := strings.NewReplacer("LOCATION:Musikverein\\, Bösendorferstraße 12\\, 1010 Wien\n", location, "GEO:48.2006;16.3727\n", "").Replace(vevent("", "DTSTART:20270701T193000Z\n"))
 		good, bad, _ := readCalendar(t, text, catalog.Options{})
-		got := ""
+		var got string
 		if len(good) == 1 {
 			v := good[0].Event.Venue
 			got = fmt.Sprintf("%s|%s|%s|%v", v.Name, v.City, v.Country, v.Location.Lat)

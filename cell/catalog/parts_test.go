@@ -44,18 +44,58 @@ func TestHongKongPrices_readTheSpellingsThatOccur(t *testing.T) {
 // The spellings of one amount, of several, and of none, as people write them.
 func TestPrices_areReadInEverySpelling(t *testing.T) {
 	for _, c := range []struct{ text, currency, want string }{
-		{"2.480,00 €", "EUR", "248000"}, {"2 480,00 €", "EUR", "248000"}, {"2\u00a0480,00 €", "EUR", "248000"}, {"2\u202f480,00", "EUR", "248000"},
-		{"2’480.00", "CHF", "248000"}, {"CHF 2'480", "CHF", "248000"}, {"2,480.00", "USD", "248000"}, {"2 480", "EUR", "248000"}, {"€2,480", "EUR", "248000"},
-		{"3.604.218,50", "EUR", "360421850"}, {"3.604.218", "EUR", "360421800"}, {"7,5", "EUR", "750"}, {"7.5", "EUR", "750"}, {",75", "EUR", "75"}, {"€.75", "EUR", "75"},
-		{"40,-", "EUR", "4000"}, {"40.–", "CHF", "4000"}, {"40,-- / 30,--", "EUR", "4000 3000"}, {"40,- €", "EUR", "4000"},
-		{"27,80 / 14,00", "EUR", "2780 1400"}, {"27,80 € – 34,00 €", "EUR", "2780 3400"}, {"27,80;6,40", "EUR", "2780 640"}, {"18 € -25 €", "EUR", "1800 2500"},
-		{"10–20", "EUR", "1000 2000"}, {"$75-110", "USD", "7500 11000"}, {"$480, 380, 260*", "HKD", "48000 38000 26000"}, {"ab 15 Euro", "EUR", "1500"},
-		{"Erwachsene 15, Kinder 5", "EUR", "1500 500"}, {"VVK 15 / AK 18", "EUR", "1500 1800"}, {"from $15 to $25 plus fees", "CAD", "1500 2500"},
-		{"*$1,200 (VIP 票) $760; ^$1,000 (VIP)", "HKD", "120000 76000 100000"}, {"18 EUR", "EUR", "1800"}, {"EUR18", "EUR", "1800"}, {"18eur", "EUR", "1800"},
-		{"¥12,000", "JPY", "12000"}, {"12.000円", "JPY", "12000"}, {"12000.00", "JPY", "12000"}, {"1.250", "KWD", "1250"}, {"１８００円", "JPY", "1800"},
-		{"57.850000001", "CAD", "5785"}, {"19.9999999", "EUR", "2000"}, {"0", "HKD", "0"}, {"0,00 €", "EUR", "0"}, {"Free: 0 €", "EUR", "0"},
-		{"Eintritt frei", "EUR", "0"}, {"kostenlos", "EUR", "0"}, {"Gratis", "EUR", "0"}, {"entrée libre", "EUR", "0"}, {"無料", "JPY", "0"},
-		{"Freedom hall", "HKD", ""}, {"ask at the door", "HKD", ""}, {"", "HKD", ""},
+		{"2.480,00 €", "EUR", "248000"},
+		{"2 480,00 €", "EUR", "248000"},
+		{"2\u00a0480,00 €", "EUR", "248000"},
+		{"2\u202f480,00", "EUR", "248000"},
+		{"2’480.00", "CHF", "248000"},
+		{"CHF 2'480", "CHF", "248000"},
+		{"2,480.00", "USD", "248000"},
+		{"2 480", "EUR", "248000"},
+		{"€2,480", "EUR", "248000"},
+		{"3.604.218,50", "EUR", "360421850"},
+		{"3.604.218", "EUR", "360421800"},
+		{"7,5", "EUR", "750"},
+		{"7.5", "EUR", "750"},
+		{",75", "EUR", "75"},
+		{"€.75", "EUR", "75"},
+		{"40,-", "EUR", "4000"},
+		{"40.–", "CHF", "4000"},
+		{"40,-- / 30,--", "EUR", "4000 3000"},
+		{"40,- €", "EUR", "4000"},
+		{"27,80 / 14,00", "EUR", "2780 1400"},
+		{"27,80 € – 34,00 €", "EUR", "2780 3400"},
+		{"27,80;6,40", "EUR", "2780 640"},
+		{"18 € -25 €", "EUR", "1800 2500"},
+		{"10–20", "EUR", "1000 2000"},
+		{"$75-110", "USD", "7500 11000"},
+		{"$480, 380, 260*", "HKD", "48000 38000 26000"},
+		{"ab 15 Euro", "EUR", "1500"},
+		{"Erwachsene 15, Kinder 5", "EUR", "1500 500"},
+		{"VVK 15 / AK 18", "EUR", "1500 1800"},
+		{"from $15 to $25 plus fees", "CAD", "1500 2500"},
+		{"*$1,200 (VIP 票) $760; ^$1,000 (VIP)", "HKD", "120000 76000 100000"},
+		{"18 EUR", "EUR", "1800"},
+		{"EUR18", "EUR", "1800"},
+		{"18eur", "EUR", "1800"},
+		{"¥12,000", "JPY", "12000"},
+		{"12.000円", "JPY", "12000"},
+		{"12000.00", "JPY", "12000"},
+		{"1.250", "KWD", "1250"},
+		{"１８００円", "JPY", "1800"},
+		{"57.850000001", "CAD", "5785"},
+		{"19.9999999", "EUR", "2000"},
+		{"0", "HKD", "0"},
+		{"0,00 €", "EUR", "0"},
+		{"Free: 0 €", "EUR", "0"},
+		{"Eintritt frei", "EUR", "0"},
+		{"kostenlos", "EUR", "0"},
+		{"Gratis", "EUR", "0"},
+		{"entrée libre", "EUR", "0"},
+		{"無料", "JPY", "0"},
+		{"Freedom hall", "HKD", ""},
+		{"ask at the door", "HKD", ""},
+		{"", "HKD", ""},
 	} {
 		if list, err := prices(c.text, c.currency); err != nil || amounts(list) != c.want {
 			t.Errorf("%q in %s: %v %v, want %s", c.text, c.currency, list, err, c.want)
@@ -65,14 +105,44 @@ func TestPrices_areReadInEverySpelling(t *testing.T) {
 
 func TestPrices_thatAreNotCertainAreRefused(t *testing.T) {
 	for _, c := range []struct{ text, currency string }{
-		{"2.480", "EUR"}, {"12,500", "USD"}, {"130,100", "HKD"}, {"480 380 260", "EUR"}, {"10 20", "EUR"}, {"1,380,980", "USD"}, // two readings
-		{"-7", "EUR"}, {"€ -7", "EUR"}, {"-€7", "EUR"}, {"10, -5", "EUR"}, {"−7", "EUR"}, // less than nothing
-		{"2e4", "EUR"}, {"0x10", "EUR"}, {"U25", "EUR"}, {"18h", "EUR"}, {"19:30", "EUR"}, {"01.05.2027", "EUR"}, {"0800 123", "EUR"}, {"13%", "EUR"},
-		{"½", "EUR"}, {"٢٠", "EUR"}, {"1.25.3", "EUR"}, {"1,25,3", "EUR"}, // no amounts
-		{"$15 for ages 5 to 12", "USD"}, {"18 € ab 12 Jahren", "EUR"}, {"2 x 10 €", "EUR"}, {"row 7", "EUR"}, // may be something else
-		{"18 USD", "EUR"}, {"£18", "EUR"}, {"US$ 18", "CAD"}, {"18 kr", "EUR"}, // another currency
-		{"Adults 10 €, children free", "EUR"},                                                                                 // whose?
-		{"20.555", "CAD"}, {"0.005", "CAD"}, {"12.5", "JPY"}, {"9.255", "KWD"}, {"5", "XXX"}, {"99999999999999999999", "EUR"}, // cannot be said or charged
+		{"2.480", "EUR"},
+		{"12,500", "USD"},
+		{"130,100", "HKD"},
+		{"480 380 260", "EUR"},
+		{"10 20", "EUR"},
+		{"1,380,980", "USD"}, // two readings
+		{"-7", "EUR"},
+		{"€ -7", "EUR"},
+		{"-€7", "EUR"},
+		{"10, -5", "EUR"},
+		{"−7", "EUR"}, // less than nothing
+		{"2e4", "EUR"},
+		{"0x10", "EUR"},
+		{"U25", "EUR"},
+		{"18h", "EUR"},
+		{"19:30", "EUR"},
+		{"01.05.2027", "EUR"},
+		{"0800 123", "EUR"},
+		{"13%", "EUR"},
+		{"½", "EUR"},
+		{"٢٠", "EUR"},
+		{"1.25.3", "EUR"},
+		{"1,25,3", "EUR"}, // no amounts
+		{"$15 for ages 5 to 12", "USD"},
+		{"18 € ab 12 Jahren", "EUR"},
+		{"2 x 10 €", "EUR"},
+		{"row 7", "EUR"}, // may be something else
+		{"18 USD", "EUR"},
+		{"£18", "EUR"},
+		{"US$ 18", "CAD"},
+		{"18 kr", "EUR"},                      // another currency
+		{"Adults 10 €, children free", "EUR"}, // whose?
+		{"20.555", "CAD"},
+		{"0.005", "CAD"},
+		{"12.5", "JPY"},
+		{"9.255", "KWD"},
+		{"5", "XXX"},
+		{"99999999999999999999", "EUR"}, // cannot be said or charged
 	} {
 		if list, err := prices(c.text, c.currency); err == nil {
 			t.Errorf("%q in %s is %v, want an error", c.text, c.currency, list)

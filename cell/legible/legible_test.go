@@ -30,7 +30,7 @@ func TestCheck_refusesWhatTurnsOrHidesText(t *testing.T) {
 
 func TestCheck_letsEveryScriptBeWritten(t *testing.T) {
 	for _, name := range []string{
-		"Zoë O’Brien-Müller", "علی‌رضا", "क्‍ष", "ശ്രീ", "สวัสดี", "日本 太郎", "שלום", "👩‍👩‍👧‍👦", "❤️‍🔥", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "Motörhead™ & Co. №5", "Νίκος", "Đặng Thị", "مُحَمَّد",
+		"Zoë O’Brien-Müller", "علی\u200cرضا", "क्\u200dष", "ശ്രീ", "สวัสดี", "日本 太郎", "שלום", "👩\u200d👩\u200d👧\u200d👦", "❤️\u200d🔥", "🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F", "Motörhead™ & Co. №5", "Νίκος", "Đặng Thị", "مُحَمَّد",
 	} {
 		if err := legible.Check(name, false); err != nil {
 			t.Errorf("%q: %v", name, err)

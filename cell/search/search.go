@@ -125,8 +125,10 @@ var zones sync.Map // name → *time.Location; there are some 600
 
 // zoneOf is a zone of the database, UTC for a name that it has not.
 func zoneOf(name string) *time.Location {
-	if loc, ok := zones.Load(name); ok {
-		return loc.(*time.Location) //nolint:forcetypeassert // nothing else is stored
+	if kept, ok := zones.Load(name); ok {
+		if loc, ok := kept.(*time.Location); ok { // nothing else is stored
+			return loc
+		}
 	}
 	loc, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {
