@@ -54,7 +54,7 @@ func Open(dir string, pinned []ed25519.PublicKey, report func(error)) (*Atlas, e
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the map: %w", err)
 	}
-	if err != nil {
+	if text == nil {
 		return a, nil
 	}
 	m, err := seal.Parse(text, pinned)

@@ -69,7 +69,7 @@ func TestOpen_takesADamagedFileForNone(t *testing.T) {
 	unsigned := signedSnap(9).Text()
 	for name, text := range map[string]string{
 		"empty": "", "cut": string(whole[:len(whole)/2]), "noise": "\x00\xff\x00", "another shape": `[1,2]`, "no cells": `{"version":9,"cells":[]}`, "null": "null",
-		"not signed": string(unsigned), "signed by a cell": string(forged(t, 1<<62).Bytes()), "signed, of no cells": string(sealtest.Sign(&topology.Snapshot{Version: 9}).Bytes()),
+		"not signed": string(unsigned), "signed by a cell": string(forged(t).Bytes()), "signed, of no cells": string(sealtest.Sign(&topology.Snapshot{Version: 9}).Bytes()),
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "topology.json"), []byte(text), 0o600); err != nil {
@@ -220,14 +220,15 @@ func TestOffer_clearsUpAfterAProcessThatDiedWriting(t *testing.T) {
 	}
 }
 
-// forged is a map that a cell signs with its own key, under the control plane's name.
-func forged(t *testing.T, version int64) *seal.Map {
+// forged is a map of the highest version that a cell signs with its own key, under the
+// control plane's name.
+func forged(t *testing.T) *seal.Map {
 	t.Helper()
 	k, err := signed.NewKey("control", make([]byte, signed.SeedSize))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := seal.Sign(k, snap(version))
+	m, err := seal.Sign(k, snap(1<<62))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,13 +239,13 @@ func TestTake_believesThePinnedKeyWhateverTheVersion(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, dir)
 	offer(t, a, snap(5))
-	if err := a.Take(forged(t, 1<<62).Bytes()); !errors.Is(err, seal.ErrUnsigned) || a.Current().Version != 5 || a.Refused() != 1 {
+	if err := a.Take(forged(t).Bytes()); !errors.Is(err, seal.ErrUnsigned) || a.Current().Version != 5 || a.Refused() != 1 {
 		t.Errorf("%v, version %d, %d refused", err, a.Current().Version, a.Refused())
 	}
 	if err := a.Take(signedSnap(6).Bytes()); err != nil || a.Current().Version != 6 || a.Sealed().Signature() == "" {
 		t.Errorf("%v, version %d", err, a.Current().Version)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "topology.json"), forged(t, 1<<62).Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "topology.json"), forged(t).Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var said error

@@ -36,7 +36,7 @@ var self = topology.Cell{ID: "euw3", Region: "eu-west-3", URLs: []string{"http:/
 // called and what it reported.
 func life(t *testing.T, answers ...control) (calls, reports []string) {
 	t.Helper()
-	return invited(t, "", nil, answers...)
+	return invited(t, "", answers...)
 }
 
 func cellKey(t *testing.T) *signed.Key {
@@ -48,13 +48,13 @@ func cellKey(t *testing.T) *signed.Key {
 	return k
 }
 
-// invited is life with a join token, and revocations.
-func invited(t *testing.T, token string, revoked func() []string, answers ...control) (calls, reports []string) {
+// invited is life with a join token.
+func invited(t *testing.T, token string, answers ...control) (calls, reports []string) {
 	t.Helper()
 	var mu sync.Mutex
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		m := &join.Member{ControlPlane: "http://control", Token: token, Key: cellKey(t), Now: time.Now, Self: self, Revoked: revoked, Client: &http.Client{
+		m := &join.Member{ControlPlane: "http://control", Token: token, Key: cellKey(t), Now: time.Now, Self: self, Client: &http.Client{
 			Transport: control(func(r *http.Request) (*http.Response, error) {
 				mu.Lock()
 				calls = append(calls, r.Method+" "+r.URL.Path)
@@ -187,14 +187,14 @@ func unknown(*http.Request) (*http.Response, error) {
 }
 
 func TestRun_showsItsInvitationOnlyWhenItIsNotKnown(t *testing.T) {
-	calls, reports := invited(t, "join_x", nil, unknown, created, ok)
+	calls, reports := invited(t, "join_x", unknown, created, ok)
 	if want := []string{joins, joins + " with join_x", beats}; !slices.Equal(calls, want) || len(reports) != 0 {
 		t.Errorf("it called %q and reported %q", calls, reports)
 	}
-	if calls, _ = invited(t, "join_x", nil, created, ok); !slices.Equal(calls, []string{joins, beats}) {
+	if calls, _ = invited(t, "join_x", created, ok); !slices.Equal(calls, []string{joins, beats}) {
 		t.Errorf("a cell that is known called %q", calls)
 	}
-	if _, reports = invited(t, "", nil, unknown, unknown); len(reports) != 2 || !strings.Contains(reports[0], "invitation_required") {
+	if _, reports = invited(t, "", unknown, unknown); len(reports) != 2 || !strings.Contains(reports[0], "invitation_required") {
 		t.Errorf("without an invitation it reported %q", reports)
 	}
 }

@@ -171,8 +171,8 @@ func (h *house) serve(ctx context.Context) error {
 	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
-	err := httpd.ServeAll(ctx, //nolint:contextcheck // a handler has its request's context
-		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.server.Handler(), Identity: h.identity, Allow: h.admits},
+	err := httpd.ServeAll(ctx,
+		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.server.Handler(), Identity: h.identity, Allow: h.admits}, //nolint:contextcheck // a handler has its request's context
 		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Handler: httpd.Private(h.server.Health, h.metrics)})
 	stop()
 	running.Wait()

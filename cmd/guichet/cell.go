@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -87,11 +88,11 @@ func listCells(ctx context.Context, control *town.ControlPlane, stdout io.Writer
 		if !c.LastBeat.IsZero() {
 			beat = c.LastBeat.Format(time.RFC3339)
 		}
-		keys := ""
-		for _, k := range c.Keys {
-			keys += " " + k.ID
+		keys := make([]string, len(c.Keys))
+		for i, k := range c.Keys {
+			keys[i] = k.ID
 		}
-		sayf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", c.ID, c.Region, state, c.Weight, len(c.Processes), beat, keys)
+		sayf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", c.ID, c.Region, state, c.Weight, len(c.Processes), beat, strings.Join(keys, " "))
 	}
 	return w.Flush()
 }

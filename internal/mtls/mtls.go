@@ -1,7 +1,6 @@
 package mtls
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -161,14 +160,14 @@ func (i *Identity) fresh() *pair {
 		i.watch.unread.Inc()
 		if text := err.Error(); text != i.failed {
 			i.failed = text
-			i.log.ErrorContext(context.Background(), "the certificate files changed and cannot be used; the old ones stay in use", slog.Any("error", err),
+			i.log.Error("the certificate files changed and cannot be used; the old ones stay in use", slog.Any("error", err),
 				slog.Time("valid_until", have.leaf.NotAfter))
 		}
 		return have
 	}
 	i.failed = ""
 	i.current.Store(next)
-	i.log.InfoContext(context.Background(), "the certificate was read again", slog.String("identity", i.Self().String()), slog.Time("valid_until", next.leaf.NotAfter))
+	i.log.Info("the certificate was read again", slog.String("identity", i.Self().String()), slog.Time("valid_until", next.leaf.NotAfter))
 	return next
 }
 

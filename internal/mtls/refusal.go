@@ -177,6 +177,6 @@ func (s *sayer) say(log *slog.Logger, r *RefusedError, now time.Time) {
 	}
 	s.last[key] = now
 	s.mu.Unlock()
-	log.WarnContext(context.Background(), "a peer was refused", slog.String("reason", string(r.Reason)), slog.String("peer", r.Peer),
+	log.Warn("a peer was refused", slog.String("reason", string(r.Reason)), slog.String("peer", r.Peer),
 		slog.String("address", r.Address), slog.Time("valid_until", r.Until), slog.String("error", r.Error()))
 }
