@@ -164,7 +164,7 @@ func openHall(ctx context.Context, cells []*world.Cell, seed uint64) (*hall, err
 	err = h.insist(ctx, 0, func(ctx context.Context, c *client.Client) (err error) {
 		h.desk = c.As(org.APIKey)
 		h.event, _, err = h.desk.CreateEvent(ctx, org.ID, "", client.NewEvent{
-			Name: name, Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: now.AddDate(0, 1, 0), TimeZone: "Europe/Paris",
+			Name: name, Category: "music", Venue: world.Venue("Salle", world.Paris), StartsAt: now.AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris",
 			Currency: "EUR", Quotas: []client.NewQuota{{Name: "floor", Size: h.size}},
 			TicketTypes: []client.NewTicketType{{Name: "Free", Price: money.Money{Currency: "EUR"}, Quotas: []string{"floor"}}}, Publish: true,
 		}, name)
