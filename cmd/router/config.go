@@ -14,6 +14,7 @@ import (
 	"guichet/internal/config"
 	"guichet/internal/mtls"
 	"guichet/router/health"
+	"guichet/router/limit"
 	"guichet/router/snapshot"
 )
 
@@ -36,6 +37,8 @@ type settings struct {
 	InFlight     int                 // GUICHET_MAX_IN_FLIGHT, per cell
 	Snapshots    time.Duration       // GUICHET_SNAPSHOT_PERIOD
 	Probes       time.Duration       // GUICHET_PROBE_PERIOD
+	Operators    string              // GUICHET_OPERATOR_LISTEN: where operators' calls are served, and nothing is limited
+	Limits       []limit.Named       // GUICHET_LIMITS, GUICHET_EDGE_…_PER_MINUTE; nil limits nobody
 }
 
 func configure(getenv func(string) string) (settings, error) {
@@ -45,6 +48,8 @@ func configure(getenv func(string) string) (settings, error) {
 		Private:      r.Text("GUICHET_PRIVATE_LISTEN", "127.0.0.1:9080"),
 		TLS:          mtls.Settings(r),
 		Pinned:       r.PublicKeys("GUICHET_CONTROL_KEY", seal.MaxPinned),
+		Operators:    r.Text("GUICHET_OPERATOR_LISTEN", "127.0.0.1:8081"),
+		Limits:       limits(r),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
 		Bootstrap:    bootstrap(r, r.Text("GUICHET_CELLS", "")),
 		StateDir:     r.Text("GUICHET_STATE_DIR", ""),
@@ -78,6 +83,21 @@ func configure(getenv func(string) string) (settings, error) {
 		r.Fault("GUICHET_CONTROL_PLANE", "is not set, nor GUICHET_CELLS nor GUICHET_STATE_DIR: there is nowhere to learn the topology from")
 	}
 	return s, r.Err()
+}
+
+// mostPerMinute is more than one router answers.
+const mostPerMinute = 10_000_000
+
+// limits reads what one address may ask in a minute, class by class.
+func limits(r *config.Reader) []limit.Named {
+	set := slices.Clone(limit.Defaults)
+	for i := range set {
+		set[i].PerMinute = r.Int("GUICHET_EDGE_"+strings.ToUpper(string(set[i].Class))+"_PER_MINUTE", set[i].PerMinute, 1, mostPerMinute)
+	}
+	if !r.Bool("GUICHET_LIMITS", true) {
+		return nil
+	}
+	return set
 }
 
 // bootstrap reads "euw3=http://a,http://b,use1=http://c". The names are for

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -45,6 +46,7 @@ func run(ctx context.Context, getenv func(string) string, log io.Writer) error {
 	watched := r.watch(watching)
 	err = httpd.ServeAll(ctx,
 		httpd.Door{Listen: cfg.Listen, Name: "router", Handler: r},
+		httpd.Door{Listen: cfg.Operators, Name: "router for operators", Handler: http.HandlerFunc(r.serve)},
 		httpd.Door{Listen: cfg.Private, Name: "router private", Handler: httpd.Private(r.ready, telemetry.Handler(reg))})
 	stopWatching()
 	<-watched

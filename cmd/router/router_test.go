@@ -9,19 +9,23 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/client/class"
 	"guichet/control-plane/topology"
 	"guichet/control-plane/topology/seal"
 	"guichet/control-plane/topology/seal/sealtest"
 	"guichet/internal/httpd"
 	"guichet/internal/signed"
 	"guichet/internal/telemetry"
+	"guichet/router/limit"
 )
 
 func env(pairs ...string) func(string) string {
@@ -35,12 +39,12 @@ func env(pairs ...string) func(string) string {
 func TestConfigure_tellsAllFaultsAtOnce(t *testing.T) {
 	_, err := configure(env(
 		"GUICHET_CONTROL_PLANE", "nowhere", "GUICHET_CELLS", "EUW=http://a,euw3=ftp://b", "GUICHET_DEFAULT_CELL", "Paris", "GUICHET_WAN", "mars-north-1",
-		"GUICHET_TRUSTED_PROXIES", "10.0.0.0/99", "GUICHET_MAX_IN_FLIGHT", "0", "GUICHET_PROBE_PERIOD", "-1s", "GUICHET_TRUST_NEAR", "maybe",
+		"GUICHET_TRUSTED_PROXIES", "10.0.0.0/99", "GUICHET_MAX_IN_FLIGHT", "0", "GUICHET_PROBE_PERIOD", "-1s", "GUICHET_TRUST_NEAR", "maybe", "GUICHET_EDGE_MAIL_PER_MINUTE", "0", "GUICHET_LIMITS", "some",
 	))
 	if err == nil {
 		t.Fatal("nothing was wrong")
 	}
-	for _, want := range []string{"GUICHET_CONTROL_PLANE", `"EUW"`, `"ftp://b"`, "GUICHET_DEFAULT_CELL", "GUICHET_WAN", "GUICHET_TRUSTED_PROXIES", "GUICHET_MAX_IN_FLIGHT", "GUICHET_PROBE_PERIOD", "GUICHET_TRUST_NEAR"} {
+	for _, want := range []string{"GUICHET_CONTROL_PLANE", `"EUW"`, `"ftp://b"`, "GUICHET_DEFAULT_CELL", "GUICHET_WAN", "GUICHET_TRUSTED_PROXIES", "GUICHET_MAX_IN_FLIGHT", "GUICHET_PROBE_PERIOD", "GUICHET_TRUST_NEAR", "GUICHET_EDGE_MAIL_PER_MINUTE", "GUICHET_LIMITS"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not told: %v", want, err)
 		}
@@ -108,6 +112,9 @@ func open(t *testing.T, pairs ...string) *httptest.Server {
 	private := httptest.NewServer(httpd.Private(r.ready, telemetry.Handler(reg)))
 	t.Cleanup(private.Close)
 	privates.Store(s.URL, private.URL)
+	operators := httptest.NewServer(http.HandlerFunc(r.serve))
+	t.Cleanup(operators.Close)
+	doors.Store(s.URL, operators.URL)
 	return s
 }
 
@@ -117,6 +124,14 @@ var privates sync.Map
 func privateOf(s *httptest.Server) string {
 	at, _ := privates.Load(s.URL)
 	return fmt.Sprint(at)
+}
+
+// doors are the operators' doors of open routers, by their public ones.
+var doors sync.Map
+
+func operatorsOf(s *httptest.Server) string {
+	door, _ := doors.Load(s.URL)
+	return fmt.Sprint(door)
 }
 
 func get(t *testing.T, url string, headers ...string) (int, http.Header, string) {
@@ -213,7 +228,7 @@ func TestRun_servesUntilItIsToldToStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	cell := fakeCell(t)
-	busy := run(t.Context(), env("GUICHET_LISTEN", l.Addr().String(), "GUICHET_PRIVATE_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
+	busy := run(t.Context(), env("GUICHET_LISTEN", l.Addr().String(), "GUICHET_PRIVATE_LISTEN", "127.0.0.1:0", "GUICHET_OPERATOR_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
 	if busy == nil || !strings.Contains(busy.Error(), l.Addr().String()) {
 		t.Errorf("a port in use: %v", busy)
 	}
@@ -221,7 +236,7 @@ func TestRun_servesUntilItIsToldToStop(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, env("GUICHET_LISTEN", "127.0.0.1:0", "GUICHET_PRIVATE_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
+		done <- run(ctx, env("GUICHET_LISTEN", "127.0.0.1:0", "GUICHET_PRIVATE_LISTEN", "127.0.0.1:0", "GUICHET_OPERATOR_LISTEN", "127.0.0.1:0", "GUICHET_CELLS", "euw3="+cell.URL), io.Discard)
 	}()
 	stop()
 	select {
@@ -234,5 +249,95 @@ func TestRun_servesUntilItIsToldToStop(t *testing.T) {
 	}
 	if err := run(t.Context(), env(), io.Discard); err == nil {
 		t.Error("it ran without a configuration")
+	}
+}
+
+func TestConfigure_readsLimitsByTheirNames(t *testing.T) {
+	base := []string{"GUICHET_STATE_DIR", "x"}
+	s, err := configure(env(append(base, "GUICHET_EDGE_SIGN_IN_PER_MINUTE", "7")...))
+	if err != nil || !slices.Contains(s.Limits, limit.Named{Class: class.SignIn, PerMinute: 7}) || len(s.Limits) != len(limit.Defaults) {
+		t.Errorf("%v, %v", s.Limits, err)
+	}
+	if s, err := configure(env(append(base, "GUICHET_LIMITS", "off")...)); err != nil || s.Limits != nil {
+		t.Errorf("switched off: %v, %v", s.Limits, err)
+	}
+}
+
+// Operators' calls are served at their own door, and at the public one they are not
+// there: nor is what they lead to at a cell.
+func TestRouter_servesOperatorsAtTheirOwnDoorOnly(t *testing.T) {
+	cell := fakeCell(t)
+	s := open(t, "GUICHET_CELLS", "euw3="+cell.URL)
+	untilReady(t, s.URL)
+	for _, path := range []string{"/v1/sagas", "/v1/sagas/purchase:ord_x", "/v1/payments/notices/replay"} {
+		if code, h, body := get(t, s.URL+path); code != 404 || !strings.Contains(body, "no_such_path") || h.Get(httpd.HeaderRequestID) == "" || h.Get(httpd.HeaderCell) != "" {
+			t.Errorf("in public %s: %d %s", path, code, body)
+		}
+		if code, _, body := get(t, operatorsOf(s)+path); code != 200 {
+			t.Errorf("for operators %s: %d %s", path, code, body)
+		}
+	}
+}
+
+// A burst of real requests of one address, whatever it says of itself, is let through
+// up to the limit; another address behind the trusted proxy is served meanwhile, and
+// probes and the payment provider always.
+func TestRouter_refusesABurstOfOneAddress(t *testing.T) {
+	cell := fakeCell(t)
+	s := open(t, "GUICHET_CELLS", "euw3="+cell.URL, "GUICHET_EDGE_EVENT_PER_MINUTE", "40", "GUICHET_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")
+	untilReady(t, s.URL)
+	var passed, refused, strange atomic.Int64
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 10 {
+				// The proxy adds the address it saw at the end; what a client wrote stands before it.
+				spoofed := fmt.Sprintf("198.51.100.%d, 203.0.113.7", 10*i+j)
+				code, h, _ := get(t, s.URL+"/v1/events/evt_euw3_x", "X-Forwarded-For", spoofed, "X-Real-IP", spoofed, "Forwarded", "for="+spoofed)
+				switch {
+				case code == 200:
+					passed.Add(1)
+				case code == 429 && h.Get("Retry-After") != "":
+					refused.Add(1)
+				default:
+					strange.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	// 40 at once, and one more for each 1.5 s that this took.
+	if passed.Load() < 40 || passed.Load() > 50 || strange.Load() != 0 {
+		t.Errorf("%d passed, %d were refused, %d were neither", passed.Load(), refused.Load(), strange.Load())
+	}
+	if code, _, body := get(t, s.URL+"/v1/events/evt_euw3_x", "X-Forwarded-For", "203.0.113.7, 198.51.100.1"); code != 200 {
+		t.Errorf("another address: %d %s", code, body)
+	}
+	for range 50 {
+		if code, _, _ := get(t, s.URL+"/readyz", "X-Forwarded-For", "203.0.113.7"); code != 200 {
+			t.Fatal("a probe is limited")
+		}
+		res, err := http.Post(s.URL+"/v1/payments/stripe/webhook?cell=euw3", "application/json", strings.NewReader("{}"))
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("the payment provider is limited: %v", err)
+		}
+		_ = res.Body.Close()
+	}
+	if _, _, text := get(t, privateOf(s)+"/metrics"); !strings.Contains(text, fmt.Sprintf(`guichet_router_limited_total{class="event"} %d`, refused.Load())) {
+		t.Error("the metric does not say how many were refused")
+	}
+}
+
+// Whoever is no trusted proxy is the address it comes from, whatever it writes.
+func TestRouter_believesNoStrangerAboutItsAddress(t *testing.T) {
+	cell := fakeCell(t)
+	s := open(t, "GUICHET_CELLS", "euw3="+cell.URL, "GUICHET_EDGE_EVENT_PER_MINUTE", "3")
+	untilReady(t, s.URL)
+	last := 0
+	for i := range 8 {
+		last, _, _ = get(t, s.URL+"/v1/events/evt_euw3_x", "X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))
+	}
+	if last != 429 {
+		t.Errorf("the eighth of 3 a minute: %d", last)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"guichet/internal/httpd"
 	"guichet/internal/mtls"
 	"guichet/router/health"
+	"guichet/router/limit"
 	"guichet/router/proxy"
 	"guichet/router/snapshot"
 )
@@ -27,6 +28,7 @@ type router struct {
 	proxy   *proxy.Proxy
 	ready   *httpd.Health
 	own     map[string]http.HandlerFunc // paths the router answers itself
+	public  http.Handler                // serve behind the limits and without operators' calls
 }
 
 func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*router, error) {
@@ -58,6 +60,11 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 		proxied.Delay, proxied.Region = proxy.MeasuredRTT, cfg.WANRegion
 	}
 	r := &router{keeper: keeper, checker: checker, proxy: proxy.New(proxied), ready: new(httpd.Health)}
+	gate := &limit.Gate{Client: proxied.Locator.Client, Refuse: r.proxy.Refuse, Now: time.Now, Next: http.HandlerFunc(r.serve)}
+	if cfg.Limits != nil {
+		gate.Limits = limit.New(cfg.Limits, reg)
+	}
+	r.public = gate
 	reg.MustRegister(townMetrics{r})
 
 	ready := r.ready
@@ -79,10 +86,13 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 	return r, nil
 }
 
-// ServeHTTP answers what is the router's own and takes the rest to a cell. Its
-// paths are few and exact, so that no cleaning of paths stands between a client
-// and a cell.
-func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+// ServeHTTP is the public door.
+func (r *router) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.public.ServeHTTP(w, req) }
+
+// serve answers what is the router's own and takes the rest to a cell. Its paths are
+// few and exact, so that no cleaning of paths stands between a client and a cell. It
+// is the operators' door by itself: who they are is for a cell to judge.
+func (r *router) serve(w http.ResponseWriter, req *http.Request) {
 	own, ok := r.own[req.URL.Path]
 	if ok && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
 		own(w, req)

@@ -68,6 +68,12 @@ func (l Locator) Of(r *http.Request) Whereabouts {
 	return Whereabouts{Client: client, Proxied: viaTrusted, By: "default"}
 }
 
+// Client is the address of whoever asks.
+func (l Locator) Client(r *http.Request) netip.Addr {
+	addr, _ := l.client(r)
+	return addr
+}
+
 // client is the address of whoever asks: the peer's, or, when the peer is a
 // trusted proxy, the last address in X-Forwarded-For that is not one.
 func (l Locator) client(r *http.Request) (addr netip.Addr, viaTrusted bool) {

@@ -157,6 +157,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.refuse(x, route.ErrNoCell.With("no cell answered").After(time.Second))
 }
 
+// Refuse answers for the proxy where a request does not get to it, in its form and
+// counted with its own refusals.
+func (p *Proxy) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	x := &exchange{w: w, r: r, id: requestID(r)}
+	w.Header().Set(httpd.HeaderRequestID, x.id)
+	p.refuse(x, err)
+}
+
 func (p *Proxy) refuse(x *exchange, err error) {
 	code := "internal"
 	if e := kind.As(err); e != nil {
