@@ -284,16 +284,19 @@ var organizerRoutes = []route{
 	{method: http.MethodGet, path: "/v1/regions", handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
 }
 
+// sagaCell is for the router: a cell has its own sagas only.
+var sagaCell = param{"cell", "string", "whose sagas, for the router; default: where an id leads, else the nearest"}
+
 var sagaRoutes = []route{
 	{
 		method: http.MethodGet, path: "/v1/sagas", handle: (*Server).listSagas, auth: operators, out: Page[client.Saga]{}, status: 200,
 		doc: "Sagas of this cell, newest first.", problems: "invalid_cursor invalid_parameter saga_not_found",
-		params: append([]param{{"status", "string", "running, succeeded or failed"}, {"name", "string", "of the flow"}, {"event_id", "string", ""}}, page...),
+		params: append([]param{sagaCell, {"status", "string", "running, succeeded or failed"}, {"name", "string", "of the flow"}, {"event_id", "string", ""}}, page...),
 	},
-	{method: http.MethodGet, path: "/v1/sagas/{saga_id}", handle: (*Server).getSaga, auth: operators, out: client.SagaDetail{}, status: 200, doc: "A saga with its log of what was asked of the outside.", problems: "saga_not_found"},
+	{method: http.MethodGet, path: "/v1/sagas/{saga_id}", handle: (*Server).getSaga, auth: operators, out: client.SagaDetail{}, status: 200, params: []param{sagaCell}, doc: "A saga with its log of what was asked of the outside.", problems: "saga_not_found"},
 	{
 		method: http.MethodPost, path: "/v1/sagas/{saga_id}/retry", handle: (*Server).retrySaga, auth: operators, out: client.SagaDetail{}, status: 200,
-		doc: "Let a saga that failed go on where it failed.", problems: "saga_not_found saga_not_failed",
+		params: []param{sagaCell}, doc: "Let a saga that failed go on where it failed.", problems: "saga_not_found saga_not_failed",
 	},
 }
 

@@ -46,10 +46,11 @@ type SagaPage struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// Sagas lists sagas of a cell; empty filters are any. Operators only.
-func (c *Client) Sagas(ctx context.Context, status, name, event, cursor string, limit int) (SagaPage, Meta, error) {
+// Sagas lists sagas of a cell, "" for the one that is asked or nearest; empty filters
+// are any. Operators only.
+func (c *Client) Sagas(ctx context.Context, cell, status, name, event, cursor string, limit int) (SagaPage, Meta, error) {
 	q := url.Values{"limit": {strconv.Itoa(limit)}}
-	for key, value := range map[string]string{"status": status, "name": name, "event_id": event, "cursor": cursor} {
+	for key, value := range map[string]string{"cell": cell, "status": status, "name": name, "event_id": event, "cursor": cursor} {
 		if value != "" {
 			q.Set(key, value)
 		}
@@ -59,16 +60,24 @@ func (c *Client) Sagas(ctx context.Context, status, name, event, cursor string, 
 	return out, m, err
 }
 
-// Saga reads one with its log. Operators only.
-func (c *Client) Saga(ctx context.Context, id string) (SagaDetail, Meta, error) {
+// Saga reads one with its log, at a cell or, with "", where its id leads. Operators only.
+func (c *Client) Saga(ctx context.Context, cell, id string) (SagaDetail, Meta, error) {
 	var out SagaDetail
-	m, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/sagas/" + url.PathEscape(id)}, &out)
+	m, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/sagas/" + url.PathEscape(id), query: atCell(cell)}, &out)
 	return out, m, err
 }
 
 // RetrySaga lets one that failed go on. Operators only.
-func (c *Client) RetrySaga(ctx context.Context, id string) (SagaDetail, Meta, error) {
+func (c *Client) RetrySaga(ctx context.Context, cell, id string) (SagaDetail, Meta, error) {
 	var out SagaDetail
-	m, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sagas/" + url.PathEscape(id) + "/retry"}, &out)
+	m, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/sagas/" + url.PathEscape(id) + "/retry", query: atCell(cell)}, &out)
 	return out, m, err
+}
+
+// atCell names a cell to the router, if it is said.
+func atCell(cell string) url.Values {
+	if cell == "" {
+		return nil
+	}
+	return url.Values{"cell": {cell}}
 }

@@ -26,8 +26,8 @@ const maxSagaPage = 100
 func sagaCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("guichet saga", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	credentials := fs.String("credentials", ".town/credentials.json", "`file` that says where the cells are and who may ask")
-	cell := fs.String("cell", "", "`name` of the cell (default: the first one, or the one in the saga's id)")
+	credentials := fs.String("credentials", ".town/credentials.json", "`file` that says where operators ask and who may")
+	cell := fs.String("cell", "", "`name` of the cell (default: the home of what the saga's id or --event names, else the nearest to the router)")
 	status := fs.String("status", "", "running, succeeded or failed")
 	name := fs.String("name", "", "`flow`: purchase, cancel, refund or event-cancellation")
 	event := fs.String("event", "", "`id` of an event")
@@ -49,51 +49,27 @@ func sagaCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if err != nil {
 		return err
 	}
-	if *cell == "" && len(rest) == 2 {
-		*cell = cellIn(rest[1])
-	}
-	url, err := cellURL(creds, *cell)
-	if err != nil {
-		return err
-	}
-	c := client.New(url, client.WithBearer(creds.OperatorToken))
+	c := client.New(creds.RouterOperator, client.WithBearer(creds.OperatorToken))
 	switch what {
 	case "list":
-		page, _, err := c.Sagas(ctx, *status, *name, *event, "", *limit)
+		page, _, err := c.Sagas(ctx, *cell, *status, *name, *event, "", *limit)
 		if err != nil {
 			return fmt.Errorf("list sagas: %w", err)
 		}
 		return listSagas(stdout, page)
 	case "retry":
-		one, _, err := c.RetrySaga(ctx, rest[1])
+		one, _, err := c.RetrySaga(ctx, *cell, rest[1])
 		if err != nil {
 			return fmt.Errorf("retry: %w", err)
 		}
 		return showSaga(stdout, one)
 	default:
-		one, _, err := c.Saga(ctx, rest[1])
+		one, _, err := c.Saga(ctx, *cell, rest[1])
 		if err != nil {
 			return fmt.Errorf("show: %w", err)
 		}
 		return showSaga(stdout, one)
 	}
-}
-
-// cellIn is the birth cell in the id that a saga's id carries: "purchase:ord_euw3_…".
-func cellIn(saga string) string {
-	_, id, _ := strings.Cut(saga, "_")
-	cell, _, _ := strings.Cut(id, "_")
-	return cell
-}
-
-// cellURL finds a running process of the cell.
-func cellURL(c town.Credentials, cell string) (string, error) {
-	for _, p := range c.Processes {
-		if p.URL != "" && p.Cell != "" && (cell == "" || p.Cell == cell) {
-			return p.URL, nil
-		}
-	}
-	return "", fmt.Errorf("the credentials name no running cell %q", cell)
 }
 
 func listSagas(out io.Writer, page client.SagaPage) error {

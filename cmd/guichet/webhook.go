@@ -59,7 +59,7 @@ func webhookCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 			}
 		}
 	}
-	c := client.New(creds.Router, client.WithBearer(creds.OperatorToken), client.WithTimeout(replayTimeout))
+	c := client.New(creds.RouterOperator, client.WithBearer(creds.OperatorToken), client.WithTimeout(replayTimeout))
 	return replayAll(ctx, c, cells, what, stdout)
 }
 

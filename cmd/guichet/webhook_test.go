@@ -52,7 +52,7 @@ func openCells(t *testing.T) (credentials string) {
 	}))
 	t.Cleanup(s.Close)
 	credentials = filepath.Join(t.TempDir(), "credentials.json")
-	text, err := json.Marshal(town.Credentials{Router: s.URL, OperatorToken: "op", Processes: []town.Process{{Name: "router"}, {Name: "cell-euw3", Cell: "euw3"}, {Name: "cell-euw3-2", Cell: "euw3"}, {Name: "cell-use1", Cell: "use1"}}})
+	text, err := json.Marshal(town.Credentials{RouterOperator: s.URL, OperatorToken: "op", Processes: []town.Process{{Name: "router"}, {Name: "cell-euw3", Cell: "euw3"}, {Name: "cell-euw3-2", Cell: "euw3"}, {Name: "cell-use1", Cell: "use1"}}})
 	if err == nil {
 		err = os.WriteFile(credentials, text, 0o600)
 	}

@@ -56,6 +56,8 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 		return aimAtID(holdID, "hld", WantHome)
 	case collection == "tickets" && (text == "find" || text == "found"):
 		return aimAtCell(query.Get("cell"))
+	case collection == "sagas":
+		return aimAtSagas(text, query)
 	case kinds[collection] == "":
 		return Target{}
 	}
@@ -103,6 +105,22 @@ func aimAtID(text, kind string, want Want) Target {
 		return Target{}
 	}
 	return Target{Want: want, Ref: ref}
+}
+
+// aimAtSagas goes to the cell that is named, else to the home of what the saga's id
+// ("purchase:ord_euw3_…") or the event in the query names. Operators only.
+func aimAtSagas(saga string, query url.Values) Target {
+	if cell := query.Get("cell"); cell != "" {
+		return aimAtCell(cell)
+	}
+	_, text, _ := strings.Cut(saga, ":")
+	if saga == "" {
+		text = query.Get("event_id")
+	}
+	if ref, ok := topology.ParseRef(text); ok {
+		return Target{Want: WantHome, Ref: ref}
+	}
+	return Target{}
 }
 
 func aimAtCell(text string) Target {

@@ -42,6 +42,20 @@ func TestNeedsBody_onlyForANewOrder(t *testing.T) {
 	}
 }
 
+func TestAim_takesOperatorsToTheCellThatHasTheSaga(t *testing.T) {
+	for line, want := range map[string]topology.CellID{
+		"/v1/sagas?cell=use1": "use1", "/v1/sagas/purchase:" + ordAPN + "?cell=use1": "use1", "/v1/sagas/purchase:" + ordAPN: "apn1", "/v1/sagas/purchase:" + ordAPN + "/retry": "apn1",
+		"/v1/sagas?event_id=" + evtAPN: "apn1", "/v1/sagas": "euw3", "/v1/sagas/nonsense": "euw3",
+	} {
+		path, query, _ := strings.Cut(line, "?")
+		values, _ := url.ParseQuery(query)
+		d := route.Decide(route.Request{Target: route.Aim("GET", path, values, ""), At: paris, Located: true}, town(), nil)
+		if d.Err != nil || d.Cell.ID != want {
+			t.Errorf("%s goes to %s (%v), want %s", line, d.Cell.ID, d.Err, want)
+		}
+	}
+}
+
 func FuzzPeekHoldID_neverPanics(f *testing.F) {
 	f.Add([]byte(`{"hold_id":"` + hldAPN + `"}`))
 	f.Add([]byte(`{"a":[{}],"hold_id":"\u0000"}`))

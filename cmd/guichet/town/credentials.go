@@ -25,14 +25,15 @@ const (
 
 // Credentials is credentials.json: where everything is and who may do what.
 type Credentials struct {
-	Router        string             `json:"router"`
-	ControlPlane  string             `json:"control_plane"`
-	Sandbox       string             `json:"sandbox"`
-	Mail          string             `json:"mail"` // GET {mail}/mails?to=
-	OperatorToken string             `json:"operator_token"`
-	TLS           mtls.Files         `json:"tls"` // an operator's certificate, to call cells and the control plane directly
-	Organizers    []client.Organizer `json:"organizers"`
-	Processes     []Process          `json:"processes"`
+	Router         string             `json:"router"`
+	RouterOperator string             `json:"router_operator"` // where the router serves operators' calls
+	ControlPlane   string             `json:"control_plane"`
+	Sandbox        string             `json:"sandbox"`
+	Mail           string             `json:"mail"` // GET {mail}/mails?to=
+	OperatorToken  string             `json:"operator_token"`
+	TLS            mtls.Files         `json:"tls"` // an operator's certificate, to call cells and the control plane directly
+	Organizers     []client.Organizer `json:"organizers"`
+	Processes      []Process          `json:"processes"`
 }
 
 // Process is one that runs now.
@@ -54,7 +55,7 @@ func (t *Town) Credentials() Credentials {
 
 func (t *Town) credentials() Credentials {
 	c := Credentials{
-		Router: httpURL(t.ports.router()), ControlPlane: httpsURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()),
+		Router: httpURL(t.ports.router()), RouterOperator: httpURL(t.ports.routerOperator()), ControlPlane: httpsURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()),
 		OperatorToken: t.state.record.OperatorToken,
 		TLS:           t.authority.Files(operatorPeer),
 		Organizers:    slices.Clone(t.organizers),
@@ -137,7 +138,7 @@ func (t *Town) postOrganizer(ctx context.Context, region, name, key string) (o c
 	if err != nil {
 		return o, err
 	}
-	target := httpURL(t.ports.router()) + "/v1/organizers?" + url.Values{"home_region": {region}}.Encode()
+	target := httpURL(t.ports.routerOperator()) + "/v1/organizers?" + url.Values{"home_region": {region}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return o, err

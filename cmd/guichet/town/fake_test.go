@@ -106,6 +106,9 @@ func stand(name string) error {
 	if private := os.Getenv("GUICHET_PRIVATE_LISTEN"); private != "" && name != "guichet" {
 		go func() { _ = (&http.Server{Addr: private, Handler: mux}).ListenAndServe() }()
 	}
+	if operators := os.Getenv("GUICHET_OPERATOR_LISTEN"); operators != "" {
+		go func() { _ = (&http.Server{Addr: operators, Handler: mux}).ListenAndServe() }()
+	}
 	fmt.Println(name, "listens on", listen)
 	if identity != nil && name != "router" && name != "guichet" {
 		server.TLSConfig = identity.Server(func(mtls.Peer) bool { return true })

@@ -166,16 +166,20 @@ func (t *Town) addRouter() {
 	p := &part{rank: rankRouter, name: nameRouter, url: httpURL(t.ports.router()), private: httpURL(t.ports.routerPrivate()), where: t.state.path(nameRouter)}
 	t.program(p, "router", nil, func() map[string]string {
 		env := t.as(routerPeer, map[string]string{
-			"GUICHET_LISTEN":         local(t.ports.router()),
-			"GUICHET_PRIVATE_LISTEN": local(t.ports.routerPrivate()),
-			"GUICHET_CONTROL_KEY":    t.state.controlPublic(),
-			"GUICHET_CONTROL_PLANE":  httpsURL(t.ports.controlPlane()),
-			"GUICHET_CELLS":          t.bootstrap(),
-			"GUICHET_STATE_DIR":      p.where,
-			"GUICHET_DEFAULT_CELL":   string(t.opts.Cells[0].ID),
-			"GUICHET_TRUST_NEAR":     "1",
-			"GUICHET_ALLOW_FORCE":    "1", // drills ask a cell by name
+			"GUICHET_LISTEN":          local(t.ports.router()),
+			"GUICHET_PRIVATE_LISTEN":  local(t.ports.routerPrivate()),
+			"GUICHET_OPERATOR_LISTEN": local(t.ports.routerOperator()),
+			"GUICHET_CONTROL_KEY":     t.state.controlPublic(),
+			"GUICHET_CONTROL_PLANE":   httpsURL(t.ports.controlPlane()),
+			"GUICHET_CELLS":           t.bootstrap(),
+			"GUICHET_STATE_DIR":       p.where,
+			"GUICHET_DEFAULT_CELL":    string(t.opts.Cells[0].ID),
+			"GUICHET_TRUST_NEAR":      "1",
+			"GUICHET_ALLOW_FORCE":     "1", // drills ask a cell by name
 		})
+		if !t.opts.Limits {
+			env["GUICHET_LIMITS"] = "off" // as at the cells
+		}
 		if t.opts.WAN {
 			env["GUICHET_WAN"] = "1"
 		}
@@ -186,6 +190,7 @@ func (t *Town) addRouter() {
 	})
 	t.add(p, t.ports.router())
 	t.needed = append(t.needed, portUser{t.ports.routerPrivate(), "the router's private address"})
+	t.needed = append(t.needed, portUser{t.ports.routerOperator(), "operators at the router"})
 }
 
 // geoIP is the file that the environment names, else one of the shared data.
