@@ -120,8 +120,10 @@ func badEvents(t *testing.T, w *world.World) []request {
 	return []request{
 		{"no credential", "POST", path, good, nil, 401, "unauthorized"},
 		{"a made-up credential", "POST", path, good, []string{"Authorization", "Bearer gk_x"}, 401, "api_key_malformed"},
-		{"an attendee as operator", "POST", "/v1/organizers?home_region=eu-west-3", `{"name":"x"}`, nil, 401, "unauthorized"},
-		{"a region that is not there", "POST", "/v1/organizers?home_region=moon-1", `{"name":"x"}`, []string{"Authorization", "Bearer " + c.OperatorToken}, 400, "unknown_region"},
+		{"an attendee as operator", "POST", c.RouterOperator + "/v1/organizers?home_region=eu-west-3", `{"name":"x"}`, nil, 401, "unauthorized"},
+		{"an operator in public", "POST", "/v1/organizers?home_region=eu-west-3", `{"name":"x"}`, []string{"Authorization", "Bearer " + c.OperatorToken}, 404, "no_such_path"},
+		{"sagas in public", "GET", "/v1/sagas", nil, []string{"Authorization", "Bearer " + c.OperatorToken}, 404, "no_such_path"},
+		{"a region that is not there", "POST", c.RouterOperator + "/v1/organizers?home_region=moon-1", `{"name":"x"}`, []string{"Authorization", "Bearer " + c.OperatorToken}, 400, "unknown_region"},
 		post("a quota below nothing", with(func(e *client.NewEvent) { e.Quotas[0].Size = -1 }), "invalid_event"),
 		post("a price below nothing", with(func(e *client.NewEvent) { e.TicketTypes[0].Price.Amount = -1 }), "invalid_event"),
 		post("a quota that is not there", with(func(e *client.NewEvent) { e.TicketTypes[0].Quotas = []string{"none"} }), "invalid_event"),

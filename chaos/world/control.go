@@ -25,14 +25,15 @@ const (
 
 // Credentials is credentials.json, as api.md has it.
 type Credentials struct {
-	Router        string             `json:"router"`
-	ControlPlane  string             `json:"control_plane"`
-	Sandbox       string             `json:"sandbox"`
-	Mail          string             `json:"mail"`
-	OperatorToken string             `json:"operator_token"`
-	TLS           mtls.Files         `json:"tls"` // an operator's certificate
-	Organizers    []client.Organizer `json:"organizers"`
-	Processes     []Process          `json:"processes"`
+	Router         string             `json:"router"`
+	RouterOperator string             `json:"router_operator"`
+	ControlPlane   string             `json:"control_plane"`
+	Sandbox        string             `json:"sandbox"`
+	Mail           string             `json:"mail"`
+	OperatorToken  string             `json:"operator_token"`
+	TLS            mtls.Files         `json:"tls"` // an operator's certificate
+	Organizers     []client.Organizer `json:"organizers"`
+	Processes      []Process          `json:"processes"`
 }
 
 // Process is one process of the town.
