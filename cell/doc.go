@@ -26,6 +26,7 @@
 //	walltime    what a clock on a wall shows, as an instant: zones, skipped and repeated hours, recurrence
 //	country     the countries of ISO 3166-1, by code and name
 //	legible     which characters a name may have
+//	mailaddr    e-mail addresses, and when two spellings are one person's
 //	booking     events, ticket types, quotas, seats, holds: pure decisions about stock
 //	payment     charges, refunds, disputes, the ledger; ports.go is the door to a provider
 //	notify      mails: a durable queue, their words in five languages, when to try again

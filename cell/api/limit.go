@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/mailaddr"
 	"guichet/internal/kind"
 	"guichet/internal/limit"
 	"guichet/internal/mtls"
@@ -73,7 +74,7 @@ func (s *Server) admit(c *gin.Context, g guard) error {
 
 // admitBuyer refuses a buyer who orders too often, from whatever address.
 func (s *Server) admitBuyer(email string) error {
-	wait, ok := s.guards.byBuyer.Take(strings.ToLower(strings.TrimSpace(email)), s.Now())
+	wait, ok := s.guards.byBuyer.Take(mailaddr.Limit(email), s.Now())
 	return refusal(wait, ok, "buyer")
 }
 
@@ -87,17 +88,7 @@ func refusal(wait time.Duration, ok bool, what string) error {
 // network is who asks, as far as a limit can tell people apart: an IPv4 address, or
 // the /64 that a household or a machine has in IPv6.
 func (g *guards) network(c *gin.Context) string {
-	addr := g.address(c)
-	if !addr.IsValid() {
-		return "unknown"
-	}
-	if addr.Is6() {
-		p, err := addr.WithZone("").Prefix(64)
-		if err == nil {
-			return p.String()
-		}
-	}
-	return addr.String()
+	return limit.Network(g.address(c))
 }
 
 // address is the client's: the peer's own, or what a router says of it. A router is

@@ -3,12 +3,12 @@ package booking
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/mail"
 	"slices"
 	"strings"
 	"time"
 
 	"guichet/cell/id"
+	"guichet/cell/mailaddr"
 	"guichet/internal/kind"
 )
 
@@ -34,9 +34,9 @@ const (
 	byKey  = "k"
 )
 
-// BuyerOf makes a Buyer. A key with an @ is an e-mail address: letters' case and
-// what follows a + in its local part do not count. Any other key is opaque:
-// visible ASCII, taken as it is.
+// BuyerOf makes a Buyer. A key with an @ is an e-mail address: its spelling and what
+// follows a + in its local part do not count (mailaddr.Address.Limit). Any other key
+// is opaque: visible ASCII, taken as it is.
 func BuyerOf(event id.Event, key string) (Buyer, error) {
 	key = strings.TrimSpace(key)
 	if len(key) > maxBuyerKey || key == "" {
@@ -44,26 +44,16 @@ func BuyerOf(event id.Event, key string) (Buyer, error) {
 	}
 	made := byKey
 	if strings.Contains(key, "@") {
-		a, err := mail.ParseAddress(key)
-		if err != nil || a.Address != key {
+		a, err := mailaddr.Parse(key)
+		if err != nil {
 			return "", ErrBuyerKey.At("/buyer_key", "has an @ and is not an e-mail address")
 		}
-		made, key = byMail, normalMail(key)
+		made, key = byMail, a.Limit()
 	} else if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
 		return "", ErrBuyerKey.At("/buyer_key", "must be an e-mail address or visible ASCII")
 	}
 	sum := sha256.Sum256([]byte("guichet-buyer-v1\n" + event.String() + "\n" + made + "\n" + key))
 	return Buyer(made + hex.EncodeToString(sum[:16])), nil
-}
-
-// normalMail writes an address as all its spellings are.
-func normalMail(address string) string {
-	at := strings.LastIndexByte(address, '@')
-	local, domain := strings.ToLower(address[:at]), strings.ToLower(address[at+1:])
-	if name, _, tagged := strings.Cut(local, "+"); tagged && name != "" {
-		local = name
-	}
-	return local + "@" + domain
 }
 
 // Buyer is who the hold was made for, "" when that was not said.

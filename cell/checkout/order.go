@@ -7,7 +7,6 @@ package checkout
 
 import (
 	"crypto/rand"
-	"net/mail"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +15,9 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/legible"
+	"guichet/cell/mailaddr"
 	"guichet/cell/money"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/internal/kind"
 )
@@ -147,18 +148,15 @@ type Request struct {
 	Consents  []Consented
 }
 
-// Limits of what buyers say, in characters.
-const (
-	maxText  = 200
-	maxEmail = 254
-)
+// maxText bounds what buyers say, in characters.
+const maxText = 200
 
 // Check holds the request to its rules; errors point at the JSON field.
 func (r *Request) Check() error {
 	if err := email("/buyer/email", r.Buyer.Email); err != nil {
 		return err
 	}
-	if err := plain("/buyer/name", r.Buyer.Name, 1); err != nil {
+	if err := personal("/buyer/name", r.Buyer.Name); err != nil {
 		return err
 	}
 	if err := plain("/buyer/locale", r.Buyer.Locale, 0); err != nil {
@@ -172,7 +170,7 @@ func (r *Request) Check() error {
 	}
 	for i, a := range r.Attendees {
 		at := "/attendees/" + strconv.Itoa(i)
-		if err := plain(at+"/name", a.Name, 1); err != nil {
+		if err := personal(at+"/name", a.Name); err != nil {
 			return err
 		}
 		if a.Email != "" {
@@ -193,9 +191,19 @@ func CheckSearch(address, locale string) error {
 }
 
 func email(at, s string) error {
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || len(s) > maxEmail {
-		return ErrInvalidOrder.At(at, "must be an e-mail address")
+	if _, err := mailaddr.Parse(s); err != nil {
+		return ErrInvalidOrder.At(at, "must be an e-mail address: it %s", kind.As(err).Detail)
+	}
+	return nil
+}
+
+// personal holds a person's name to what a mail may greet him by: strangers write it.
+func personal(at, s string) error {
+	if err := plain(at, s, 1); err != nil {
+		return err
+	}
+	if why := notify.Unfit(s); why != "" {
+		return ErrInvalidOrder.At(at, "%s", why)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/mailaddr"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
 )
@@ -78,7 +79,7 @@ func (s *Service) intentOf(ctx context.Context, o Order, key string) (any, error
 		return made{}, nil
 	}
 	i, err := s.Processor.CreateIntent(ctx, payment.NewIntent{
-		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: o.Buyer.Email,
+		Amount: o.Total, OrderID: o.ID.String(), EventID: o.ID.Event().String(), Email: mailaddr.Deliverable(o.Buyer.Email),
 		Description: "Order " + o.Code, Key: key, Manual: s.Manual,
 		Destination: o.Payment.Destination, Fee: o.Payment.Fee,
 	})

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/mailaddr"
 	"guichet/cell/notify"
 	"guichet/cell/ticket"
 	"guichet/internal/kind"
@@ -111,7 +111,7 @@ func (s *Service) transfer(ctx context.Context, stock *booking.Stock, o *Order, 
 		return Given{}, err
 	}
 	giver := old.holder(o)
-	if strings.EqualFold(giver.Email, to.Email) {
+	if mailaddr.Key(giver.Email) == mailaddr.Key(to.Email) {
 		return Given{}, ErrInvalidOrder.At("/to/email", "has the ticket already")
 	}
 	if to.Locale == "" {
@@ -169,7 +169,7 @@ func (r *Recipient) check() error {
 	if err := email("/to/email", r.Email); err != nil {
 		return err
 	}
-	if err := plain("/to/name", r.Name, 1); err != nil {
+	if err := personal("/to/name", r.Name); err != nil {
 		return err
 	}
 	return plain("/to/locale", r.Locale, 0)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/cell/mailaddr"
 	"guichet/internal/kind"
 )
 
@@ -93,10 +94,9 @@ func (m *Message) ID() string {
 }
 
 // AddressHash is how an address is looked up without being kept: hex SHA-256 of
-// its normalised form under its own domain. Case is ignored, as every mail
-// provider that people use does.
+// whose it is, whatever its spelling (mailaddr.Address.Key).
 func AddressHash(address string) string {
-	sum := sha256.Sum256([]byte("guichet mail address v1\x00" + strings.ToLower(strings.TrimSpace(address))))
+	sum := sha256.Sum256([]byte("guichet mail address v1\x00" + mailaddr.Key(address)))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -16,6 +16,7 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
+	"guichet/cell/mailaddr"
 	"guichet/cell/notify"
 	"guichet/internal/kind"
 )
@@ -135,11 +136,12 @@ func aboutTheMail(r gomail.SendErrReason) bool {
 func (c *Courier) message(m notify.Mail) (*gomail.Msg, error) {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(c.from)
-	if err := msg.AddTo(m.To); err != nil {
+	to := mailaddr.Deliverable(m.To)
+	if err := msg.AddTo(to); err != nil {
 		return nil, fmt.Errorf("%w: the address cannot be written to", notify.ErrRefused)
 	}
 	if m.Name != "" {
-		msg.ToMailAddress(&mail.Address{Name: m.Name, Address: m.To})
+		msg.ToMailAddress(&mail.Address{Name: m.Name, Address: to})
 	}
 	msg.Subject(m.Subject)
 	msg.SetMessageIDWithValue(m.ID + "@" + c.domain)

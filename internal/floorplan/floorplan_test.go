@@ -43,27 +43,28 @@ var rooms = []struct {
 	{"cell/walltime", "internal/kind", "clocks on walls are arithmetic"},
 	{"cell/country", "", "a list of countries knows no rooms"},
 	{"cell/legible", "", "characters know no rooms"},
+	{"cell/mailaddr", "internal/kind", "an address is a text; who has it is another room's"},
 	{"cell/client", "cell/money control-plane/topology internal/kind", "the wire contract of a cell"},
 	{"cell/bus", "control-plane/topology internal/kind", "what is said on the bus, not how"},
-	{"cell/booking", "cell/id cell/money cell/walltime cell/country cell/legible control-plane/topology internal/kind", "the domain is pure"},
+	{"cell/booking", "cell/id cell/mailaddr cell/money cell/walltime cell/country cell/legible control-plane/topology internal/kind", "the domain is pure"},
 	{"cell/payment", "cell/id cell/money internal/kind", "the domain is pure"},
 	{"cell/ticket", "cell/id cell/client control-plane/topology internal/kind", "a signature is proved without asking anybody"},
-	{"cell/notify", "cell/id cell/legible cell/money internal/kind", "the mail room knows no orders: a composer brings the facts"},
+	{"cell/notify", "cell/id cell/mailaddr cell/legible cell/money internal/kind", "the mail room knows no orders: a composer brings the facts"},
 	{"cell/search", "cell/bus cell/client cell/id cell/money control-plane/topology geo internal/kind", "a domain that answers in the wire's words"},
 	{"cell/catalog", "cell/client cell/money cell/walltime cell/country cell/legible geo internal/kind", "foreign formats become the wire's words"},
 	{"cell/saga", "internal/kind", "a saga runner knows no domain"},
-	{"cell/checkout", "cell/legible cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
+	{"cell/checkout", "cell/legible cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/mailaddr cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
 
 	{"cell/store", "cell/booking cell/payment cell/notify cell/saga cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal cell/ticket", "SQL lives here and nowhere else"},
 	{"cell/letter", "cell/access cell/booking cell/checkout cell/payment cell/notify cell/ticket cell/id cell/money internal/kind", "what a mail tells is read from the rooms it tells about"},
-	{"cell/smtp", "cell/notify internal/kind", "an adapter serves one room"},
+	{"cell/smtp", "cell/mailaddr cell/notify internal/kind", "an adapter serves one room"},
 	{"cell/smtp/sink", "", "the stand-in of a third party knows no room of ours"},
 	{"cell/stripe", "cell/payment cell/money internal", "an adapter serves one room"},
 	{"cell/stripe/sandbox", "cell/money internal", "the stand-in of a third party knows no room of ours"},
 	{"cell/leaf", "cell/bus control-plane/topology internal", "the bus carries envelopes, not bookings"},
 	{"cell/atlas", "control-plane/topology internal", "a cell's copy of the map"},
 	{"cell/join", "control-plane/topology internal", "a cell tells the registry that it lives"},
-	{"cell/api", "cell/access cell/walltime cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
+	{"cell/api", "cell/access cell/walltime cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/mailaddr cell/money control-plane/topology geo internal", "HTTP talks to services, not to adapters"},
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
@@ -88,13 +89,14 @@ var vendors = []struct {
 	{"github.com/teambition/rrule-go", "cell/walltime", "recurrence is reckoned on the wall, in one room"},
 	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
 	{"github.com/go-pdf/fpdf github.com/hajimehoshi/bitmapfont golang.org/x/image", "cell/ticket/render", "paper is one room's business"},
+	{"golang.org/x/net/idna", "cell/mailaddr", "names of domains are one room's business"},
 	{"github.com/skip2/go-qrcode", "cell/ticket/render cmd/guichet", "paper is one room's business"},
 	{"github.com/stripe/stripe-mock github.com/cockroachdb/cockroachdb-parser github.com/getkin/kin-openapi github.com/makiuchi-d/gozxing github.com/anishathalye/porcupine github.com/santhosh-tekuri/jsonschema", "", "a judge of tests is not shipped"},
 }
 
 // pure rooms decide; they touch neither the network nor the machine nor the log.
 const (
-	pure       = "cell/id cell/money cell/walltime cell/country cell/legible cell/access cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
+	pure       = "cell/id cell/mailaddr cell/money cell/walltime cell/country cell/legible cell/access cell/booking cell/payment cell/bus control-plane/topology control-plane/registry control-plane/placement router/route internal/kind"
 	unpure     = "log/slog os os/exec net"
 	unpureWhy  = "the domain is pure: return the fact, the rim acts on it"
 	fewestSeen = 150 // imports inside the module; a test that walks nothing must not pass
