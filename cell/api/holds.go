@@ -30,6 +30,9 @@ func (s *Server) createHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayTry(c, event, want.Promo+want.Access); err != nil {
+		return err
+	}
 	key, leave, err := s.claim(c, true, "", body)
 	if err != nil {
 		return err
@@ -37,7 +40,7 @@ func (s *Server) createHold(c *gin.Context) error {
 	defer leave()
 	op, err := s.Booking.HoldOnce(c.Request.Context(), event, want, key, holdAnswer(http.StatusCreated))
 	if err != nil {
-		return s.ownHolds(c, err)
+		return s.ownHolds(c, s.tried(c, event, err))
 	}
 	if op.Body, err = s.withHoldToken(op.Body); err != nil {
 		return err

@@ -30,6 +30,8 @@ type Limits struct {
 	Holds  limit.Rate // per address: POST …/holds
 	Orders limit.Rate // per address: POST /v1/orders, each of which can lead to an attempt to pay, and POST …/transfer
 	Buyer  limit.Rate // per e-mail address: POST /v1/orders, and POST …/transfer to it
+	// Wrong promo and access codes, of one address and for one event. Right ones are not counted.
+	Codes, EventCodes limit.Rate
 	// Trusted are the routers where there is no TLS; with it their certificates say who
 	// they are. Theirs and nobody else's X-Forwarded-For is believed.
 	Trusted []netip.Prefix
@@ -49,6 +51,7 @@ const (
 type guards struct {
 	byAddress map[guard]*limit.Buckets
 	byBuyer   *limit.Buckets
+	codes     guesses
 	trusted   []netip.Prefix
 }
 
@@ -58,7 +61,7 @@ func newGuards(l Limits) guards {
 			guardHolds: limit.New(l.Holds, limitedKeys), guardOrders: limit.New(l.Orders, limitedKeys),
 			guardSearches: limit.New(limit.Rate{PerMinute: MaxSearchesPerAddress, Burst: MaxSearchesPerAddress}, limitedKeys),
 		},
-		byBuyer: limit.New(l.Buyer, limitedKeys), trusted: l.Trusted,
+		byBuyer: limit.New(l.Buyer, limitedKeys), codes: guesses{limit.New(l.Codes, limitedKeys), limit.New(l.EventCodes, limitedKeys)}, trusted: l.Trusted,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"guichet/cell/client"
+	"guichet/cell/client/class"
 )
 
 func (s *Server) openapi(c *gin.Context) error {
@@ -149,7 +150,9 @@ func (g *generator) responses(r route) object {
 	}
 	codes := strings.Fields(r.problems)
 	codes = append(codes, "unknown_parameter", "invalid_parameter", "busy", "database_unavailable", "outcome_unknown", "internal")
-	if r.guard != unguarded {
+	switch class.Of(r.method, r.path) { // the router limits all others, and cells some of them
+	case class.Health, class.Webhook, class.Operator:
+	default:
 		codes = append(codes, "too_many_requests")
 	}
 	if r.foreign {

@@ -99,14 +99,18 @@ func (s *Server) opened(c *gin.Context, event id.Event) ([]id.TicketType, error)
 	if typed == "" {
 		return nil, nil
 	}
+	if err := s.mayTry(c, event, typed); err != nil {
+		return nil, err
+	}
 	code, err := s.Booking.Store.Code(c, event, booking.CodeOf(typed))
 	if errors.Is(err, booking.ErrAccessCode) {
-		return nil, booking.ErrAccessCode.With("the event has no such access code").Field("parameter", "access_code")
+		return nil, s.tried(c, event, booking.ErrAccessCode.With("the event has no such access code").Field("parameter", "access_code"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return code.Opens(s.Now())
+	opens, err := code.Opens(s.Now())
+	return opens, s.tried(c, event, err)
 }
 
 // putCode makes a promo or access code, or changes its terms and limits.

@@ -18,6 +18,8 @@ const (
 	holdsPerMinute  = 300
 	ordersPerMinute = 120
 	buyerPerMinute  = 10
+	codesPerMinute  = 10
+	eventCodes      = 300
 	mostPerMinute   = 1_000_000
 )
 
@@ -43,6 +45,9 @@ func (s *settings) configureMoney(r *config.Reader) {
 		Holds:  rate("GUICHET_LIMIT_HOLDS_PER_MINUTE", holdsPerMinute),   // per address
 		Orders: rate("GUICHET_LIMIT_ORDERS_PER_MINUTE", ordersPerMinute), // per address
 		Buyer:  rate("GUICHET_LIMIT_BUYER_PER_MINUTE", buyerPerMinute),   // orders per e-mail address
+
+		Codes:      rate("GUICHET_LIMIT_CODES_PER_MINUTE", codesPerMinute),   // wrong ones per address
+		EventCodes: rate("GUICHET_LIMIT_EVENT_CODES_PER_MINUTE", eventCodes), // wrong ones per event
 	}
 	if r.Bool("GUICHET_LIMITS", true) {
 		s.Limits = limits

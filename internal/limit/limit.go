@@ -61,15 +61,58 @@ func (b *Buckets) Take(key string, now time.Time) (wait time.Duration, ok bool) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := b.of(hash, now)
+	b.refill(k, now)
+	if k.tokens < 1 {
+		return b.until(k), false
+	}
+	k.tokens--
+	return 0, true
+}
+
+// Left says whether the key has a token, without taking it, and whether it has them
+// all; else how long to wait. A key that is not remembered has them all.
+func (b *Buckets) Left(key string, now time.Time) (wait time.Duration, ok, all bool) {
+	if b == nil {
+		return 0, true, true
+	}
+	hash := maphash.String(b.seed, key)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, known := b.byKey[hash]
+	if !known {
+		return 0, true, true
+	}
+	k := e.Value.(*bucket) //nolint:errcheck,forcetypeassert // nothing else is put in
+	b.refill(k, now)
+	if k.tokens < 1 {
+		return b.until(k), false, false
+	}
+	return 0, true, k.tokens >= b.burst
+}
+
+// Charge takes a token that was spent before it could be asked for, of a key that has
+// none too: what many spend at once is owed, at most an hour's worth.
+func (b *Buckets) Charge(key string, now time.Time) {
+	if b == nil {
+		return
+	}
+	hash := maphash.String(b.seed, key)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k := b.of(hash, now)
+	b.refill(k, now)
+	k.tokens = max(k.tokens-1, -b.perSecond*time.Hour.Seconds())
+}
+
+func (b *Buckets) refill(k *bucket, now time.Time) {
 	if spent := now.Sub(k.at).Seconds(); spent > 0 { // a clock that was set back gives nothing
 		k.tokens = math.Min(b.burst, k.tokens+spent*b.perSecond)
 		k.at = now
 	}
-	if k.tokens < 1 {
-		return time.Duration((1 - k.tokens) / b.perSecond * float64(time.Second)), false
-	}
-	k.tokens--
-	return 0, true
+}
+
+func (b *Buckets) until(k *bucket) time.Duration {
+	return time.Duration((1 - k.tokens) / b.perSecond * float64(time.Second))
 }
 
 // of finds the key's bucket, or makes a full one; the caller holds the lock.

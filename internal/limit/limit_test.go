@@ -96,3 +96,35 @@ func TestNew_ofNoRateDoesNotLimit(t *testing.T) {
 		}
 	}
 }
+
+func TestCharge_isOwedByWhoSpentAtOnce(t *testing.T) {
+	t.Parallel()
+	b := limit.New(limit.Rate{PerMinute: 60, Burst: 5}, 10)
+	if _, ok, all := b.Left("a", start); !ok || !all || b.Len() != 0 {
+		t.Error("who only looks is remembered")
+	}
+	for range 20 { // all had looked before any of them was charged
+		b.Charge("a", start)
+	}
+	wait, ok, _ := b.Left("a", start)
+	if ok || wait != 16*time.Second {
+		t.Errorf("20 of 5: %t, wait %s", ok, wait)
+	}
+	if _, ok, all := b.Left("a", start.Add(16*time.Second)); !ok || all {
+		t.Errorf("after the time that was said: %t, all %t", ok, all)
+	}
+	if _, ok, all := b.Left("a", start.Add(time.Minute)); !ok || !all {
+		t.Errorf("after a rest: %t, all %t", ok, all)
+	}
+	for range 10_000 {
+		b.Charge("a", start.Add(time.Hour))
+	}
+	if wait, _, _ := b.Left("a", start.Add(time.Hour)); wait > time.Hour+time.Second {
+		t.Errorf("what is owed takes %s", wait)
+	}
+	var none *limit.Buckets
+	none.Charge("a", start)
+	if _, ok, all := none.Left("a", start); !ok || !all {
+		t.Error("no rate limits")
+	}
+}
