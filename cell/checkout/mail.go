@@ -10,6 +10,16 @@ import (
 // transaction at hand and exists once for its order, kind and part (P5).
 type Notifier interface {
 	Enqueue(ctx context.Context, m notify.Message) error
+	// Allow refuses to let a stranger cause one more mail to an address than its caps say.
+	Allow(ctx context.Context, address string) error
+}
+
+// allow asks before a mail is caused that nobody paid for.
+func (s *Service) allow(ctx context.Context, address string) error {
+	if s.Notifier == nil {
+		return nil
+	}
+	return s.Notifier.Allow(ctx, address)
 }
 
 // tell queues a mail to an order's buyer.
@@ -17,7 +27,24 @@ func (s *Service) tell(ctx context.Context, o *Order, k notify.Kind, part string
 	if s.Notifier == nil {
 		return nil
 	}
-	return s.Notifier.Enqueue(ctx, Letter(o, k, part))
+	m := Letter(o, k, part)
+	m.Caused = o.caused(k)
+	return s.Notifier.Enqueue(ctx, m)
+}
+
+// caused says of a mail to an order's buyer that whoever ordered caused it and no money
+// was paid: it may be to anybody.
+func (o *Order) caused(k notify.Kind) bool {
+	switch k {
+	case notify.OrderExpired:
+		return true
+	case notify.OrderPaid:
+		return o.Total.Amount == 0
+	case notify.OrderCanceled:
+		return o.Payment == nil || o.Payment.Received == 0
+	default:
+		return false
+	}
 }
 
 // Letter is the message of a kind to an order's buyer.

@@ -20,9 +20,13 @@ func (s *Service) notify(ctx context.Context, c saga.Call, what notify.Kind) (an
 	var in struct {
 		Order  string `json:"order"`
 		Refund string `json:"refund"`
+		Quiet  bool   `json:"quiet"` // whoever did it knows, and nobody else is concerned
 	}
 	if err := c.Read(&in); err != nil {
 		return nil, err
+	}
+	if in.Quiet && what == notify.OrderCanceled {
+		return nil, nil //nolint:nilnil // nothing to say is a result
 	}
 	order, err := id.ParseOrder(in.Order)
 	if err != nil {

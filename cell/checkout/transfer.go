@@ -110,6 +110,9 @@ func (s *Service) transfer(ctx context.Context, stock *booking.Stock, o *Order, 
 	if err := s.mayTransfer(ctx, stock, o, &old); err != nil {
 		return Given{}, err
 	}
+	if err := s.allow(ctx, to.Email); err != nil {
+		return Given{}, err
+	}
 	giver := old.holder(o)
 	if mailaddr.Key(giver.Email) == mailaddr.Key(to.Email) {
 		return Given{}, ErrInvalidOrder.At("/to/email", "has the ticket already")
@@ -177,10 +180,12 @@ func (r *Recipient) check() error {
 
 // tellTransfer tells the new holder with the ticket, and who had it before, each once.
 func (s *Service) tellTransfer(ctx context.Context, o *Order, giver Buyer, old id.Ticket, now *Ticket) error {
-	if err := s.tellPerson(ctx, o, giver, notify.TicketGiven, old.String()); err != nil {
+	if err := s.tellPerson(ctx, o, giver, notify.TicketGiven, old.String()); err != nil || s.Notifier == nil {
 		return err
 	}
-	return s.tellPerson(ctx, o, now.holder(o), notify.TicketReceived, now.ID.String())
+	m := toPerson(o, now.holder(o), notify.TicketReceived, now.ID.String())
+	m.Caused = true // by the giver, to any address
+	return s.Notifier.Enqueue(ctx, m)
 }
 
 // tellHolders tells those who were given some tickets of an order that they are void.
@@ -222,5 +227,9 @@ func (s *Service) tellPerson(ctx context.Context, o *Order, who Buyer, k notify.
 	if s.Notifier == nil {
 		return nil
 	}
-	return s.Notifier.Enqueue(ctx, notify.Message{Kind: k, Order: o.ID, Part: part, To: who.Email, Name: who.Name, Locale: who.Locale})
+	return s.Notifier.Enqueue(ctx, toPerson(o, who, k, part))
+}
+
+func toPerson(o *Order, who Buyer, k notify.Kind, part string) notify.Message {
+	return notify.Message{Kind: k, Order: o.ID, Part: part, To: who.Email, Name: who.Name, Locale: who.Locale}
 }

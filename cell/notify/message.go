@@ -65,6 +65,7 @@ type Message struct {
 	To     string   // an e-mail address
 	Name   string   // of the person, may be empty
 	Locale string   // BCP 47 as the buyer's browser said it; may be empty or nonsense
+	Caused bool     // by a stranger: it counts for the caps of its address
 }
 
 // MaxPart bounds Message.Part.

@@ -30,6 +30,11 @@ type Queue interface {
 	// Forget removes personal data from messages that ended longer than keep ago, and
 	// searches for tickets that are older than searches, at most limit of each.
 	Forget(ctx context.Context, keep, searches time.Duration, limit int) (int64, error)
+	// Caused lists when mails were caused to whom a limit key names, within
+	// CausedRetention, youngest first, at most limit; and says what time it is.
+	Caused(ctx context.Context, limitKey string, limit int) (now time.Time, at []time.Time, err error)
+	// ForgetCaused removes what is older than that, at most limit.
+	ForgetCaused(ctx context.Context, age time.Duration, limit int) (int64, error)
 	// OrdersReached lists orders that the address was told about, youngest first.
 	OrdersReached(ctx context.Context, addressHash string, limit int) ([]id.Order, error)
 	// TicketsReached lists single tickets that the address was given, youngest first.

@@ -132,7 +132,12 @@ func Pause(attempt int) time.Duration {
 
 // Forget removes personal data that is not needed any more.
 func (s *Sender) Forget(ctx context.Context) (int64, error) {
-	return s.Queue.Forget(ctx, Retention, SearchRetention, forgetBatch)
+	caused, err := s.Queue.ForgetCaused(ctx, CausedRetention, forgetBatch)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.Queue.Forget(ctx, Retention, SearchRetention, forgetBatch)
+	return caused + n, err
 }
 
 // reason is an error's text, short enough to be kept and without the address,

@@ -91,6 +91,10 @@ func (d *desk) Forget(context.Context, time.Duration, time.Duration, int) (int64
 	d.forgets++
 	return 0, nil
 }
+func (d *desk) ForgetCaused(context.Context, time.Duration, int) (int64, error) { return 0, nil }
+func (d *desk) Caused(context.Context, string, int) (time.Time, []time.Time, error) {
+	return time.Time{}, nil, nil
+}
 func (d *desk) Enqueue(_ context.Context, m Message) error { d.add(m); return nil }
 func (d *desk) Again(context.Context, Message, string, int, time.Duration) (time.Duration, error) {
 	return 0, nil

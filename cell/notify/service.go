@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -21,12 +22,17 @@ const (
 // Service takes mails in.
 type Service struct {
 	Queue Queue
+	Caps  Caps
 }
 
 // Enqueue queues a mail, in the transaction that ctx carries if it does. Queuing
-// the same again changes nothing.
+// the same again changes nothing. A mail that a stranger caused and nobody waits for
+// is left out beyond the caps.
 func (s *Service) Enqueue(ctx context.Context, m Message) error {
 	if err := m.Check(); err != nil {
+		return err
+	}
+	if over, err := s.tooMany(ctx, &m); over || err != nil {
 		return err
 	}
 	if err := s.Queue.Enqueue(ctx, m); err != nil {
@@ -40,6 +46,10 @@ func (s *Service) Resend(ctx context.Context, m Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
+	if err := s.Allow(ctx, m.To); err != nil {
+		return err
+	}
+	m.Caused = true
 	wait, err := s.Queue.Again(ctx, m, "again-", MaxResends, ResendWindow)
 	if err != nil {
 		return fmt.Errorf("queue mail %s again: %w", m.Kind, err)
@@ -55,8 +65,13 @@ func (s *Service) Resend(ctx context.Context, m Message) error {
 // whether there are any or not, so that nobody learns by asking who has tickets;
 // and it says nothing of a limit for the same reason.
 func (s *Service) Search(ctx context.Context, address, locale string) error {
-	m := Message{Kind: FindMyTickets, To: address, Locale: locale}
+	m := Message{Kind: FindMyTickets, To: address, Locale: locale, Caused: true}
 	if err := m.Check(); err != nil {
+		return err
+	}
+	if err := s.Allow(ctx, address); errors.Is(err, ErrTooOften) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if _, err := s.Queue.Again(ctx, m, "search-", MaxSearches, SearchWindow); err != nil {

@@ -31,6 +31,9 @@ func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
 	if m.Kind == notify.OrderPaid {
 		b.Queue(insertReach, sqldb.Row(notify.AddressHash(m.To), m.Order.String(), m.Order.Event().String())...)
 	}
+	if m.Caused {
+		b.Queue(insertCaused, sqldb.Row(notify.LimitHash(m.To), m.ID())...)
+	}
 	if err := reachTicket(b, &m); err != nil {
 		return err
 	}
@@ -66,9 +69,13 @@ func (s *Store) Again(ctx context.Context, m notify.Message, prefix string, limi
 		if err != nil {
 			return 0, sqldb.Classify(err)
 		}
-		if tag.RowsAffected() > 0 {
-			return 0, nil
+		if tag.RowsAffected() == 0 {
+			continue
 		}
+		if m.Caused {
+			_, err = s.DB.On(ctx).Exec(ctx, insertCaused, sqldb.Row(notify.LimitHash(m.To), m.ID())...)
+		}
+		return 0, sqldb.Classify(err)
 	}
 	return start.Add(window).Sub(now), nil
 }

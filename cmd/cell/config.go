@@ -10,6 +10,7 @@ import (
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/smtp"
 	"guichet/cell/ticket"
@@ -58,6 +59,7 @@ type settings struct {
 	Methods      []string            // GUICHET_STRIPE_METHODS: card, bancontact, ideal, sepa_debit
 	BasisPoints  int64               // GUICHET_PLATFORM_FEE_BASIS_POINTS of the organizer's share
 	OnDispute    payment.Policy      // GUICHET_ON_DISPUTE: block or keep
+	Mails        notify.Caps         // GUICHET_LIMIT_MAILS_PER_HOUR, GUICHET_LIMIT_MAILS_PER_DAY; zero with GUICHET_LIMITS=off
 	Limits       api.Limits          // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
 	DieAt        string              // GUICHET_DIE_AT, for drills only: a file that may name the moment of a saga to be killed at; see die.go
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"guichet/cell/api"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/internal/config"
 	"guichet/internal/limit"
@@ -21,6 +22,7 @@ const (
 	codesPerMinute  = 10
 	eventCodes      = 300
 	mostPerMinute   = 1_000_000
+	mostMails       = 10_000 // as many rows are read to know whether one more may be caused
 )
 
 // configureMoney reads what concerns payments, and the limits against abuse.
@@ -49,8 +51,12 @@ func (s *settings) configureMoney(r *config.Reader) {
 		Codes:      rate("GUICHET_LIMIT_CODES_PER_MINUTE", codesPerMinute),   // wrong ones per address
 		EventCodes: rate("GUICHET_LIMIT_EVENT_CODES_PER_MINUTE", eventCodes), // wrong ones per event
 	}
+	mails := notify.Caps{
+		PerHour: r.Int("GUICHET_LIMIT_MAILS_PER_HOUR", notify.DefaultCaps.PerHour, 1, mostMails),
+		PerDay:  r.Int("GUICHET_LIMIT_MAILS_PER_DAY", notify.DefaultCaps.PerDay, 1, mostMails),
+	}
 	if r.Bool("GUICHET_LIMITS", true) {
-		s.Limits = limits
+		s.Limits, s.Mails = limits, mails
 	}
 	for text := range strings.SplitSeq(r.Text("GUICHET_TRUSTED_ROUTERS", "127.0.0.0/8,::1/128"), ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(text))

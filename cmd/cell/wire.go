@@ -94,7 +94,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}
-	mails := &notify.Service{Queue: h.store}
+	mails := &notify.Service{Queue: h.store, Caps: cfg.Mails}
 	if h.sender, err = newSender(cfg, h.store, reg); err != nil {
 		return nil, err
 	}

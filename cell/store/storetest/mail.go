@@ -14,14 +14,15 @@ import (
 )
 
 var mailTests = map[string]func(t *testing.T, s *store.Store){
-	"Mail_existsOnceForItsOrderKindAndPart":       mailOnce,
-	"Mail_isClaimedByOneSenderOnly":               mailClaimedOnce,
-	"Mail_whoseLeaseRanOutIsEndedByItsNewSender":  mailFence,
-	"Mail_isSentAgainSoManyTimesAndNoMore":        mailAgain,
-	"Mail_isKeptWhileThereIsNoServer":             mailShelved,
-	"Mail_forgetsWhomItWentTo":                    mailForgets,
-	"Mail_remembersWhichOrdersAnAddressHas":       mailReach,
-	"Mail_queuedInATransactionThatFailsIsNotSent": mailRollsBack,
+	"Mail_existsOnceForItsOrderKindAndPart":          mailOnce,
+	"Mail_isClaimedByOneSenderOnly":                  mailClaimedOnce,
+	"Mail_whoseLeaseRanOutIsEndedByItsNewSender":     mailFence,
+	"Mail_isSentAgainSoManyTimesAndNoMore":           mailAgain,
+	"Mail_isKeptWhileThereIsNoServer":                mailShelved,
+	"Mail_forgetsWhomItWentTo":                       mailForgets,
+	"Mail_thatAStrangerCausedIsCountedForItsAddress": mailCaused,
+	"Mail_remembersWhichOrdersAnAddressHas":          mailReach,
+	"Mail_queuedInATransactionThatFailsIsNotSent":    mailRollsBack,
 }
 
 func letter(s *store.Store, k notify.Kind, part string) notify.Message {
@@ -261,5 +262,46 @@ func mailRollsBack(t *testing.T, s *store.Store) {
 	}
 	if got, err := s.OrdersReached(t.Context(), notify.AddressHash(m.To), 10); err != nil || len(got) != 0 {
 		t.Errorf("the address has %v: %v", got, err)
+	}
+}
+
+func mailCaused(t *testing.T, s *store.Store) {
+	caused := func(part, to string) notify.Message {
+		m := letter(s, notify.OrderPaid, part)
+		m.To, m.Caused = to, true
+		return m
+	}
+	first := caused("", "Ana+1@example.org")
+	enqueue(t, s, first, first, caused("", "ana@EXAMPLE.org"), caused("", "bob@example.org"), letter(s, notify.OrderPaid, ""))
+	again := caused("", "ana+again@example.org")
+	if _, err := twin(t, s).Again(t.Context(), again, "again-", 5, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.InTx(t.Context(), func(ctx context.Context) error {
+		if err := s.Enqueue(ctx, caused("", "ana@example.org")); err != nil {
+			return err
+		}
+		return errors.New("rolled back")
+	}); err == nil {
+		t.Fatal("it was stored")
+	}
+	key := notify.LimitHash("ana@example.org")
+	now, at, err := s.Caused(t.Context(), key, 10)
+	if err != nil || len(at) != 3 {
+		t.Fatalf("%d were caused: %v", len(at), err)
+	}
+	if at[0].Before(at[1]) || at[1].Before(at[2]) || now.Before(at[0]) || now.Sub(at[2]) > time.Minute {
+		t.Errorf("%v, and it is %s", at, now)
+	}
+	if _, at, err := s.Caused(t.Context(), key, 2); err != nil || len(at) != 2 {
+		t.Errorf("%d of at most 2: %v", len(at), err)
+	}
+	if n, err := s.ForgetCaused(t.Context(), time.Hour, 10); err != nil || n != 0 {
+		t.Errorf("forgot %d that are young: %v", n, err)
+	}
+	for _, want := range []int64{3, 1, 0} {
+		if n, err := s.ForgetCaused(t.Context(), -time.Minute, 3); err != nil || n != want {
+			t.Errorf("forgot %d, want %d: %v", n, want, err)
+		}
 	}
 }
