@@ -138,7 +138,7 @@ var attendeeRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/orders", handle: (*Server).createOrder, auth: capBody, guard: guardOrders, key: keyRequired, in: client.NewOrder{}, out: client.Order{}, status: 201,
 		doc:      "Make an order from a hold. It answers what a browser needs to pay; a free order comes back paid.",
-		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed amount_not_chargeable invalid_answer consent_required form_changed payment_provider_unavailable moved",
+		problems: "invalid_id invalid_order event_not_found hold_not_found hold_expired hold_in_checkout buyer_mismatch price_changed amount_not_chargeable invalid_answer consent_required form_changed payment_provider_unavailable mail_limit moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, auth: capOrder, orStaff: access.ReadOrders, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
@@ -185,7 +185,7 @@ var attendeeRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/tickets/{ticket_id}/transfer", handle: (*Server).transferTicket, auth: capTicket, guard: guardOrders, key: keyRequired, in: client.NewTransfer{}, out: client.Transfer{}, status: 201,
 		doc:      "Give a ticket to another person, who is mailed it with a new id and a new code; the old ones die. The order stays its buyer's, and so does what is refunded of it.",
-		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_order invalid_state ticket_transferred event_over transfer_not_allowed transfer_limit payment_disputed moved",
+		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_order invalid_state ticket_transferred event_over transfer_not_allowed transfer_limit payment_disputed mail_limit moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/transfer_policy", handle: (*Server).getTransferPolicy, out: client.TransferPolicy{}, status: 200, doc: "Whether tickets of the event may be given on; allowed by default.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}/google_wallet", handle: (*Server).googleWallet, auth: capTicket, out: client.WalletLink{}, status: 200, doc: "Where to save the ticket in Google's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred wallet_not_configured moved"},

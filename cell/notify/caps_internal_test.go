@@ -80,3 +80,29 @@ func TestAllow_refusesWhatIsTooManyInAnHourOrADayAndSaysWhen(t *testing.T) {
 		}
 	}
 }
+
+// What nobody waits for is left out beyond the caps; what was paid for never is.
+func TestEnqueue_leavesOutWhatNobodyWaitsForBeyondTheCaps(t *testing.T) {
+	t.Parallel()
+	q := &caused{now: time.Unix(1_790_000_000, 0), at: map[string][]time.Time{}}
+	s := Service{Queue: q, Caps: Caps{PerHour: 2, PerDay: 2}}
+	for range 5 {
+		for _, k := range []Kind{OrderExpired, OrderCanceled} {
+			m := paidMail()
+			m.Kind, m.Caused = k, true
+			if err := s.Enqueue(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(q.at[LimitHash("zoe@example.org")]); n != 2 {
+		t.Errorf("%d left, want 2", n)
+	}
+	for _, k := range Kinds() {
+		m := paidMail()
+		m.Kind, m.Caused = k, k == OrderPaid
+		if over, err := s.tooMany(t.Context(), &m); over || err != nil {
+			t.Errorf("%s is left out: %v", k, err)
+		}
+	}
+}
