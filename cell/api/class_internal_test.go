@@ -10,18 +10,18 @@ import (
 // table to the routes: a new operator's call that is not in it would be public.
 func TestRoutes_ofOperatorsAreThoseThatTheRouterHides(t *testing.T) {
 	t.Parallel()
-	operators := 0
+	seen := 0
 	for _, r := range routes {
 		hidden := class.Of(r.method, r.path) == class.Operator
 		if private := r.auth == operators || r.path == "/metrics"; private != hidden {
 			t.Errorf("%s %s: for operators %t, hidden by the router %t", r.method, r.path, private, hidden)
 		}
 		if hidden {
-			operators++
+			seen++
 		}
 	}
-	if operators < 5 {
-		t.Errorf("%d operators' calls were seen", operators)
+	if seen < 5 {
+		t.Errorf("%d operators' calls were seen", seen)
 	}
 }
 

@@ -77,6 +77,44 @@ func (h *Hold) MayOrder(event id.Event, email string) error {
 	return nil
 }
 
+// keyed says that tickets with a limit per buyer are held for an opaque key, of which
+// one person can have any number.
+func (h *Hold) keyed() bool {
+	return slices.ContainsFunc(h.Items, func(i HoldItem) bool { return i.Tallied && !strings.HasPrefix(string(i.Buyer), byMail) })
+}
+
+// PayerOf is the buyer whose limit an order from the hold counts for beside that of
+// the hold's own: its address. "" when there is no such limit.
+func (h *Hold) PayerOf(event id.Event, email string) (Buyer, error) {
+	if !h.keyed() {
+		return "", nil
+	}
+	return BuyerOf(event, email)
+}
+
+// Pay counts a hold's limited tickets for who orders them too, or refuses: a key of
+// his own making limits nobody. The counters of the payer must be known.
+func (s *Stock) Pay(h *Hold, payer Buyer) error {
+	if payer == "" {
+		return nil
+	}
+	items := slices.Clone(h.Items) // the store compares with what it read
+	for i := range items {
+		if items[i].Tallied && !strings.HasPrefix(string(items[i].Buyer), byMail) {
+			items[i].Payer = payer
+		}
+	}
+	s.countPayers(items, 1)
+	for i := range items {
+		if err := s.overBuyer(&items[i], items[i].Payer); err != nil {
+			s.countPayers(items, -1)
+			return err
+		}
+	}
+	h.Items = items
+	return nil
+}
+
 // OwnHold is a live hold of the buyer who is refused, in the refusal. Anybody may say
 // that he is this buyer, so what is written of it names neither the hold nor its order.
 type OwnHold struct {

@@ -74,8 +74,10 @@ func (s *Stock) Ended() (a Asked) {
 					a.Codes = append(a.Codes, code)
 				}
 			}
-			if _, known := s.Counters.Own[item.Buyer]; item.Tallied && !known {
-				a.Buyers = append(a.Buyers, item.Buyer)
+			for _, who := range []Buyer{item.Buyer, item.Payer} {
+				if _, known := s.Counters.Own[who]; item.Tallied && who != "" && !known {
+					a.Buyers = append(a.Buyers, who)
+				}
 			}
 		}
 	}
@@ -116,7 +118,23 @@ func (s *Stock) countItem(item *HoldItem, n int64) {
 		key := Bought{item.Buyer, item.Type}
 		add(&s.Counters.Bought, key, n)
 		add(&m.Bought, key, n)
+		s.countPayer(item, n)
 	}
+}
+
+func (s *Stock) countPayers(items []HoldItem, sign int64) {
+	for i := range items {
+		s.countPayer(&items[i], sign*(items[i].Quantity-items[i].Returned))
+	}
+}
+
+func (s *Stock) countPayer(item *HoldItem, n int64) {
+	if item.Payer == "" {
+		return
+	}
+	key := Bought{item.Payer, item.Type}
+	add(&s.Counters.Bought, key, n)
+	add(&s.Counters.Moved.Bought, key, n)
 }
 
 func (s *Stock) countCode(code string, uses, spent int64) {
@@ -175,13 +193,23 @@ func (s *Stock) over(item *HoldItem) error {
 			return err
 		}
 	}
-	if item.Tallied && t != nil && t.Terms != nil && t.Terms.MaxPerBuyer > 0 {
-		if has := s.Counters.Bought[Bought{item.Buyer, item.Type}]; has > t.Terms.MaxPerBuyer {
-			return ErrBuyerLimit.With("at most %d tickets of %q for one buyer, in all his holds and orders", t.Terms.MaxPerBuyer, t.Name).
-				Field("limit", t.Terms.MaxPerBuyer).Field("ticket_type_id", t.ID.String())
+	if item.Tallied {
+		if err := s.overBuyer(item, item.Buyer); err != nil {
+			return err
 		}
+		return s.overBuyer(item, item.Payer)
 	}
 	return nil
+}
+
+// overBuyer says that a buyer has more than his limit of an item's type.
+func (s *Stock) overBuyer(item *HoldItem, who Buyer) error {
+	t := s.Type(item.Type)
+	if who == "" || t == nil || t.Terms == nil || t.Terms.MaxPerBuyer == 0 || s.Counters.Bought[Bought{who, item.Type}] <= t.Terms.MaxPerBuyer {
+		return nil
+	}
+	return ErrBuyerLimit.With("at most %d tickets of %q for one buyer, in all his holds and orders", t.Terms.MaxPerBuyer, t.Name).
+		Field("limit", t.Terms.MaxPerBuyer).Field("ticket_type_id", t.ID.String())
 }
 
 // giveBack takes canceled tickets of an order out of the counters that its hold

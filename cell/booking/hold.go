@@ -62,7 +62,8 @@ type HoldItem struct {
 	Promo    string `json:"promo,omitempty"`
 	Access   string `json:"access,omitempty"`
 	Buyer    Buyer  `json:"buyer,omitempty"`
-	Tallied  bool   `json:"tallied,omitempty"`  // counts for the buyer's limit
+	Payer    Buyer  `json:"payer,omitempty"`    // who orders it, where Buyer is a key that says nothing of him
+	Tallied  bool   `json:"tallied,omitempty"`  // counts for the limits of Buyer and Payer
 	Returned int64  `json:"returned,omitempty"` // tickets that these counters got back after the sale
 }
 
@@ -72,7 +73,7 @@ func (i *HoldItem) Same(o *HoldItem) bool {
 	return len(i.Seats) == 0 && len(o.Seats) == 0 && i.Type == o.Type && i.Name == o.Name && i.Quantity == o.Quantity && i.AllIn == o.AllIn &&
 		i.Allocation == o.Allocation && i.Fees == o.Fees && i.Tax == o.Tax && i.TaxOnTop == o.TaxOnTop && i.Saved == o.Saved &&
 		i.Tier == o.Tier && i.TierName == o.TierName && i.Promo == o.Promo && i.Access == o.Access &&
-		i.Buyer == o.Buyer && i.Tallied == o.Tallied && i.Returned == o.Returned
+		i.Buyer == o.Buyer && i.Payer == o.Payer && i.Tallied == o.Tallied && i.Returned == o.Returned
 }
 
 // Price is the face value of one ticket, less what a promo code took off.
@@ -116,15 +117,26 @@ const (
 	MaxTicketsPerOrder = 50 // whatever maximum a ticket type has of its own
 )
 
-// NeedsCounters says that the hold has ended and counted for more than quotas: who
-// sells it all the same must know its codes and buyers.
+// NeedsCounters says that more than quotas must be known to go on with the hold: it
+// has ended, and who sells it all the same counts its codes and buyers again; or it is
+// to be ordered, and who orders has a limit that its buyer's key does not keep.
 func (h *Hold) NeedsCounters() bool {
-	return (h.State == HoldExpired || h.State == HoldReleased) && slices.ContainsFunc(h.Items, func(i HoldItem) bool { return i.counted() })
+	return h.State == HoldActive && h.Order.IsZero() && h.keyed() || (h.State == HoldExpired || h.State == HoldReleased) && slices.ContainsFunc(h.Items, func(i HoldItem) bool { return i.counted() })
 }
 
 // Differs says whether something about the hold was changed that is stored.
 func (h *Hold) Differs(now *Hold) bool {
-	return now.State != h.State || now.Order != h.Order || !now.ExpiresAt.Equal(h.ExpiresAt) || now.Returned() != h.Returned()
+	return now.State != h.State || now.Order != h.Order || !now.ExpiresAt.Equal(h.ExpiresAt) || now.Returned() != h.Returned() || now.Payer() != h.Payer()
+}
+
+// Payer is who orders it, "" where that is its Buyer or does not matter.
+func (h *Hold) Payer() Buyer {
+	for i := range h.Items {
+		if h.Items[i].Payer != "" {
+			return h.Items[i].Payer
+		}
+	}
+	return ""
 }
 
 // Returned is how many of the hold's tickets were given back one by one.

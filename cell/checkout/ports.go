@@ -13,6 +13,8 @@ import (
 // Stock is the part of booking's store that checkout needs.
 type Stock interface {
 	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *booking.Stock) error) error
+	// KnowBuyer reads what a buyer has of the stock, within WithStock.
+	KnowBuyer(ctx context.Context, stock *booking.Stock, who booking.Buyer) error
 }
 
 // Store keeps orders and money. Calls made with the ctx of InTx are one

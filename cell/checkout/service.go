@@ -72,6 +72,9 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if err := h.MayOrder(stock.ID, r.Buyer.Email); err != nil {
 			return err
 		}
+		if err := s.pay(ctx, stock, h, r.Buyer.Email); err != nil {
+			return err
+		}
 		if r.Shown != nil && *r.Shown != h.Total {
 			return ErrPriceChanged.With("the total is %s, not %s", h.Total, r.Shown).Field("total", h.Total)
 		}
@@ -114,6 +117,19 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		return Order{}, fmt.Errorf("create order from %s: %w", r.Hold, err)
 	}
 	return o, nil
+}
+
+// pay counts what is ordered for the order's address where the hold names its buyer by
+// a key only.
+func (s *Service) pay(ctx context.Context, stock *booking.Stock, h *booking.Hold, email string) error {
+	payer, err := h.PayerOf(stock.ID, email)
+	if err != nil || payer == "" {
+		return err
+	}
+	if err := s.Store.KnowBuyer(ctx, stock, payer); err != nil {
+		return err
+	}
+	return stock.Pay(h, payer)
 }
 
 // insert stores the order under a code that no other order of the event has.

@@ -238,3 +238,62 @@ func TestOrder_saysWhatItsPriceIsMadeOf(t *testing.T) {
 		}
 	}
 }
+
+// A key of the buyer's own making limits nobody: what he orders counts for his address.
+func TestOrder_countsForItsAddressWhateverKeyTheTicketsAreHeldFor(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 10)
+	tw.terms(t, booking.DraftTerms{MaxPerBuyer: new(int64(2))})
+	hold := func(key string) (booking.Hold, error) {
+		who, err := booking.BuyerOf(tw.shop.ID, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := tw.request(1)
+		want.Buyer = who
+		return tw.box.Hold(t.Context(), want)
+	}
+	order := func(key, email string) (checkout.Order, error) {
+		h, err := hold(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := buyer
+		b.Email = email
+		return tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: b})
+	}
+	first, err := order("key-1", "zoe@example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := order("key-2", "Zoe+2@Example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = order("key-3", "zoe@example.org")
+	wantErr(t, err, booking.ErrBuyerLimit)
+	_, err = hold("zoe@example.org")
+	wantErr(t, err, booking.ErrBuyerLimit)
+	if _, err := order("key-4", "ada@example.org"); err != nil {
+		t.Error(err)
+	}
+	if first, err = tw.desks[0].Prepare(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	tw.mustConfirm(t, first, visa)
+	tw.await(t, first.ID, checkout.Paid)
+	_, err = order("key-5", "zoe@example.org") // what is sold counts on
+	wantErr(t, err, booking.ErrBuyerLimit)
+	for _, o := range []checkout.Order{first, second} { // paid, and unpaid
+		if _, err := tw.desks[1].Cancel(t.Context(), o.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"key-6", "key-7"} {
+		if _, err := order(key, "zoe@example.org"); err != nil {
+			t.Errorf("her orders were canceled: %v", err)
+		}
+	}
+	_, err = order("key-8", "zoe@example.org")
+	wantErr(t, err, booking.ErrBuyerLimit)
+}

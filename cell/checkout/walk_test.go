@@ -437,7 +437,7 @@ func wantFree(t *testing.T, w *walker, o checkout.Order) {
 
 func wantCanceled(t *testing.T, w *walker, o checkout.Order) {
 	t.Helper()
-	w.wantEnd(t, o, checkout.Canceled, 0, 0, 0, notify.OrderCanceled)
+	w.wantEnd(t, o, checkout.Canceled, 0, 0, 0)
 	w.wantStock(t, 0, 0)
 }
 

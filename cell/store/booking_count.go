@@ -102,12 +102,12 @@ func queueBought(b *pgx.Batch, event string, bought map[booking.Bought]int64) {
 }
 
 // queueBuyerHolds keeps the list of the named buyers' live holds, and the items of
-// holds whose tickets were canceled.
+// holds whose tickets were canceled or that somebody else orders.
 func queueBuyerHolds(b *pgx.Batch, stock *booking.Stock, before *snapshot) error {
 	var made, ended struct{ buyers, holds []string }
 	for hid, h := range stock.Holds {
 		old, there := before.holds[hid]
-		if there && h.Returned() != old.Returned() {
+		if there && (h.Returned() != old.Returned() || h.Payer() != old.Payer()) {
 			items, err := json.Marshal(h.Items)
 			if err != nil {
 				return fmt.Errorf("describe hold: %w", err)

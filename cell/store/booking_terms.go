@@ -181,7 +181,23 @@ func (l stockLoads) scanAsked(row pgx.Row) error {
 // sell it all the same. There are none but when a payment comes late. Batches do
 // not do this, they sell nothing: what ended is sold late through WithStock only.
 func loadEnded(ctx context.Context, tx pgx.Tx, stock *booking.Stock) error {
-	asked := stock.Ended()
+	return loadAsked(ctx, tx, stock, stock.Ended())
+}
+
+// KnowBuyer implements checkout.Store.
+func (s *Store) KnowBuyer(ctx context.Context, stock *booking.Stock, who booking.Buyer) error {
+	if _, known := stock.Counters.Own[who]; known || who == "" {
+		return nil
+	}
+	if err := alone(ctx); err != nil {
+		return err
+	}
+	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return loadAsked(ctx, tx, stock, booking.Asked{Buyers: []booking.Buyer{who}})
+	})
+}
+
+func loadAsked(ctx context.Context, tx pgx.Tx, stock *booking.Stock, asked booking.Asked) error {
 	if len(asked.Codes)+len(asked.Buyers) == 0 {
 		return nil
 	}
