@@ -7,24 +7,29 @@ import "net/netip"
 // stranger together with all others of that sort.
 func Network(addr netip.Addr) string {
 	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		return prefix(addr, 64)
+	}
 	if !addr.IsValid() {
 		return "unknown"
 	}
-	if addr.Is4() {
-		b := addr.As4()
-		return string(b[:])
-	}
-	b := addr.As16()
-	return string(b[:8])
+	return addr.String()
 }
 
 // Site is the IPv6 /48 that a customer of a provider, or somebody with a tunnel, may
 // have: 65,536 networks. It is "" for everybody else, who has no more than one.
 func Site(addr netip.Addr) string {
-	addr = addr.Unmap()
+	addr = addr.Unmap().WithZone("")
 	if !addr.Is6() {
 		return ""
 	}
-	b := addr.As16()
-	return string(b[:6])
+	return prefix(addr, 48)
+}
+
+func prefix(addr netip.Addr, bits int) string {
+	p, err := addr.Prefix(bits)
+	if err != nil { // an IPv6 address has as many
+		return addr.String()
+	}
+	return p.String()
 }

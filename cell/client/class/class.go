@@ -62,6 +62,8 @@ var table = split([]row{
 	{Ticket, read, "v1/orders/*/credit_notes/*"},
 	{Order, "", "v1/orders/**"},
 	{Ticket, "", "v1/tickets/**"},
+	{Ticket, "", "v1/open"}, // where mailed links lead
+	{Ticket, read, "v1/open.js"},
 
 	{SignIn, "", "account/**"},
 	{SignIn, "", "v1/account/**"},
