@@ -97,6 +97,9 @@ func TestMail_ofAnOrderThatWasNeverPaidIsNotSentWhenItsMakerCancels(t *testing.T
 	if n := s.count(t, "notify.message"); n != 0 {
 		t.Errorf("%d mails wait", n)
 	}
+	o := s.order(t, s.hold(t, s.floor, 1)) // the organizer does it: then its buyer does not know yet
+	s.ask(t, "POST /v1/orders/"+o.ID+"/cancel", nil, s.bearer).want(t, "200")
+	eventually(t, "its buyer is told", func() bool { return s.count(t, "notify.message WHERE kind = 'order_canceled'") == 1 })
 }
 
 // A stranger's greeting holds no link, wherever a name comes in.

@@ -273,7 +273,7 @@ func (s *Service) Cancel(ctx context.Context, order id.Order, by payment.Source)
 				if h.State == booking.HoldConverted {
 					return ErrState.With("the payment is being taken; try again in a moment").Field("state", string(found.State)).After(time.Second)
 				}
-				what["unpaid"], what["quiet"] = true, true // he knows; the address may be another's
+				what["unpaid"], what["quiet"] = true, by == payment.ByBuyer // he knows; the address may be another's
 				return s.release(ctx, stock, h, found, "canceled")
 			case Paid:
 				back, err := s.refund(ctx, stock, found, 0, by, "canceled by the "+string(by))

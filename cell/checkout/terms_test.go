@@ -285,7 +285,7 @@ func TestOrder_countsForItsAddressWhateverKeyTheTicketsAreHeldFor(t *testing.T) 
 	_, err = order("key-5", "zoe@example.org") // what is sold counts on
 	wantErr(t, err, booking.ErrBuyerLimit)
 	for _, o := range []checkout.Order{first, second} { // paid, and unpaid
-		if _, err := tw.desks[1].Cancel(t.Context(), o.ID); err != nil {
+		if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
