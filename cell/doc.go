@@ -50,6 +50,6 @@
 // with everybody else's until the batch before it has committed. store/booking_batch.go
 // then locks the event row, reads quotas, keys and the database's clock, and hands
 // them to booking.Stock.Grant, which decides without any I/O. What was decided is
-// written with the ledger's row and the outbox row in the same transaction; then
-// the answers go out. cmd/cell/wire.go joins the rooms.
+// written with the ledger's row in the same transaction; then the answers go out.
+// What the town is to hear (the catalogue) has a row of the outbox there. cmd/cell/wire.go joins the rooms.
 package cell

@@ -29,7 +29,7 @@ var ErrUnfit = kind.Internal.New("message_unfit")
 // reach every consumer's stream in the order of their transactions.
 type Outgoing struct {
 	Key     string // usually the event's id
-	Subject string // from Fact or Catalog: it names the publishing cell
+	Subject string // from Catalog: it names the publishing cell
 	Payload []byte
 }
 

@@ -11,7 +11,6 @@ import (
 func TestSubject_namesItsCellAndNobodyElseOwnsIt(t *testing.T) {
 	t.Parallel()
 	for _, subject := range []string{
-		bus.Fact("euw3", "order", "ord_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", "paid"),
 		bus.Catalog("euw3", "evt_use1_k3v9x2m4q7rt"),
 		bus.Availability("euw3"),
 	} {
@@ -22,7 +21,7 @@ func TestSubject_namesItsCellAndNobodyElseOwnsIt(t *testing.T) {
 			t.Errorf("%q must be owned by euw3 alone", subject)
 		}
 	}
-	for _, stranger := range []string{"", "cell", "cell.euw3.cmd.x", "glb.catalog", "glb.other.euw3", "cell.EUW3.evt.a.b.c", "$JS.API.INFO"} {
+	for _, stranger := range []string{"", "cell", "cell.euw3.cmd.x", "cell.euw3.evt.order.o.paid", "glb.catalog", "glb.other.euw3", "cell.EUW3.evt.a.b.c", "$JS.API.INFO"} {
 		if got := bus.CellOf(stranger); got != "" {
 			t.Errorf("CellOf(%q) = %q, want none", stranger, got)
 		}
@@ -42,8 +41,11 @@ func TestOutgoing_thatCannotTravelIsRefusedBeforeItIsStored(t *testing.T) {
 		"wildcard":       func(m *bus.Outgoing) { m.Subject = "glb.catalog.euw3.*" },
 		"space":          func(m *bus.Outgoing) { m.Subject = "glb.catalog.euw3.a b" },
 		"empty token":    func(m *bus.Outgoing) { m.Subject = "glb.catalog.euw3..a" },
+		"an order":       func(m *bus.Outgoing) { m.Subject = bus.Catalog("euw3", "ord_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v") },
+		"a ticket":       func(m *bus.Outgoing) { m.Subject = bus.Catalog("euw3", "evt_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v") },
+		"a fact":         func(m *bus.Outgoing) { m.Subject = "cell.euw3.evt.order.o1.paid" },
 		"trailing dot":   func(m *bus.Outgoing) { m.Subject = "glb.catalog.euw3." },
-		"another's":      func(m *bus.Outgoing) { m.Subject = bus.Catalog("use1", "x") },
+		"another's":      func(m *bus.Outgoing) { m.Subject = bus.Catalog("use1", "evt_use1_k3v9x2m4q7rt") },
 		"long subject":   func(m *bus.Outgoing) { m.Subject = "glb.catalog.euw3." + strings.Repeat("x", bus.MaxSubject) },
 		"foreign prefix": func(m *bus.Outgoing) { m.Subject = "$JS.API.STREAM.DELETE.OUT" },
 	} {
@@ -75,7 +77,7 @@ func TestBucketOf_spreadsKeysAndIsStable(t *testing.T) {
 }
 
 func FuzzCellOf(f *testing.F) {
-	for _, seed := range []string{"glb.avail.euw3", "cell.euw3.evt.order.x.paid", "....", "glb.catalog.use1.\x00"} {
+	for _, seed := range []string{"glb.avail.euw3", "glb.catalog.euw3.evt_euw3_k3v9x2m4q7rt", "....", "glb.catalog.use1.\x00"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, subject string) {

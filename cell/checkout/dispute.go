@@ -99,10 +99,7 @@ func (s *Service) dispute(ctx context.Context, stock *booking.Stock, o *Order, s
 	if err := s.Store.SetPayment(ctx, *o.Payment); err != nil {
 		return err
 	}
-	if err := s.endDisputed(ctx, stock, o); err != nil {
-		return err
-	}
-	return s.Store.Tell(ctx, o.ID, "dispute_"+string(d.State))
+	return s.endDisputed(ctx, stock, o)
 }
 
 // disputeChanged does what the new state of a dispute asks for.

@@ -72,11 +72,11 @@ type crashing struct {
 
 var errCrash = errors.New("crashed")
 
-func (c *crashing) Tell(ctx context.Context, order id.Order, what string) error {
+func (c *crashing) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
 	if c.left--; c.left >= 0 {
 		return errCrash
 	}
-	return c.Store.Tell(ctx, order, what)
+	return c.Store.SetOrder(ctx, o, at, what)
 }
 
 // … with the process killed in between: what was not committed is not remembered

@@ -59,19 +59,19 @@ func (k *killed) Post(ctx context.Context, e payment.Entry) error {
 	return errors.Join(k.alive(), k.Store.Post(ctx, e))
 }
 
-func (k *killed) Tell(ctx context.Context, order id.Order, what string) error {
-	return errors.Join(k.alive(), k.Store.Tell(ctx, order, what))
+func (k *killed) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
+	return errors.Join(k.alive(), k.Store.SetOrder(ctx, o, at, what))
 }
 
 const (
-	factsOf    = `SELECT count(*) FROM bus.outbox WHERE subject LIKE '%' || $1 || '.paid'`
+	momentsOf  = `SELECT count(*) FROM checkout.moment WHERE order_id = $1 AND what = 'paid'`
 	noticesAll = `SELECT count(*) FROM payment.notice`
 )
 
 // Regression 7, all of it at once: every webhook comes five times, out of order,
 // the first of them after three days, while the process that takes them is killed
-// at one statement after another. One set of tickets, one booking, one fact that
-// a mail follows from, and each notice stored once.
+// at one statement after another. One set of tickets, one booking, one line in the
+// timeline, and each notice stored once.
 func TestRegression07_webhooksFiveTimesOutOfOrderAfterThreeDaysWithTheProcessKilled(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
@@ -117,10 +117,10 @@ func TestRegression07_webhooksFiveTimesOutOfOrderAfterThreeDaysWithTheProcessKil
 	if n := tw.postings(t, o.ID); n != 3 {
 		t.Errorf("%d postings, want one entry of 3", n)
 	}
-	for sql, want := range map[string]int64{factsOf: 1, noticesAll: 5} {
+	for sql, want := range map[string]int64{momentsOf: 1, noticesAll: 5} {
 		var n int64
 		args := []any{}
-		if sql == factsOf {
+		if sql == momentsOf {
 			args = append(args, o.ID.String())
 		}
 		if err := tw.stores[0].DB.Pool.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil || n != want {

@@ -84,9 +84,6 @@ type Store interface {
 	InsertReplies(ctx context.Context, order id.Order, r Replies, at time.Time) error
 	// Replies reads what the buyer answered; zero when nothing was asked.
 	Replies(ctx context.Context, order id.Order) (Replies, error)
-
-	// Tell writes a fact about an order into the outbox.
-	Tell(ctx context.Context, order id.Order, what string) error
 }
 
 // Signer makes barcodes.

@@ -114,10 +114,7 @@ func (s *Service) void(ctx context.Context, stock *booking.Stock, o *Order) erro
 		return err
 	}
 	o.State = Canceled
-	if err := s.set(ctx, o, stock.Now, "canceled"); err != nil {
-		return err
-	}
-	return s.Store.Tell(ctx, o.ID, "canceled")
+	return s.set(ctx, o, stock.Now, "canceled")
 }
 
 // given is what was decided to go back. A refund that the provider refused counts:

@@ -96,10 +96,7 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 	if err := s.tellHolders(ctx, o, tickets); err != nil {
 		return sent, err
 	}
-	if err := s.set(ctx, o, stock.Now, "tickets_refunded"); err != nil {
-		return sent, err
-	}
-	return sent, s.Store.Tell(ctx, o.ID, "tickets_canceled")
+	return sent, s.set(ctx, o, stock.Now, "tickets_refunded")
 }
 
 // prices are what each ticket cost all in, in the order of Tickets: complete issues

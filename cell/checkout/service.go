@@ -206,10 +206,7 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "paid"); err != nil {
 		return err
 	}
-	if err := s.invoice(ctx, stock, o); err != nil {
-		return err
-	}
-	return s.Store.Tell(ctx, o.ID, "paid")
+	return s.invoice(ctx, stock, o)
 }
 
 // Prepare gets an order's payment to where its buyer can pay: it carries the
@@ -308,10 +305,7 @@ func (s *Service) followCancel(ctx context.Context, order id.Order, what map[str
 func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, why string) error {
 	stock.End(h, booking.HoldReleased)
 	o.State = Canceled
-	if err := s.set(ctx, o, stock.Now, why); err != nil {
-		return err
-	}
-	return s.Store.Tell(ctx, o.ID, "canceled")
+	return s.set(ctx, o, stock.Now, why)
 }
 
 // set stores an order with a moment of its timeline, which its answer has too.

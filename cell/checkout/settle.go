@@ -55,7 +55,7 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "late_payment_refunded"); err != nil {
 		return settled{}, err
 	}
-	return settled{Outcome: outcomeLate, Refund: back.String()}, s.Store.Tell(ctx, o.ID, "late_payment")
+	return settled{Outcome: outcomeLate, Refund: back.String()}, nil
 }
 
 // canceledMeanwhile ends an order whose event was canceled while its money was taken, as
@@ -71,9 +71,6 @@ func (s *Service) canceledMeanwhile(ctx context.Context, stock *booking.Stock, h
 		return settled{}, err
 	}
 	if err := s.sendLater(ctx, back, o.ID, tellNothing); err != nil {
-		return settled{}, err
-	}
-	if err := s.Store.Tell(ctx, o.ID, "canceled"); err != nil {
 		return settled{}, err
 	}
 	return settled{Outcome: outcomeOver}, s.tell(ctx, o, notify.EventCanceled, "")
@@ -102,8 +99,5 @@ func (s *Service) unpaid(ctx context.Context, stock *booking.Stock, h *booking.H
 	stock.Unsell(h) // if it was reserved for a payment that its bank refused in the end
 	stock.End(h, booking.HoldExpired)
 	o.State = Expired
-	if err := s.Store.SetOrder(ctx, *o, stock.Now, "expired"); err != nil {
-		return err
-	}
-	return s.Store.Tell(ctx, o.ID, "expired")
+	return s.Store.SetOrder(ctx, *o, stock.Now, "expired")
 }

@@ -149,7 +149,7 @@ func (c *consumer) work(ctx context.Context, raws []jetstream.Msg) {
 	for _, raw := range raws {
 		m := toMessage(raw)
 		if c.stream == streamWorld && m.Cell == c.leaf.cfg.Cell {
-			c.settle(ctx, m.ID, raw.Ack()) // our own, back from the hub; OUT gave it to us
+			c.settle(ctx, m.ID, raw.Ack()) // nobody tells us of our own but OUT
 			continue
 		}
 		batch = append(batch, delivery{m, raw})

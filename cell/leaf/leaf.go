@@ -6,10 +6,10 @@ package leaf
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,37 +23,30 @@ import (
 // Config of a leaf.
 type Config struct {
 	Cell     topology.CellID
-	Listen   string // host:port on the loopback; sibling processes of the cell attach there
-	StoreDir string // JetStream's files
-	HubURL   string // nats-leaf://host:4291; the hub need not be there
-	// Attach is the address of the leaf that a sibling process runs, like
-	// nats://127.0.0.1:4301. When set, no server is started here.
-	Attach  string
-	Parking bus.Parking // where poison messages go
-	Log     *slog.Logger
+	StoreDir string      // JetStream's files
+	HubURL   string      // nats-leaf://host:4291; the hub need not be there, and "" is none
+	Seed     string      // the cell's nkey, with which the leaf proves itself at the hub
+	TLS      *tls.Config // for the way to the hub, shows the cell's certificate; nil speaks in the clear
+	Parking  bus.Parking // where poison messages go
+	Log      *slog.Logger
 	// FirstNak is the pause before a failed message is tried again; it doubles
 	// with every failure. Zero means 100 ms.
 	FirstNak time.Duration
 }
 
-// Leaf is a connection to the cell's leaf server, which it may also run.
+// Leaf is the cell's leaf server and this process's connection to it. It opens no
+// port: nobody but this process can speak to it, and the hub, to which it dials.
 type Leaf struct {
-	cfg   Config
-	srv   *natsd.Server // nil when attached to a sibling's
-	conn  *nats.Conn
-	js    jetstream.JetStream
-	world *natsd.Sources
-	// topology is the copy of the hub's bucket.
-	topology *natsd.Sources
-	metrics  *metrics
+	cfg     Config
+	srv     *natsd.Server
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	metrics *metrics
 }
 
-const (
-	setupLimit = 20 * time.Second
-	setupPause = 250 * time.Millisecond
-)
+const setupLimit = 20 * time.Second
 
-// Start starts the leaf, or attaches to a sibling's, and sees to its streams.
+// Start starts the leaf and sees to its streams.
 func Start(ctx context.Context, cfg Config) (*Leaf, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -73,51 +66,22 @@ func Start(ctx context.Context, cfg Config) (*Leaf, error) {
 }
 
 func (l *Leaf) open(ctx context.Context) (err error) {
-	name := "cell-" + string(l.cfg.Cell)
-	if l.cfg.Attach != "" {
-		l.conn, err = natsd.Dial(l.cfg.Attach, name, l.cfg.Log)
-	} else {
-		l.srv, err = natsd.Start(ctx, natsd.Config{
-			Name: "leaf-" + string(l.cfg.Cell), Domain: string(l.cfg.Cell), Listen: l.cfg.Listen,
-			StoreDir: l.cfg.StoreDir, HubURL: l.cfg.HubURL, Log: l.cfg.Log,
-		})
-		if err != nil {
-			return err
-		}
-		l.conn, err = l.srv.Connect(name)
+	server := natsd.Config{Name: "leaf-" + string(l.cfg.Cell), Domain: string(l.cfg.Cell), StoreDir: l.cfg.StoreDir, Log: l.cfg.Log}
+	if l.cfg.HubURL != "" {
+		server.Hub = &natsd.Hub{URL: l.cfg.HubURL, Seed: l.cfg.Seed, TLS: l.cfg.TLS}
 	}
-	if err != nil {
+	if l.srv, err = natsd.Start(ctx, server); err != nil {
+		return err
+	}
+	if l.conn, err = l.srv.Connect("cell-"+string(l.cfg.Cell), ""); err != nil {
 		return err
 	}
 	if l.js, err = jetstream.New(l.conn, jetstream.WithPublishAsyncMaxPending(maxInFlight)); err != nil {
 		return err
 	}
-	return l.setUp(ctx)
-}
-
-// setUp is tried again for a while: a sibling's server may be starting.
-func (l *Leaf) setUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupLimit)
 	defer cancel()
-	for {
-		err := l.ensureStreams(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(setupPause):
-		}
-	}
-}
-
-// Run looks after the streams that gather from the hub until ctx ends.
-func (l *Leaf) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	wg.Go(func() { l.world.Watch(ctx) })
-	wg.Go(func() { l.topology.Watch(ctx) })
-	wg.Wait()
+	return l.ensureStreams(ctx)
 }
 
 // Ready reports why local publishing and reading would not work now. The hub is
@@ -129,19 +93,13 @@ func (l *Leaf) Ready(context.Context) error {
 	return nil
 }
 
-// Hub reports whether the leaf has its hub. Attached to a sibling's leaf it
-// cannot know and says false.
-func (l *Leaf) Hub() bool { return l.srv != nil && l.srv.Leaves() > 0 }
+// Hub reports whether the leaf has its hub.
+func (l *Leaf) Hub() bool { return l.srv.Leaves() > 0 }
 
-// Addr is where siblings attach.
-func (l *Leaf) Addr() string {
-	if l.srv == nil {
-		return l.conn.ConnectedAddr()
-	}
-	return l.srv.ClientAddr()
-}
+// ClientAddr is where clients connect: nowhere, "".
+func (l *Leaf) ClientAddr() string { return l.srv.ClientAddr() }
 
-// Close closes the connection and, if it runs here, the server.
+// Close closes the connection and the server.
 func (l *Leaf) Close() {
 	if l.conn != nil {
 		l.conn.Close()

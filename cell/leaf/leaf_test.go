@@ -26,7 +26,7 @@ func TestFact_publishedAtOneCellArrivesOnceAtAll(t *testing.T) {
 	var want []string
 	for i := range 600 { // more than two batches in some buckets
 		payload := fmt.Sprintf("doc %d", i)
-		o.put(fmt.Sprint("evt", i%3), bus.Catalog("euw3", fmt.Sprint("evt", i)), payload)
+		o.put(fmt.Sprint("evt", i%3), doc("euw3", i), payload)
 		want = append(want, payload)
 	}
 	w.relay(w.leaves["euw3"], o).Wake()
@@ -50,7 +50,7 @@ func TestFact_ownAndOthersComeInTheOrderOfTheirBucket(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_ = w.leaves[c].ConsumeBatch(ctx, "reader", []string{bus.EveryFact("order", "*")}, 64, func(_ context.Context, batch []bus.Message) error {
+			_ = w.leaves[c].ConsumeBatch(ctx, "reader", []string{bus.EveryCatalog}, 64, func(_ context.Context, batch []bus.Message) error {
 				for _, m := range batch {
 					ch <- string(m.Payload)
 				}
@@ -61,7 +61,7 @@ func TestFact_ownAndOthersComeInTheOrderOfTheirBucket(t *testing.T) {
 	}
 	o := newOutbox("use1")
 	for i := range 1000 {
-		o.put("one key", bus.Fact("use1", "order", "o1", "paid"), fmt.Sprint(i))
+		o.put("one key", doc("use1", 0), fmt.Sprint(i))
 	}
 	w.relay(w.leaves["use1"], o).Wake()
 	for _, c := range cells {
@@ -84,7 +84,7 @@ func TestMessageID_ofTwoCellsWithTheSameSeqDoesNotCollide(t *testing.T) {
 	listener := w.consume(w.leaves["apn1"], "indexer", bus.EveryCatalog)
 	for _, c := range []topology.CellID{"euw3", "use1"} {
 		o := newOutbox(c) // both rows are bucket b, seq 1
-		o.put("same key", bus.Catalog(c, "evt"), "from "+string(c))
+		o.put("same key", doc(c, 0), "from "+string(c))
 		w.relay(w.leaves[c], o).Wake()
 	}
 	eventually(t, "both arrive", func() bool { return listener.count() == 2 })
@@ -94,30 +94,30 @@ func TestMessageID_ofTwoCellsWithTheSameSeqDoesNotCollide(t *testing.T) {
 func TestHub_killedNobodyNoticesAndThenItCatchesUp(t *testing.T) {
 	t.Parallel()
 	w := openTown(t)
-	local := w.consume(w.leaves["euw3"], "local", bus.EveryFact("order", "*"))
-	far := w.consume(w.leaves["apn1"], "far", bus.EveryFact("order", "*"))
+	local := w.consume(w.leaves["euw3"], "local", bus.EveryCatalog)
+	far := w.consume(w.leaves["apn1"], "far", bus.EveryCatalog)
 	o := newOutbox("euw3")
 	relay := w.relay(w.leaves["euw3"], o)
 	put := func(from, to int) {
 		for i := from; i < to; i++ {
-			o.put("k", bus.Fact("euw3", "order", "o", "paid"), fmt.Sprint(i))
+			o.put("k", doc("euw3", 0), fmt.Sprint(i))
 		}
 		relay.Wake()
 	}
-	if err := w.hub.Publish(t.Context(), []byte(fmt.Sprint("map ", 7))); err != nil {
+	if err := w.hub.Publish(t.Context(), mapText(7)); err != nil {
 		t.Fatal(err)
 	}
 	put(0, 10)
 	eventually(t, "the far cell hears", func() bool { return far.count() == 10 })
 	eventually(t, "the mirror has the map", func() bool {
 		text, _, err := w.leaves["euw3"].Topology(t.Context())
-		return err == nil && string(text) == "map 7"
+		return err == nil && string(text) == string(mapText(7))
 	})
 
 	w.closeHub()
 	put(10, 30)
 	eventually(t, "local facts flow without the hub", func() bool { return local.count() == 30 })
-	if text, _, err := w.leaves["euw3"].Topology(t.Context()); err != nil || string(text) != "map 7" {
+	if text, _, err := w.leaves["euw3"].Topology(t.Context()); err != nil || string(text) != string(mapText(7)) {
 		t.Errorf("the map without the hub: %s %v", text, err)
 	}
 	if err := w.leaves["euw3"].Ready(t.Context()); err != nil {
@@ -136,12 +136,12 @@ func TestHub_killedNobodyNoticesAndThenItCatchesUp(t *testing.T) {
 	}
 	far.allOnce(t, "apn1", want...)
 	local.allOnce(t, "euw3", want...)
-	if err := w.hub.Publish(t.Context(), []byte(fmt.Sprint("map ", 8))); err != nil {
+	if err := w.hub.Publish(t.Context(), mapText(8)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the mirror catches up", func() bool {
 		text, _, err := w.leaves["apn1"].Topology(t.Context())
-		return err == nil && string(text) == "map 8"
+		return err == nil && string(text) == string(mapText(8))
 	})
 }
 
@@ -152,7 +152,7 @@ func TestHub_thatLostItsDiskGathersAgainAndLosesNothing(t *testing.T) {
 	o := newOutbox("euw3")
 	relay := w.relay(w.leaves["euw3"], o)
 	for i := range 50 {
-		o.put("k", bus.Catalog("euw3", "evt"), fmt.Sprint(i))
+		o.put("k", doc("euw3", 0), fmt.Sprint(i))
 	}
 	relay.Wake()
 	eventually(t, "the far cell hears", func() bool { return far.count() == 50 })
@@ -161,7 +161,7 @@ func TestHub_thatLostItsDiskGathersAgainAndLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := 50; i < 60; i++ {
-		o.put("k", bus.Catalog("euw3", "evt"), fmt.Sprint(i))
+		o.put("k", doc("euw3", 0), fmt.Sprint(i))
 	}
 	relay.Wake()
 	w.openHub()
@@ -176,7 +176,7 @@ func TestLeaf_startsColdWithoutTheHubAndFindsItLater(t *testing.T) {
 	alone := w.openLeaf("sae1", dir, w.hubCfg.LeafListen)
 	mine := w.consume(alone, "mine", bus.EveryCatalog)
 	o := newOutbox("sae1")
-	o.put("k", bus.Catalog("sae1", "evt"), "hello")
+	o.put("k", doc("sae1", 0), "hello")
 	w.relay(alone, o).Wake()
 	eventually(t, "it hears itself", func() bool { return mine.count() == 1 })
 	if _, _, err := alone.Topology(t.Context()); !errors.Is(err, leaf.ErrNoTopology) {
@@ -200,7 +200,7 @@ func TestRelay_thatDiedBetweenPublishAndCursorRepeatsWithoutASecondEffect(t *tes
 	far := w.consume(w.leaves["apn1"], "far", bus.EveryCatalog)
 	o := newOutbox("euw3")
 	for i := range 20 {
-		o.put("k", bus.Catalog("euw3", "evt"), fmt.Sprint(i))
+		o.put("k", doc("euw3", 0), fmt.Sprint(i))
 	}
 	o.broken = errors.New("killed here")
 	first := w.leaves["euw3"].NewRelay(o)
@@ -210,7 +210,7 @@ func TestRelay_thatDiedBetweenPublishAndCursorRepeatsWithoutASecondEffect(t *tes
 	o.mu.Lock()
 	o.broken = nil
 	o.mu.Unlock()
-	o.put("k", bus.Catalog("euw3", "evt"), "20")
+	o.put("k", doc("euw3", 0), "20")
 	w.relay(w.leaves["euw3"], o).Wake()
 	eventually(t, "all arrive", func() bool { return far.count() == 21 })
 	far.mu.Lock()
@@ -235,7 +235,7 @@ func TestConsume_parksPoisonAndTheOthersFlow(t *testing.T) {
 		if i%10 == 3 {
 			payload = "poison " + payload
 		}
-		o.put("k", bus.Fact("euw3", "order", "o", "paid"), payload)
+		o.put("k", doc("euw3", 0), payload)
 	}
 	h := &heard{fail: func(m bus.Message) error {
 		switch {
@@ -250,7 +250,7 @@ func TestConsume_parksPoisonAndTheOthersFlow(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = w.leaves["euw3"].ConsumeBatch(ctx, "reader", []string{bus.EveryFact("order", "paid")}, 16, func(ctx context.Context, batch []bus.Message) error {
+		_ = w.leaves["euw3"].ConsumeBatch(ctx, "reader", []string{bus.EveryCatalog}, 16, func(ctx context.Context, batch []bus.Message) error {
 			for _, m := range batch { // all or nothing, like a transaction
 				if strings.HasPrefix(string(m.Payload), "poison") && len(batch) > 1 {
 					return errPoison
@@ -291,13 +291,13 @@ func TestConsume_anOutageParksNothing(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = w.leaves["euw3"].Consume(ctx, "reader", []string{bus.EveryFact("order", "paid")}, h.hear)
+		_ = w.leaves["euw3"].Consume(ctx, "reader", []string{bus.EveryCatalog}, h.hear)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	o := newOutbox("euw3")
 	// Several messages share the failures, so that no pause grows long.
 	for i := range 5 {
-		o.put("k", bus.Fact("euw3", "order", "o", "paid"), fmt.Sprint(i))
+		o.put("k", doc("euw3", 0), fmt.Sprint(i))
 	}
 	w.relay(w.leaves["euw3"], o).Wake()
 	eventually(t, "the effects happen after the outage", func() bool { return h.count() == 5 })
@@ -313,7 +313,7 @@ func TestConsume_goesOnWhereItWasAfterARestart(t *testing.T) {
 	hubAddr := w.hubCfg.LeafListen
 	o := newOutbox("sae1")
 	start := func() (*leaf.Leaf, func()) {
-		l, err := leaf.Start(t.Context(), leaf.Config{Cell: "sae1", Listen: "127.0.0.1:0", StoreDir: dir, HubURL: "nats-leaf://leaf:s3cret@" + hubAddr, Parking: w.parked, Log: quiet(t)})
+		l, err := leaf.Start(t.Context(), leaf.Config{Cell: "sae1", StoreDir: dir, HubURL: "nats-leaf://" + hubAddr, Seed: nkeyOf("sae1").seed, Parking: w.parked, Log: quiet(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,31 +334,27 @@ func TestConsume_goesOnWhereItWasAfterARestart(t *testing.T) {
 		<-relayed
 		return h
 	}
-	o.put("k", bus.Catalog("sae1", "evt"), "one")
+	o.put("k", doc("sae1", 0), "one")
 	first, stop := start()
 	listen(first, 1)
 	stop()
-	o.put("k", bus.Catalog("sae1", "evt"), "two")
+	o.put("k", doc("sae1", 0), "two")
 	second, stop := start()
 	defer stop()
 	listen(second, 1).allOnce(t, "after the restart", "two")
 }
 
-func TestLeaf_aSiblingProcessAttachesAndSharesTheWork(t *testing.T) {
+func TestConsume_twoUnderOneNameShareTheWork(t *testing.T) {
 	t.Parallel()
 	w := openTown(t)
-	sibling, err := leaf.Start(t.Context(), leaf.Config{Cell: "euw3", Attach: "nats://" + w.leaves["euw3"].Addr(), Parking: w.parked, Log: quiet(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sibling.Close)
-	a, b := w.consume(w.leaves["euw3"], "shared", bus.EveryCatalog), w.consume(sibling, "shared", bus.EveryCatalog)
+	l := w.leaves["euw3"]
+	a, b := w.consume(l, "shared", bus.EveryCatalog), w.consume(l, "shared", bus.EveryCatalog)
 	o := newOutbox("euw3")
 	for i := range 200 {
-		o.put(fmt.Sprint(i), bus.Catalog("euw3", fmt.Sprint(i)), fmt.Sprint(i))
+		o.put(fmt.Sprint(i), doc("euw3", i), fmt.Sprint(i))
 	}
-	w.relay(w.leaves["euw3"], o) // both relay the same outbox
-	w.relay(sibling, o)
+	w.relay(l, o) // both relay the same outbox
+	w.relay(l, o)
 	eventually(t, "together they hear all", func() bool { return a.count()+b.count() == 200 })
 	for p := range a.effects {
 		if b.effects[p] != 0 {
@@ -371,7 +367,7 @@ func TestBeat_reachesTheOthersWithoutAnOutbox(t *testing.T) {
 	t.Parallel()
 	w := openTown(t)
 	far := w.consume(w.leaves["use1"], "beats", bus.EveryAvailability)
-	if err := w.leaves["apn1"].Beat(t.Context(), []byte("free seats")); err != nil {
+	if err := w.leaves["apn1"].Beat(t.Context(), []byte(`{"cell":"apn1","changed":{}}`)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the beat arrives", func() bool { return far.count() == 1 })
@@ -385,12 +381,12 @@ func TestWatchTopology_givesEverySnapshotThatReachesTheMirror(t *testing.T) {
 	versions := make(chan string, 100)
 	go w.leaves["apn1"].WatchTopology(ctx, func(text []byte) { versions <- string(text) })
 	for v := range int64(3) {
-		if err := w.hub.Publish(t.Context(), []byte(fmt.Sprint("map ", v+1))); err != nil {
+		if err := w.hub.Publish(t.Context(), mapText(v+1)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	deadline := time.After(patience)
-	for v := ""; v != "map 3"; {
+	for v := ""; v != string(mapText(3)); {
 		select {
 		case v = <-versions:
 		case <-deadline:
@@ -399,19 +395,10 @@ func TestWatchTopology_givesEverySnapshotThatReachesTheMirror(t *testing.T) {
 	}
 }
 
-func TestLeaf_aPortInUseIsSaidAtOnce(t *testing.T) {
-	t.Parallel()
-	w := openTown(t)
-	_, err := leaf.Start(t.Context(), leaf.Config{Cell: "sae1", Listen: w.leaves["euw3"].Addr(), StoreDir: t.TempDir(), Parking: w.parked, Log: quiet(t)})
-	if err == nil || !strings.Contains(err.Error(), "address already in use") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestConsume_anAckAtOneCellAcknowledgesNothingAtAnother(t *testing.T) {
 	t.Parallel()
 	w := openTown(t)
-	fast := w.consume(w.leaves["euw3"], "reader", bus.EveryFact("order", "*"))
+	fast := w.consume(w.leaves["euw3"], "reader", bus.EveryCatalog)
 	slow := &heard{fail: func(m bus.Message) error {
 		if m.Cell == "use1" && m.Delivery == 1 {
 			eventually(t, "euw3 is done", func() bool { return fast.count() >= 5 })
@@ -423,7 +410,7 @@ func TestConsume_anAckAtOneCellAcknowledgesNothingAtAnother(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = w.leaves["use1"].ConsumeBatch(ctx, "reader", []string{"cell.use1.evt.>"}, 5, func(ctx context.Context, batch []bus.Message) error {
+		_ = w.leaves["use1"].ConsumeBatch(ctx, "reader", []string{"glb.catalog.use1.*"}, 5, func(ctx context.Context, batch []bus.Message) error {
 			var failed error
 			for _, m := range batch {
 				failed = errors.Join(failed, slow.hear(ctx, m))
@@ -434,7 +421,7 @@ func TestConsume_anAckAtOneCellAcknowledgesNothingAtAnother(t *testing.T) {
 	t.Cleanup(func() { cancel(); <-done })
 	mine := newOutbox("use1")
 	for i := range 5 {
-		mine.put("k", bus.Fact("use1", "order", "o", "paid"), fmt.Sprint("u", i))
+		mine.put("k", doc("use1", 0), fmt.Sprint("u", i))
 	}
 	w.relay(w.leaves["use1"], mine).Wake()
 	eventually(t, "use1 has its five in hand", func() bool {
@@ -444,7 +431,7 @@ func TestConsume_anAckAtOneCellAcknowledgesNothingAtAnother(t *testing.T) {
 	})
 	o := newOutbox("euw3")
 	for i := range 5 {
-		o.put("k", bus.Fact("euw3", "order", "o", "paid"), fmt.Sprint("e", i))
+		o.put("k", doc("euw3", 0), fmt.Sprint("e", i))
 	}
 	w.relay(w.leaves["euw3"], o).Wake()
 	eventually(t, "what failed at use1 comes again", func() bool { return slow.count() == 5 })

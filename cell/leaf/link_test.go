@@ -82,8 +82,8 @@ func TestLink_cutWithoutAWordTheCellGoesOnAndCatchesUpLater(t *testing.T) {
 	near, other := w.relay(lone, here), w.relay(w.leaves["euw3"], there)
 	put := func(from, to int) {
 		for i := from; i < to; i++ {
-			here.put("k", bus.Catalog("sae1", "evt"), fmt.Sprint("s", i))
-			there.put("k", bus.Catalog("euw3", "evt"), fmt.Sprint("e", i))
+			here.put("k", doc("sae1", 0), fmt.Sprint("s", i))
+			there.put("k", doc("euw3", 0), fmt.Sprint("e", i))
 		}
 		near.Wake()
 		other.Wake()

@@ -27,9 +27,6 @@ func newMetrics() *metrics {
 func (l *Leaf) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		l.metrics.relayed, l.metrics.relayFailures, l.metrics.consumed, l.metrics.failed, l.metrics.parked,
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "guichet_bus_sources_readded_total", Help: "Stalled sources that the watchdog re-added; growing fast means a bad link to the hub.",
-		}, func() float64 { return float64(l.world.Readded() + l.topology.Readded()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "guichet_bus_hub_connected", Help: "1 while the leaf has its hub; 0 is no reason to stop selling.",
 		}, func() float64 {

@@ -48,7 +48,7 @@ func TestFacts_fromSQLToSQLHappenOnceThroughEveryCrash(t *testing.T) {
 	from, to := database(t, "euw3"), database(t, "use1")
 	const facts = 40
 	for i := range facts {
-		m := store.Outgoing{Key: fmt.Sprint("evt", i%5), Subject: bus.Fact("euw3", "order", fmt.Sprint("o", i), "paid"), Payload: []byte(fmt.Sprint(i))}
+		m := store.Outgoing{Key: fmt.Sprint("evt", i%5), Subject: doc("euw3", i), Payload: []byte(fmt.Sprint(i))}
 		if err := from.InTx(t.Context(), func(ctx context.Context) error { return from.Publish(ctx, m) }); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestFacts_fromSQLToSQLHappenOnceThroughEveryCrash(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = w.leaves["use1"].Consume(ctx, "books", []string{bus.EveryFact("order", "paid")}, func(ctx context.Context, m bus.Message) error {
+		_ = w.leaves["use1"].Consume(ctx, "books", []string{bus.EveryCatalog}, func(ctx context.Context, m bus.Message) error {
 			var first bool
 			if err := to.InTx(ctx, func(ctx context.Context) (err error) {
 				first, err = to.Once(ctx, "books", m.ID)
@@ -111,11 +111,11 @@ func TestLeaf_thatLostItsDiskIsToldAgainFromSQL(t *testing.T) {
 	o := database(t, "sae1")
 	const facts = 20
 	for i := range facts {
-		if err := o.Publish(t.Context(), store.Outgoing{Key: fmt.Sprint(i), Subject: bus.Catalog("sae1", fmt.Sprint(i)), Payload: []byte(fmt.Sprint(i))}); err != nil {
+		if err := o.Publish(t.Context(), store.Outgoing{Key: fmt.Sprint(i), Subject: doc("sae1", i), Payload: []byte(fmt.Sprint(i))}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, err := leaf.Start(t.Context(), leaf.Config{Cell: "sae1", Listen: "127.0.0.1:0", StoreDir: t.TempDir(), Parking: w.parked, Log: quiet(t)})
+	first, err := leaf.Start(t.Context(), leaf.Config{Cell: "sae1", StoreDir: t.TempDir(), Parking: w.parked, Log: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,15 +9,15 @@ import (
 
 	"guichet/cell/bus"
 	"guichet/internal/natsd"
+	"guichet/internal/trunk"
 )
 
 // The streams of a leaf. Both keep by limits only, never by interest or as a
 // work queue, and neither is ever deleted and made again: the hub's and the
 // consumers' positions are sequence numbers in them.
 const (
-	streamOut   = "OUT"   // what this cell tells
-	streamWorld = "WORLD" // what all cells told, gathered from the hub's WORLD
-	hubDomain   = "hub"
+	streamOut   = trunk.Out   // what this cell tells the town; the hub fetches it
+	streamWorld = trunk.World // what the other cells told; the hub writes it
 
 	keepAge       = 7 * 24 * time.Hour // shorter than store.InboxRetention
 	outMaxBytes   = 1 << 30
@@ -26,39 +26,37 @@ const (
 	// inbox covers everything beyond it.
 	duplicateWindow = 10 * time.Minute
 
-	bucketTopology   = "topology"
-	keySnapshot      = "snapshot"
+	bucketTopology   = trunk.Map
+	keySnapshot      = trunk.MapKey
 	topologyMaxBytes = 4 * natsd.MaxPayload
 )
 
 func (l *Leaf) ensureStreams(ctx context.Context) error {
-	out := jetstream.StreamConfig{
-		Name: streamOut, Subjects: bus.Owned(l.cfg.Cell), Description: "what this cell tells",
-		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxAge: keepAge, MaxBytes: outMaxBytes, Duplicates: duplicateWindow, AllowMsgTTL: true,
-	}
-	if _, err := l.js.CreateOrUpdateStream(ctx, out); err != nil {
-		return fmt.Errorf("stream %s: %w", streamOut, err)
-	}
-	if l.world == nil {
-		l.world = natsd.NewSources(l.conn, l.js, jetstream.StreamConfig{
-			Name: streamWorld, Description: "what all cells told",
-			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-			MaxAge: keepAge, MaxBytes: worldMaxBytes, Duplicates: duplicateWindow, AllowMsgTTL: true,
-		}, l.cfg.Log)
-	}
-	if err := l.world.Set(ctx, streamWorld, []string{hubDomain}); err != nil {
-		return err
-	}
-	if l.topology == nil {
-		// A bucket that gathers instead of mirroring: a mirror took up to 40 s to come
-		// back after the hub did, and cannot be helped, a source can be re-added. It
-		// has no subjects: those of the hub's bucket would be stored here a second time.
-		l.topology = natsd.NewSources(l.conn, l.js, jetstream.StreamConfig{
-			Name: "KV_" + bucketTopology, Description: "the town's map, from the hub",
-			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
+	cell := string(l.cfg.Cell)
+	for _, stream := range []jetstream.StreamConfig{
+		{
+			Name: streamOut, Description: "what this cell tells", Subjects: bus.Owned(l.cfg.Cell),
+			MaxAge: keepAge, MaxBytes: outMaxBytes, Duplicates: duplicateWindow, AllowMsgTTL: true,
+		},
+		{
+			// The hub writes on subjects of this cell only, so that no message meant for
+			// one cell can be stored at two; they are kept under the subjects that the
+			// cells told them on.
+			Name: streamWorld, Description: "what the other cells told", Subjects: []string{trunk.Told(cell) + ">"},
+			SubjectTransform: &jetstream.SubjectTransformConfig{Source: trunk.Told(cell) + ">", Destination: ">"},
+			MaxAge:           keepAge, MaxBytes: worldMaxBytes, Duplicates: duplicateWindow, AllowMsgTTL: true,
+		},
+		{
+			// A bucket that the hub writes into; nothing in this cell does.
+			Name: "KV_" + bucketTopology, Description: "the town's map", Subjects: []string{trunk.Maps(cell) + ">"},
+			SubjectTransform:  &jetstream.SubjectTransformConfig{Source: trunk.Maps(cell) + ">", Destination: trunk.MapSubjects() + ">"},
 			MaxMsgsPerSubject: 1, MaxBytes: topologyMaxBytes, AllowDirect: true, AllowRollup: true,
-		}, l.cfg.Log)
+		},
+	} {
+		stream.Retention, stream.Storage, stream.Discard = jetstream.LimitsPolicy, jetstream.FileStorage, jetstream.DiscardOld
+		if _, err := l.js.CreateOrUpdateStream(ctx, stream); err != nil {
+			return fmt.Errorf("stream %s: %w", stream.Name, err)
+		}
 	}
-	return l.topology.Set(ctx, "KV_"+bucketTopology, []string{hubDomain})
+	return nil
 }

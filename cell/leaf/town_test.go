@@ -2,10 +2,12 @@ package leaf_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,11 +17,41 @@ import (
 	"guichet/cell/leaf"
 	"guichet/control-plane/hub"
 	"guichet/control-plane/topology"
+	"guichet/internal/natsd"
 )
 
 const patience = 2 * time.Minute // the machine may be busy; nothing is measured
 
 var cells = []topology.CellID{"euw3", "use1", "apn1"}
+
+// nkeys are the cells' own, made once.
+var nkeys = map[topology.CellID]struct{ seed, public string }{}
+
+func init() {
+	for _, c := range append(slices.Clone(cells), "sae1") {
+		seed, public, err := natsd.NewNKey()
+		if err != nil {
+			panic(err)
+		}
+		nkeys[c] = struct{ seed, public string }{seed, public}
+	}
+}
+
+func nkeyOf(c topology.CellID) struct{ seed, public string } { return nkeys[c] }
+
+// known is what the hub is told of the cells.
+func known() []hub.Identity {
+	var all []hub.Identity
+	for c, k := range nkeys {
+		all = append(all, hub.Identity{Cell: c, NKey: k.public})
+	}
+	return all
+}
+
+// doc is the subject of a cell's nth event's document.
+func doc(c topology.CellID, n int) string {
+	return bus.Catalog(c, fmt.Sprintf("evt_%s_%012d", c, n))
+}
 
 // town is a hub with leaves, all real servers in this process.
 type town struct {
@@ -27,7 +59,6 @@ type town struct {
 
 	hubCfg hub.Config
 	hub    *hub.Hub
-	stop   context.CancelFunc
 	leaves map[topology.CellID]*leaf.Leaf
 	parked *parking
 }
@@ -35,7 +66,7 @@ type town struct {
 func openTown(t *testing.T) *town {
 	t.Helper()
 	w := &town{t: t, leaves: map[topology.CellID]*leaf.Leaf{}, parked: &parking{}}
-	w.hubCfg = hub.Config{Listen: "127.0.0.1:0", LeafListen: freePort(t), StoreDir: t.TempDir(), LeafSecret: "s3cret", Log: quiet(t)}
+	w.hubCfg = hub.Config{LeafListen: freePort(t), StoreDir: t.TempDir(), Cells: known, Read: readMap, Log: quiet(t)}
 	w.openHub()
 	t.Cleanup(w.closeHub)
 	for _, c := range cells {
@@ -50,17 +81,14 @@ func (w *town) openHub() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	w.hub, w.stop = h, cancel
-	if err := h.Gather(ctx, cells); err != nil {
+	w.hub = h
+	if err := h.Gather(w.t.Context(), cells); err != nil {
 		w.t.Fatal(err)
 	}
-	go h.Run(ctx)
 }
 
 func (w *town) closeHub() {
 	if w.hub != nil {
-		w.stop()
 		w.hub.Close()
 		w.hub = nil
 	}
@@ -69,15 +97,13 @@ func (w *town) closeHub() {
 func (w *town) openLeaf(c topology.CellID, dir, hubLeaf string) *leaf.Leaf {
 	w.t.Helper()
 	l, err := leaf.Start(w.t.Context(), leaf.Config{
-		Cell: c, Listen: "127.0.0.1:0", StoreDir: dir, HubURL: "nats-leaf://leaf:s3cret@" + hubLeaf,
+		Cell: c, StoreDir: dir, HubURL: "nats-leaf://" + hubLeaf, Seed: nkeyOf(c).seed,
 		Parking: w.parked, Log: quiet(w.t), FirstNak: time.Millisecond,
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	go l.Run(ctx)
-	w.t.Cleanup(func() { cancel(); l.Close() })
+	w.t.Cleanup(l.Close)
 	return l
 }
 
@@ -275,3 +301,11 @@ func (l *lines) Write(b []byte) (int, error) {
 }
 
 var errPoison = errors.New("cannot digest")
+
+// readMap opens a map that nobody signed.
+func readMap(text []byte) (*topology.Snapshot, error) {
+	var snap topology.Snapshot
+	return &snap, json.Unmarshal(text, &snap)
+}
+
+func mapText(version int64) []byte { return fmt.Appendf(nil, `{"version":%d}`, version) }

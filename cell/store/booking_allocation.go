@@ -88,10 +88,7 @@ func (s *Store) WithAside(ctx context.Context, event id.Event, ttl time.Duration
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("write stock: %w", err)
 		}
-		if len(stock.Log) == 0 {
-			return nil
-		}
-		return s.Publish(ctx, s.stockChanged(event))
+		return nil
 	})
 	if sqldb.Violates(err, "quota_not_oversold") {
 		return errors.Join(booking.ErrNotEnough, err)

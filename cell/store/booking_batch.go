@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/booking"
-	"guichet/cell/bus"
-	"guichet/cell/id"
 	"guichet/internal/sqldb"
 )
 
@@ -118,10 +115,9 @@ func (w *batchWork) settle() {
 	}
 }
 
-// write queues what changed, the outbox last: one fact for all the events of the batch.
+// write queues what changed, the outbox last.
 func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
 	var writes stockWrites
-	var changed []id.Event
 	for i, at := range w.loads {
 		if w.was[i] == nil {
 			continue
@@ -129,17 +125,11 @@ func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
 		if err := writes.add(at.stock, w.was[i]); err != nil {
 			return err
 		}
-		if len(at.stock.Log) > 0 {
-			changed = append(changed, at.stock.ID)
-		}
 	}
 	if err := writes.queue(b); err != nil {
 		return err
 	}
 	w.fresh.queue(b)
-	if len(changed) > 0 {
-		news = append(news, w.store.stockChanged(changed...))
-	}
 	return w.store.queueOutbox(b, news...)
 }
 
@@ -158,13 +148,6 @@ func loadsOf(groups []*booking.Group, ttl time.Duration, look bool) []*stockLoad
 		loads[i] = at
 	}
 	return loads
-}
-
-// stockChanged tells the world that it may look at the stock of these events again. One
-// fact does for a batch: it is about the cell's stock, and names the events.
-func (s *Store) stockChanged(events ...id.Event) Outgoing {
-	payload := `{"event_ids":["` + strings.Join(texts(events), `","`) + `"]}`
-	return Outgoing{Key: events[0].String(), Subject: bus.Fact(s.Cell, "stock", string(s.Cell), "changed"), Payload: []byte(payload)}
 }
 
 // firstAnswers are what the keys at hand were answered before.

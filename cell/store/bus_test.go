@@ -36,7 +36,7 @@ func openBus(t *testing.T) *store.Store {
 }
 
 func fact(key, payload string) store.Outgoing {
-	return store.Outgoing{Key: key, Subject: bus.Fact("euw3", "order", "o1", "paid"), Payload: []byte(payload)}
+	return store.Outgoing{Key: key, Subject: bus.Catalog("euw3", "evt_euw3_k3v9x2m4q7rt"), Payload: []byte(payload)}
 }
 
 // drainOutbox relays by hand: everything behind the cursors, in order.
@@ -164,7 +164,7 @@ func TestPublish_refusesWhatTheRelayCouldNeverSend(t *testing.T) {
 	t.Parallel()
 	s := openBus(t)
 	foreign := fact("k", "x")
-	foreign.Subject = bus.Catalog("use1", "evt")
+	foreign.Subject = bus.Catalog("use1", "evt_use1_k3v9x2m4q7rt")
 	large := fact("k", "x")
 	large.Payload = make([]byte, bus.MaxPayload+1)
 	for _, m := range []store.Outgoing{foreign, large, {}} {
@@ -286,7 +286,7 @@ func TestOnce_rolledBackIsForgotten(t *testing.T) {
 func TestPark_keepsTheMessageOnceAndPrintsAnyReason(t *testing.T) {
 	t.Parallel()
 	s := openBus(t)
-	p := bus.Parked{Consumer: "indexer", Reason: "bad\x00 bytes", Message: bus.Message{ID: "use1-3-7", Subject: bus.Catalog("use1", "evt"), Payload: []byte{0, 255}, Delivery: 10}}
+	p := bus.Parked{Consumer: "indexer", Reason: "bad\x00 bytes", Message: bus.Message{ID: "use1-3-7", Subject: bus.Catalog("use1", "evt_use1_k3v9x2m4q7rt"), Payload: []byte{0, 255}, Delivery: 10}}
 	for range 2 {
 		if err := s.Park(t.Context(), p); err != nil {
 			t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/booking"
-	"guichet/cell/bus"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
@@ -290,16 +289,6 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	var now time.Time
 	err := s.DB.On(ctx).QueryRow(ctx, selectClock).Scan(&now)
 	return now, sqldb.Classify(err)
-}
-
-// Tell writes a fact about an order into the outbox. It carries ids only: no
-// personal data leaves the cell.
-func (s *Store) Tell(ctx context.Context, order id.Order, what string) error {
-	payload, err := json.Marshal(map[string]string{"order_id": order.String(), "event_id": order.Event().String(), "what": what})
-	if err != nil {
-		return err
-	}
-	return s.Publish(ctx, Outgoing{Key: order.Event().String(), Subject: bus.Fact(s.Cell, "order", order.String(), what), Payload: payload})
 }
 
 const countOrders = `SELECT state, count(*) FROM checkout.orders WHERE event_id = $1 GROUP BY state`

@@ -18,6 +18,7 @@ import (
 	"guichet/geo"
 	"guichet/internal/config"
 	"guichet/internal/mtls"
+	"guichet/internal/natsd"
 	"guichet/internal/signed"
 	"guichet/internal/sqldb"
 )
@@ -35,8 +36,9 @@ type settings struct {
 	MaxConns     int                 // GUICHET_DATABASE_CONNECTIONS
 	StateDir     string              // GUICHET_STATE_DIR: index, JetStream, topology
 	Leaf         bool                // GUICHET_LEAF: whether this process runs the cell's leaf
-	LeafListen   string              // GUICHET_LEAF_LISTEN
 	Hub          string              // GUICHET_HUB_URL
+	NKeySeed     string              // GUICHET_NKEY_SEED, with which the leaf proves itself at the hub
+	NKey         string              // its public half
 	ControlPlane string              // GUICHET_CONTROL_PLANE
 	JoinToken    string              // GUICHET_JOIN_TOKEN: of the invitation with which this cell joins; may be empty when it has joined
 	ControlKeys  []ed25519.PublicKey // GUICHET_CONTROL_KEY: the control plane's public key; two while it changes
@@ -75,8 +77,8 @@ func configure(getenv func(string) string) (settings, error) {
 		MaxConns:     r.Int("GUICHET_DATABASE_CONNECTIONS", sqldb.DefaultMaxConns, 4, 1000),
 		StateDir:     r.Required("GUICHET_STATE_DIR", "a directory for the search index and the leaf"),
 		Leaf:         r.Bool("GUICHET_LEAF", true),
-		LeafListen:   r.Text("GUICHET_LEAF_LISTEN", "127.0.0.1:4301"),
 		Hub:          r.URL("GUICHET_HUB_URL", ""),
+		NKeySeed:     strings.TrimSpace(r.Text("GUICHET_NKEY_SEED", "")),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
 		JoinToken:    r.Text("GUICHET_JOIN_TOKEN", ""),
 		StripeURL:    r.URL("GUICHET_STRIPE_URL", ""),
@@ -126,6 +128,13 @@ func configure(getenv func(string) string) (settings, error) {
 		}
 	}
 	s.Site = strings.TrimRight(r.URL("GUICHET_SITE_URL", s.PublicURL), "/")
+	if s.NKeySeed != "" {
+		if s.NKey, err = natsd.PublicNKey(s.NKeySeed); err != nil {
+			r.Fault("GUICHET_NKEY_SEED", "cannot be used: %s", err.Error())
+		}
+	} else if s.Leaf && s.Hub != "" {
+		r.Fault("GUICHET_NKEY_SEED", "is missing: the hub lets no leaf in without an nkey")
+	}
 	if booking.MaxHoldLife <= s.HoldTTL {
 		r.Fault("GUICHET_HOLD_TTL", "must be shorter than the longest life of a hold, %s", booking.MaxHoldLife)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,8 +81,12 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	}
 	h.indexer = search.NewIndexer(h.store, h.index, reporter(ctx, "indexer"))
 	if cfg.Leaf {
+		var line *tls.Config
+		if identity != nil {
+			line = identity.Client(mtls.IsHub)
+		}
 		if h.leaf, err = leaf.Start(ctx, leaf.Config{
-			Cell: cfg.Cell, Listen: cfg.LeafListen, StoreDir: filepath.Join(cfg.StateDir, "leaf"), HubURL: cfg.Hub, Parking: h.store, Log: slog.Default(),
+			Cell: cfg.Cell, TLS: line, StoreDir: filepath.Join(cfg.StateDir, "leaf"), HubURL: cfg.Hub, Seed: cfg.NKeySeed, Parking: h.store, Log: slog.Default(),
 		}); err != nil {
 			return nil, fmt.Errorf("leaf: %w", err)
 		}
@@ -199,7 +204,7 @@ func (h *house) work(ctx context.Context) {
 		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane}))
 		self := topology.Cell{
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
-			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()),
+			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()), NKey: h.cfg.NKey,
 		}
 		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.JoinToken, Key: h.cfg.Access.Key(), Old: h.cfg.OldKey, Self: self, Client: client, Now: time.Now}
 		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })
@@ -215,7 +220,6 @@ func (h *house) runBus(ctx context.Context, running *sync.WaitGroup) {
 	report := reporter(ctx, "bus")
 	intake := &search.Intake{Catalog: h.store, Hints: h.store, Now: time.Now, Wake: h.indexer.Wake}
 	beater := &search.Beater{Cell: h.cfg.Cell, Changes: h.store, Send: h.leaf.Beat, Now: time.Now}
-	running.Go(func() { h.leaf.Run(ctx) })
 	running.Go(func() { h.leaf.NewRelay(h.store).Run(ctx) })
 	running.Go(func() { beater.Run(ctx, report) })
 	running.Go(func() {

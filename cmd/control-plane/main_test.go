@@ -23,6 +23,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/internal/mtls"
 	"guichet/internal/mtls/devca"
+	"guichet/internal/natsd"
 	"guichet/internal/operator"
 	"guichet/internal/signed"
 	"guichet/internal/testdb"
@@ -129,7 +130,7 @@ func newProgram(t *testing.T, dsn string) *program {
 	t.Helper()
 	p := &program{t: t, env: map[string]string{
 		"GUICHET_LISTEN": freePort(t), "GUICHET_PRIVATE_LISTEN": freePort(t), "GUICHET_DATABASE_URL": dsn, "GUICHET_STATE_DIR": t.TempDir(),
-		"GUICHET_HUB_LISTEN": "127.0.0.1:0", "GUICHET_HUB_LEAF_LISTEN": freePort(t), "GUICHET_CONTROL_SEED": hex.EncodeToString(seed[:]),
+		"GUICHET_HUB_LEAF_LISTEN": freePort(t), "GUICHET_CONTROL_SEED": hex.EncodeToString(seed[:]),
 	}}
 	t.Cleanup(p.end)
 	return p
@@ -195,6 +196,14 @@ func (noParking) Park(context.Context, bus.Parked) error { return errors.New("no
 func TestControlPlane_cellsJoinGetTheMapAndKeepItWhenTheControlPlaneIsGone(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t, testdb.New(t, nil))
+	seeds, publics := map[topology.CellID]string{}, map[topology.CellID]string{}
+	for _, id := range []topology.CellID{"euw3", "use1"} {
+		var err error
+		if seeds[id], publics[id], err = natsd.NewNKey(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.env["GUICHET_CELL_NKEYS"] = "euw3=" + publics["euw3"] + ",use1=" + publics["use1"]
 	p.start()
 	eventually(t, "it is ready", func() bool { return p.get("/readyz", nil) == http.StatusOK })
 
@@ -202,7 +211,7 @@ func TestControlPlane_cellsJoinGetTheMapAndKeepItWhenTheControlPlaneIsGone(t *te
 	revoked.Store(&[]string{})
 	atlases, leaves := map[topology.CellID]*atlas.Atlas{}, map[topology.CellID]*leaf.Leaf{}
 	for i, id := range []topology.CellID{"euw3", "use1"} {
-		l, err := leaf.Start(t.Context(), leaf.Config{Cell: id, Listen: "127.0.0.1:0", StoreDir: t.TempDir(), HubURL: "nats-leaf://" + p.env["GUICHET_HUB_LEAF_LISTEN"], Parking: noParking{}})
+		l, err := leaf.Start(t.Context(), leaf.Config{Cell: id, StoreDir: t.TempDir(), HubURL: "nats-leaf://" + p.env["GUICHET_HUB_LEAF_LISTEN"], Seed: seeds[id], Parking: noParking{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,8 +226,7 @@ func TestControlPlane_cellsJoinGetTheMapAndKeepItWhenTheControlPlaneIsGone(t *te
 			ControlPlane: p.url(), Token: p.invite(http.DefaultClient, string(id), self.Region), Key: cellKey(t, string(id)), Self: self, Client: &http.Client{}, Now: time.Now,
 			Revoked: func() []string { return *revoked.Load() },
 		}
-		done := make(chan struct{}, 3)
-		go func() { l.Run(ctx); done <- struct{}{} }()
+		done := make(chan struct{}, 2)
 		go func() { member.Run(ctx, func(error) {}); done <- struct{}{} }()
 		go func() {
 			l.WatchTopology(ctx, func(text []byte) { _ = a.Take(text) })
@@ -226,7 +234,7 @@ func TestControlPlane_cellsJoinGetTheMapAndKeepItWhenTheControlPlaneIsGone(t *te
 		}()
 		t.Cleanup(func() {
 			cancel()
-			for range 3 {
+			for range 2 {
 				<-done
 			}
 			l.Close()
@@ -289,12 +297,12 @@ func TestControlPlane_cellsJoinGetTheMapAndKeepItWhenTheControlPlaneIsGone(t *te
 
 func TestConfiguration_allFaultsAreSaidAtOnce(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{"GUICHET_LISTEN": "nonsense", "GUICHET_CONTROL_SEED": "short", "GUICHET_TLS_CERT": "alone"}
+	env := map[string]string{"GUICHET_LISTEN": "nonsense", "GUICHET_CONTROL_SEED": "short", "GUICHET_TLS_CERT": "alone", "GUICHET_CELL_NKEYS": "euw3=SUSEED"}
 	err := run(t.Context(), func(k string) string { return env[k] }, io.Discard)
 	if err == nil {
 		t.Fatal("it started")
 	}
-	for _, name := range []string{"GUICHET_LISTEN", "GUICHET_CONTROL_SEED", "GUICHET_TLS_KEY", "GUICHET_TLS_CA", "GUICHET_DATABASE_URL", "GUICHET_STATE_DIR"} {
+	for _, name := range []string{"GUICHET_LISTEN", "GUICHET_CONTROL_SEED", "GUICHET_CELL_NKEYS", "GUICHET_TLS_KEY", "GUICHET_TLS_CA", "GUICHET_DATABASE_URL", "GUICHET_STATE_DIR"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not in %q", name, err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,8 @@ import (
 	"guichet/control-plane/registry"
 	"guichet/control-plane/snapshot"
 	"guichet/control-plane/store"
+	"guichet/control-plane/topology"
+	"guichet/control-plane/topology/seal"
 	"guichet/internal/httpd"
 	"guichet/internal/mtls"
 	"guichet/internal/operator"
@@ -60,32 +63,50 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*townHal
 		return nil, err
 	}
 	t := &townHall{cfg: cfg, db: db, store: &store.Store{DB: db}, metrics: telemetry.Handler(reg), identity: identity}
-	t.hub, err = hub.Start(ctx, hub.Config{
-		Listen: cfg.HubListen, LeafListen: cfg.HubLeaves, LeafSecret: cfg.LeafSecret,
-		StoreDir: filepath.Join(cfg.StateDir, "hub"), Log: slog.Default(),
-	})
+	key, err := operator.NewKey(cfg.Seed)
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
-	reg.MustRegister(t.hub.Collectors()...)
-	key, err := operator.NewKey(cfg.Seed)
-	if err != nil {
+	pinned := append([]ed25519.PublicKey{key.Public()}, cfg.Previous...)
+	middle := hub.Config{
+		LeafListen: cfg.HubLeaves, Cells: func() []hub.Identity { return cfg.CellNKeys }, PeerCell: cellOf,
+		Read: func(text []byte) (*topology.Snapshot, error) {
+			m, err := seal.Parse(text, pinned)
+			if err != nil {
+				return nil, err
+			}
+			return m.Snapshot(), nil
+		},
+		StoreDir: filepath.Join(cfg.StateDir, "hub"), Log: slog.Default(),
+	}
+	if identity != nil {
+		middle.TLS = identity.Server(mtls.Kinds(mtls.Cell))
+	}
+	if t.hub, err = hub.Start(ctx, middle); err != nil {
+		db.Close()
 		return nil, err
 	}
+	reg.MustRegister(t.hub.Collectors()...)
 	t.publisher = &snapshot.Publisher{Archive: t.store, Hub: t.hub, Now: time.Now, Log: slog.Default(), Key: key, Pinned: cfg.Previous}
 	register := &registry.Service{Book: t.store, Now: time.Now, Changed: t.publisher.Changed}
 	t.publisher.Step = register.Step
 	t.api = &api.API{
 		Registry:  register,
 		Directory: &placement.Service{Book: t.store, Known: t.store.Known, Now: time.Now, Changed: t.publisher.Changed},
-		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Pinned: append([]ed25519.PublicKey{key.Public()}, cfg.Previous...), Now: time.Now, Watch: api.NewWatch(reg), Health: &httpd.Health{},
+		Map:       t.publisher.Current, Starting: func() bool { return !t.migrated.Load() }, Pinned: pinned, Now: time.Now, Watch: api.NewWatch(reg), Health: &httpd.Health{},
 	}
 	t.ready()
 	if err := t.publisher.Recall(ctx); err != nil {
 		slog.WarnContext(ctx, "start without a map", slog.Any("error", err))
 	}
 	return t, nil
+}
+
+// cellOf is the cell that a leaf's certificate names.
+func cellOf(s *tls.ConnectionState) (topology.CellID, bool) {
+	peer, ok := mtls.PeerOf(s)
+	return topology.CellID(peer.Name), ok && peer.Kind == mtls.Cell
 }
 
 // ready says what /readyz asks.
@@ -104,7 +125,6 @@ func (t *townHall) ready() {
 func (t *townHall) serve(ctx context.Context) error {
 	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	running.Go(func() { t.hub.Run(jobs) })
 	running.Go(func() {
 		if t.migrate(jobs) {
 			t.publisher.Run(jobs)

@@ -125,6 +125,7 @@ type Cell struct {
 	State     CellState `json:"state"`              //
 	Residency string    `json:"residency"`          // where its rows live, for organizers to read
 	Keys      []Key     `json:"keys"`               // public halves of its signing keys, newest first
+	NKey      string    `json:"nkey,omitempty"`     // public half of the key with which its leaf proves itself at the hub
 	LastBeat  time.Time `json:"last_beat,omitzero"` // control plane's clock
 	// Revoked are API keys and sessions of this cell that are worth nothing any more,
 	// "key:<id>" and "sid:<hash>", at most MaxRevoked, newest first; they go when what

@@ -1,11 +1,12 @@
 // Package natsd runs a nats-server inside a program: JetStream in a domain of
-// its own, in-process connections, the server's log in ours, and sources that
-// are re-added when they stall. The hub and the cells' leaves are built on it.
-// It knows no subjects and no streams.
+// its own, in-process connections and no others, leaves that prove themselves with
+// an nkey and a certificate, and the server's log in ours. The hub and the cells'
+// leaves are built on it. It knows no subjects and no streams.
 package natsd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,27 +23,42 @@ import (
 const (
 	// MaxPayload bounds one message; the topology snapshot is the largest.
 	MaxPayload   = 8 << 20
-	maxStore     = 8 << 30 // bytes of all streams; the streams' own limits add up to less
+	maxStore     = 32 << 30 // bytes of all streams; the streams' own limits add up to less
 	maxMemory    = 64 << 20
 	syncInterval = 10 * time.Second // fsync; the record is SQL (facts, "NATS")
 	pingInterval = 2 * time.Second  // the default finds a dead link after about six minutes
 	maxPingsOut  = 2
-	dialTimeout  = 5 * time.Second // leaf to hub, around the world
+	dialTimeout  = 5 * time.Second // leaf to hub, around the world; also for TLS and for the proof of the nkey
 	redial       = time.Second
 	startLimit   = 15 * time.Second
 )
 
-// Config of one server.
+// Config of one server. It opens no port for clients: who is not in this process
+// finds nothing to connect to.
 type Config struct {
-	Name       string // unique in the town
-	Domain     string // JetStream domain
-	Listen     string // host:port for clients; port 0 picks one
-	StoreDir   string
-	LeafListen string // host:port for leaves; "" for none
-	HubURL     string // where to dial as a leaf; "" for none. The hub need not be there
-	// LeafUser and LeafPassword guard LeafListen when set; leaves put them into HubURL.
-	LeafUser, LeafPassword string
-	Log                    *slog.Logger
+	Name     string // unique in the town
+	Domain   string // JetStream domain
+	StoreDir string
+	Leaves   *Leaves // where leaves attach; nil for nowhere
+	Hub      *Hub    // where to attach as a leaf; nil for nowhere. The hub need not be there
+	Log      *slog.Logger
+}
+
+// Leaves is a port where leaves attach.
+type Leaves struct {
+	Listen string      // host:port; port 0 picks one
+	TLS    *tls.Config // asks for the leaf's certificate; nil speaks in the clear
+	// Admit says what a leaf that wants in may do, or why it may not come in.
+	Admit func(Caller) (Grant, error)
+	// Violated is told that a leaf did what it may not, and was cut off for it.
+	Violated func(id uint64, what string)
+}
+
+// Hub is where a leaf attaches.
+type Hub struct {
+	URL  string      // nats-leaf://host:4291
+	Seed string      // the leaf's own nkey, the private half
+	TLS  *tls.Config // shows the leaf's certificate; nil speaks in the clear
 }
 
 // Server is a running nats-server.
@@ -51,8 +67,9 @@ type Server struct {
 	log *slog.Logger
 }
 
-// Start runs a server. It waits until clients are served, never for a hub.
+// Start runs a server. It waits until connections are served, never for a hub.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
+	log := newLogger(cfg)
 	opts, err := options(cfg)
 	if err != nil {
 		return nil, err
@@ -61,7 +78,6 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nats-server %s: %w", cfg.Name, err)
 	}
-	log := newLogger(cfg.Log)
 	srv.SetLoggerV2(log, false, false, false)
 	go srv.Start()
 	wait, cancel := context.WithTimeout(ctx, startLimit)
@@ -75,45 +91,71 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		if fatal == "" {
 			fatal = "it did not start in time"
 		}
-		return nil, errors.Join(fmt.Errorf("nats-server %s on %s: %s", cfg.Name, cfg.Listen, fatal), ctx.Err())
+		return nil, errors.Join(fmt.Errorf("nats-server %s: %s", cfg.Name, fatal), ctx.Err())
 	}
 	if fatal := log.fatalText(); fatal != "" {
 		srv.Shutdown()
-		return nil, fmt.Errorf("nats-server %s on %s: %s", cfg.Name, cfg.Listen, fatal)
+		return nil, fmt.Errorf("nats-server %s: %s", cfg.Name, fatal)
 	}
 	return &Server{srv: srv, log: cfg.Log}, nil
 }
 
 func options(cfg Config) (*server.Options, error) {
-	host, port, err := hostPort(cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen address: %w", err)
-	}
 	opts := &server.Options{
-		ServerName: cfg.Name, Host: host, Port: port, NoSigs: true, DisableJetStreamBanner: true,
+		ServerName: cfg.Name, DontListen: true, NoSigs: true, DisableJetStreamBanner: true,
 		JetStream: true, JetStreamDomain: cfg.Domain, StoreDir: cfg.StoreDir,
 		JetStreamMaxStore: maxStore, JetStreamMaxMemory: maxMemory, SyncInterval: syncInterval,
 		MaxPayload: MaxPayload, PingInterval: pingInterval, MaxPingsOut: maxPingsOut,
 	}
 	opts.LeafNode.ReconnectInterval = redial
-	if cfg.LeafListen != "" {
-		if opts.LeafNode.Host, opts.LeafNode.Port, err = hostPort(cfg.LeafListen); err != nil {
-			return nil, fmt.Errorf("leaf listen address: %w", err)
+	if cfg.Leaves != nil {
+		if err := admitLeaves(opts, cfg.Leaves); err != nil {
+			return nil, err
 		}
-		opts.LeafNode.Username, opts.LeafNode.Password = cfg.LeafUser, cfg.LeafPassword
 	}
-	if cfg.HubURL != "" {
-		hub, err := url.Parse(cfg.HubURL)
-		if err != nil || hub.Host == "" {
-			return nil, errors.New("the hub's URL is not like nats-leaf://host:4291") // the URL may hold a password
+	if cfg.Hub != nil {
+		remote, err := remoteOf(cfg.Hub)
+		if err != nil {
+			return nil, err
 		}
-		opts.LeafNode.Remotes = []*server.RemoteLeafOpts{{
-			URLs: []*url.URL{hub}, DialTimeout: dialTimeout,
-			// Else a leaf learns the hub's real address and goes around a proxy.
-			IgnoreDiscoveredServers: true,
-		}}
+		opts.LeafNode.Remotes = []*server.RemoteLeafOpts{remote}
 	}
 	return opts, nil
+}
+
+func admitLeaves(opts *server.Options, leaves *Leaves) (err error) {
+	if leaves.Admit == nil {
+		return errors.New("who may attach as a leaf must be said")
+	}
+	if opts.LeafNode.Host, opts.LeafNode.Port, err = hostPort(leaves.Listen); err != nil {
+		return fmt.Errorf("leaf listen address: %w", err)
+	}
+	opts.LeafNode.AuthTimeout = dialTimeout.Seconds()
+	opts.CustomClientAuthentication = &doorkeeper{admit: leaves.Admit}
+	if leaves.TLS != nil {
+		opts.LeafNode.TLSConfig, opts.LeafNode.TLSTimeout = leaves.TLS.Clone(), dialTimeout.Seconds()
+		opts.LeafNode.TLSHandshakeFirst = true // nothing is said in the clear, the nonce neither
+	}
+	return nil
+}
+
+func remoteOf(hub *Hub) (*server.RemoteLeafOpts, error) {
+	at, err := url.Parse(hub.URL)
+	if err != nil || at.Host == "" {
+		return nil, errors.New("the hub's URL is not like nats-leaf://host:4291")
+	}
+	if _, err := PublicNKey(hub.Seed); err != nil {
+		return nil, err
+	}
+	r := &server.RemoteLeafOpts{
+		URLs: []*url.URL{at}, Nkey: hub.Seed, DialTimeout: dialTimeout,
+		// Else a leaf learns the hub's real address and goes around a proxy.
+		IgnoreDiscoveredServers: true,
+	}
+	if hub.TLS != nil {
+		r.TLS, r.TLSConfig, r.TLSTimeout, r.TLSHandshakeFirst = true, hub.TLS.Clone(), dialTimeout.Seconds(), true
+	}
+	return r, nil
 }
 
 func hostPort(addr string) (string, int, error) {
@@ -132,16 +174,16 @@ func hostPort(addr string) (string, int, error) {
 }
 
 // Connect makes an in-process connection, which no network fault can touch.
-func (s *Server) Connect(name string) (*nats.Conn, error) {
-	return nats.Connect("", nats.InProcessServer(s.srv), nats.Name(name), nats.MaxReconnects(-1),
-		nats.ReconnectWait(100*time.Millisecond), nats.ErrorHandler(logErrors(s.log)))
-}
-
-// Dial connects to a server that another process runs, now or later.
-func Dial(address, name string, log *slog.Logger) (*nats.Conn, error) {
-	return nats.Connect(address, nats.Name(name), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true),
-		nats.ReconnectWait(250*time.Millisecond), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPingsOut),
-		nats.ErrorHandler(logErrors(log)))
+// inbox is the prefix of the subjects on which it waits for answers; "" is the usual one.
+func (s *Server) Connect(name, inbox string) (*nats.Conn, error) {
+	opts := []nats.Option{
+		nats.InProcessServer(s.srv), nats.Name(name), nats.MaxReconnects(-1),
+		nats.ReconnectWait(100 * time.Millisecond), nats.ErrorHandler(logErrors(s.log)),
+	}
+	if inbox != "" {
+		opts = append(opts, nats.CustomInboxPrefix(inbox))
+	}
+	return nats.Connect("", opts...)
 }
 
 func logErrors(log *slog.Logger) nats.ErrHandler {
@@ -154,8 +196,13 @@ func logErrors(log *slog.Logger) nats.ErrHandler {
 	}
 }
 
-// ClientAddr is where clients are served.
-func (s *Server) ClientAddr() string { return s.srv.Addr().String() }
+// ClientAddr is where clients are served: nowhere, "".
+func (s *Server) ClientAddr() string {
+	if at := s.srv.Addr(); at != nil {
+		return at.String()
+	}
+	return ""
+}
 
 // LeafAddr is where leaves are served, "" if nowhere.
 func (s *Server) LeafAddr() string {
@@ -168,6 +215,11 @@ func (s *Server) LeafAddr() string {
 
 // Leaves counts leaf connections: a hub's leaves, or 1 when a leaf has its hub.
 func (s *Server) Leaves() int { return s.srv.NumLeafNodes() }
+
+// Disconnect ends the connection of a leaf that was admitted under this id.
+func (s *Server) Disconnect(id uint64) {
+	_ = s.srv.DisconnectClientByID(id) // it may have left by itself
+}
 
 // Close stops the server and waits until its files are closed.
 func (s *Server) Close() {

@@ -160,9 +160,6 @@ func (h *house) settle(ctx context.Context, s *booking.Stock, order id.Order, i 
 	if err := h.invoice(ctx, s, &o); err != nil {
 		return err
 	}
-	if err := h.store.Tell(ctx, o.ID, "paid"); err != nil {
-		return err
-	}
 	if err := h.store.Post(ctx, payment.Sale(o.ID, s.Organizer, o.Total, o.Fees)); err != nil {
 		return err
 	}

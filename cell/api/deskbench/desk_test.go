@@ -67,7 +67,7 @@ func BenchmarkHolds(b *testing.B) {
 	r := &report{}
 	r.line("# Holds\n\n%s\n", machine())
 	r.line("The cell process, its PostgreSQL (fsync on, 512 MB of shared buffers, 4 GB of log between checkpoints, random_page_cost 1.1) and the clients share the machine. %d rounds of %s for each line, interleaved with what they are compared with.", rounds, span)
-	r.line("The desk is as shipped: strict JSON, idempotency keys, ledger, outbox. The others (see `cell/api/deskbench/variant_test.go`) store a hold and no more. All with the collector of garbage as cmd/cell sets it. Made by `make bench-desk`.")
+	r.line("The desk is as shipped: strict JSON, idempotency keys, ledger. The others (see `cell/api/deskbench/variant_test.go`) store a hold and no more. All with the collector of garbage as cmd/cell sets it. Made by `make bench-desk`.")
 	r.line("After each table the rows stored were counted: as many as holds acknowledged, and no event above its size.\n")
 	only := strings.FieldsFunc(os.Getenv(envOnly), func(r rune) bool { return r == ',' })
 	for _, part := range []struct {

@@ -114,8 +114,6 @@ func eventOfSource(t *testing.T, s *store.Store) {
 
 const countOutbox = `SELECT count(*) FROM bus.outbox WHERE event_key = $1`
 
-const countOrderFacts = countOutbox + ` AND subject LIKE '%.evt.order.%'`
-
 func eventTold(t *testing.T, s *store.Store) {
 	s.Announce = func(e booking.Event) ([]byte, error) { return []byte(e.Name), nil }
 	box := service(s)

@@ -45,8 +45,8 @@ func TestParse_reportsAllFaultsAtOnce(t *testing.T) {
 
 func TestPorts_areTheDocumentedOnesInTheDefaultTown(t *testing.T) {
 	p := ports{defaultBase}
-	got := []int{p.router(), p.controlPlane(), p.sandbox(), p.cell(0, 0), p.cell(2, 0), p.cell(0, 1), p.hub(), p.hubLeaf(), p.leaf(0), p.leaf(2), p.database(0)}
-	want := []int{8080, 8090, 8095, 8101, 8103, 8111, 4290, 4291, 4301, 4303, 5501}
+	got := []int{p.router(), p.controlPlane(), p.sandbox(), p.cell(0, 0), p.cell(2, 0), p.cell(0, 1), p.hubLeaf(), p.database(0)}
+	want := []int{8080, 8090, 8095, 8101, 8103, 8111, 4291, 5501}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -72,10 +72,8 @@ func TestPorts_neverMeetAndStayInTheirRange(t *testing.T) {
 		use(p.smtp(), "mail sink's SMTP")
 		use(p.routerPrivate(), "router, private")
 		use(p.controlPlanePrivate(), "control plane, private")
-		use(p.hub(), "hub")
 		use(p.hubLeaf(), "hub's leaves")
 		for i := range maxCells {
-			use(p.leaf(i), fmt.Sprint("leaf ", i))
 			for instance := range maxInstances {
 				use(p.cell(i, instance), fmt.Sprint("cell ", i, instance))
 				use(p.cellPrivate(i, instance), fmt.Sprint("cell, private ", i, instance))

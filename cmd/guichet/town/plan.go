@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/internal/natsd"
 )
 
 // Names of the parts that serve the whole town.
@@ -43,6 +44,9 @@ func (t *Town) addPrograms() error {
 	t.addControlPlane()
 	for i, c := range t.opts.Cells {
 		if err := t.state.seeds(c.ID); err != nil {
+			return err
+		}
+		if err := t.state.nkey(c.ID); err != nil {
 			return err
 		}
 		for instance := range t.opts.Instances {
@@ -100,13 +104,24 @@ func (t *Town) addControlPlane() {
 			"GUICHET_PRIVATE_LISTEN":  local(t.ports.controlPlanePrivate()),
 			"GUICHET_DATABASE_URL":    t.databases[controlPlaneDB].dsn,
 			"GUICHET_STATE_DIR":       p.where,
-			"GUICHET_HUB_LISTEN":      local(t.ports.hub()),
 			"GUICHET_HUB_LEAF_LISTEN": local(t.ports.hubLeaf()),
+			"GUICHET_CELL_NKEYS":      t.publicNKeys(),
 			"GUICHET_CONTROL_SEED":    t.state.record.ControlSeed,
 		})
 	})
 	t.add(p, t.ports.controlPlane())
-	t.needed = append(t.needed, portUser{t.ports.controlPlanePrivate(), "the control plane's private address"}, portUser{t.ports.hub(), "the hub"}, portUser{t.ports.hubLeaf(), "the hub's leaves"})
+	t.needed = append(t.needed, portUser{t.ports.controlPlanePrivate(), "the control plane's private address"}, portUser{t.ports.hubLeaf(), "the hub's leaves"})
+}
+
+// publicNKeys are the cells' leaves that the hub lets in.
+func (t *Town) publicNKeys() string {
+	var pairs []string
+	for _, c := range t.opts.Cells {
+		if public, err := natsd.PublicNKey(t.state.record.NKeySeeds[c.ID]); err == nil { // we made it
+			pairs = append(pairs, string(c.ID)+"="+public)
+		}
+	}
+	return strings.Join(pairs, ",")
 }
 
 // cellName is "cell-euw3", and "cell-euw3-2" for the cell's second process.
@@ -132,7 +147,6 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_DATABASE_URL":           t.databases[c.ID].dsn,
 			"GUICHET_STATE_DIR":              p.where,
 			"GUICHET_LEAF":                   "off", // a cell has one leaf, its first process carries it
-			"GUICHET_LEAF_LISTEN":            local(t.ports.leaf(i)),
 			"GUICHET_HUB_URL":                "nats-leaf://" + local(t.ports.hubLeaf()),
 			"GUICHET_CONTROL_PLANE":          httpsURL(t.ports.controlPlane()),
 			"GUICHET_JOIN_TOKEN":             t.invitations[c.ID], // empty when it has joined
@@ -153,13 +167,11 @@ func (t *Town) addCell(i, instance int) {
 		if instance == 0 {
 			env["GUICHET_LEAF"] = "on"
 		}
+		env["GUICHET_NKEY_SEED"] = t.state.record.NKeySeeds[c.ID]
 		return env
 	})
 	t.add(p, port)
 	t.needed = append(t.needed, portUser{t.ports.cellPrivate(i, instance), name + "'s private address"})
-	if instance == 0 {
-		t.needed = append(t.needed, portUser{t.ports.leaf(i), name + "'s leaf"})
-	}
 }
 
 func (t *Town) addRouter() {

@@ -14,8 +14,8 @@ import (
 
 // Ports are the addresses of a town, as distances from the router's port. With
 // the router on 8080 they are the ones of the documents: control plane 8090,
-// sandbox 8095, mails 8096 and 8097, operators at the router 8098, cells 8101…, a cell's second process 8111…, hub 4290 and 4291,
-// leaves 4301…, databases 5501…, private addresses: router 9080, control plane 9090, cells 9101…
+// sandbox 8095, mails 8096 and 8097, operators at the router 8098, cells 8101…, a cell's second process 8111…,
+// the hub's leaves 4291, databases 5501…, private addresses: router 9080, control plane 9090, cells 9101…
 type ports struct{ base int }
 
 const (
@@ -34,12 +34,10 @@ func (p ports) routerOperator() int { return p.base + 18 }
 // cell is the HTTP port of the instance'th process (from 0) of the i'th cell.
 func (p ports) cell(i, instance int) int { return p.base + 21 + i + rowOfTen*instance }
 
-// The hub, the leaves and the databases have rows of their own: below the
-// router's in the default town, above it in every other, where the rows of two
-// towns must not meet.
-func (p ports) hub() int           { return p.row(4290, 101) }
+// The hub's leaves and the databases have rows of their own: below the router's in
+// the default town, above it in every other, where the rows of two towns must not
+// meet. Neither the hub nor a leaf has a port for clients.
 func (p ports) hubLeaf() int       { return p.row(4291, 102) }
-func (p ports) leaf(i int) int     { return p.row(4301, 111) + i }
 func (p ports) database(i int) int { return p.row(5501, 121) + i } // the control plane's comes after the cells'
 
 // Private addresses tell metrics and readiness; a cell's are laid out as its HTTP ports.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"guichet/control-plane/topology"
+	"guichet/internal/natsd"
 	"guichet/internal/operator"
 	"guichet/internal/pgserver"
 	"guichet/internal/signed"
@@ -42,6 +43,7 @@ type record struct {
 	SigningSeeds  map[topology.CellID]string `json:"signing_seeds"` // hex, 32 bytes
 	AccessSeeds   map[topology.CellID]string `json:"access_seeds"`  // hex, 32 bytes
 	Joined        []topology.CellID          `json:"joined"`        // cells that the control plane knows
+	NKeySeeds     map[topology.CellID]string `json:"nkey_seeds"`    // of the leaves
 	Databases     []string                   `json:"databases"`     // where their data really lie
 	Imported      []string                   `json:"imported"`      // catalogues that are in
 }
@@ -183,6 +185,22 @@ func (s *state) seeds(cell topology.CellID) error {
 			seeds[cell] = newSeed()
 		}
 	}
+	return s.save()
+}
+
+// nkey makes the nkey of the cell's leaf, unless it has one.
+func (s *state) nkey(cell topology.CellID) error {
+	if s.record.NKeySeeds == nil {
+		s.record.NKeySeeds = map[topology.CellID]string{}
+	}
+	if s.record.NKeySeeds[cell] != "" {
+		return nil
+	}
+	seed, _, err := natsd.NewNKey()
+	if err != nil {
+		return err
+	}
+	s.record.NKeySeeds[cell] = seed
 	return s.save()
 }
 

@@ -148,7 +148,7 @@ func TestTown_tellsEachProcessWhatItNeeds(t *testing.T) {
 	p := town.ports
 	first, second := get(t, httpURL(p.cellPrivate(0, 0))+"/environ"), get(t, httpURL(p.cellPrivate(0, 1))+"/environ")
 	for _, want := range []string{
-		"GUICHET_CELL=euw3\n", "GUICHET_REGION=eu-west-3\n", "GUICHET_LEAF=on\n", "GUICHET_LEAF_LISTEN=" + local(p.leaf(0)) + "\n",
+		"GUICHET_CELL=euw3\n", "GUICHET_REGION=eu-west-3\n", "GUICHET_LEAF=on\n", "GUICHET_NKEY_SEED=SU",
 		"GUICHET_HUB_URL=nats-leaf://" + local(p.hubLeaf()) + "\n", "GUICHET_STRIPE_SECRET_KEY=sk_test_sandbox_euw3\n",
 		"GUICHET_CONTROL_PLANE=" + httpsURL(p.controlPlane()) + "\n", "GUICHET_SIGNING_SEED=", "GUICHET_JOIN_TOKEN=join_euw3\n", "GUICHET_TLS_CERT=", "GUICHET_CONTROL_KEY=" + town.state.controlPublic() + "\n", "GUICHET_DATABASE_URL=postgres://",
 	} {
