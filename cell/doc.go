@@ -27,12 +27,14 @@
 //	country     the countries of ISO 3166-1, by code and name
 //	legible     which characters a name may have
 //	mailaddr    e-mail addresses, and when two spellings are one person's
+//	account     members, invitations, API keys of an organizer: pure decisions about who is what
+//	audit       who changed what, written with the change
 //	booking     events, ticket types, quotas, seats, holds: pure decisions about stock
 //	payment     charges, refunds, disputes, the ledger; ports.go is the door to a provider
 //	notify      mails: a durable queue, their words in five languages, when to try again
 //	checkout    orders: the only room that joins booking, payment and notify
 //	saga        runs Amazon States Language durably; knows no domain
-//	ticket      barcodes and API keys that prove themselves; render draws them, ical dates them, wallet packs them for telephones
+//	ticket      barcodes that prove themselves; render draws them, ical dates them, wallet packs them for telephones
 //	letter      gathers what a mail tells; smtp carries it, smtp/sink stands for a mail server
 //	search      query, document, indexer; bleve is its index on disk
 //	catalog     foreign event formats, and the catalogue the project brings along

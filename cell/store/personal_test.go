@@ -153,3 +153,41 @@ func TestPostings_areNeverChangedOrDeleted(t *testing.T) {
 		}
 	}
 }
+
+// The audit log is append-only too; the one deletion is of what is past its time.
+func TestAuditEntries_areDeletedByAgeAloneAndNeverChanged(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	against := regexp.MustCompile(`(?i)(UPDATE|DELETE\s+FROM|TRUNCATE)\s+audit\.entry|INTO\s+audit\.entry(?s:[^;` + "`" + `]*)DO\s+UPDATE`)
+	const allowed = "DELETE FROM audit.entry WHERE entry_id IN (SELECT e.entry_id FROM audit.entry AS e\n\tWHERE e.at < clock_timestamp() - $1"
+	found := 0
+	for _, file := range append(files, more...) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range against.FindAllIndex(text, -1) {
+			if found++; !strings.HasPrefix(string(text[at[0]:]), allowed) {
+				t.Errorf("%s: %s", file, text[at[0]:at[1]])
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d statements delete entries, want the one that looks at their age", found)
+	}
+	for _, bad := range []string{"UPDATE audit.entry SET actor_name = ''", "delete from audit.entry", "INSERT INTO audit.entry (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2"} {
+		if !against.MatchString(bad) {
+			t.Errorf("%q would not be found", bad)
+		}
+	}
+}

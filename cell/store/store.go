@@ -44,13 +44,13 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return s.DB.Migrate(ctx, dir)
 }
 
-// AppRole is whom a cell's sessions work as. To it the two ledgers are INSERT-only:
+// AppRole is whom a cell's sessions work as. To it the two ledgers and the audit log are INSERT-only:
 // whatever the code above does wrong, what they tell stays told.
 const AppRole = "guichet_app"
 
 // Confine gives the cell's sessions AppRole; see sqldb. Call it after Migrate.
 func (s *Store) Confine(ctx context.Context) error {
-	return s.DB.Confine(ctx, sqldb.Role{Name: AppRole, AppendOnly: []string{"booking.ledger", "payment.posting"}})
+	return s.DB.Confine(ctx, sqldb.Role{Name: AppRole, AppendOnly: []string{"booking.ledger", "payment.posting", "audit.entry"}})
 }
 
 // InTx runs fn in one transaction; store calls made with its ctx join it.

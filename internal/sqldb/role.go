@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -96,6 +97,37 @@ func (db *DB) Confine(ctx context.Context, role Role) error {
 		p.Reset() // sessions that were opened before end when they are given back
 	}
 	return nil
+}
+
+// AsOwner is InTx for the few things that the pool's role may not do: it runs as the user
+// of the URL, who owns the tables. The session takes the role on again before anybody
+// else gets it, or ends.
+func (db *DB) AsOwner(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	if txOf(ctx) != nil {
+		return errors.New("a transaction cannot change whom it works as")
+	}
+	conn, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return Classify(err)
+	}
+	defer conn.Release()
+	role := db.Confined()
+	if role != "" {
+		statement := name(resetRole, role, "", "")
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return Classify(err)
+		}
+		defer func() {
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			if assume(clean, conn.Conn(), role) != nil {
+				_ = conn.Conn().Close(clean) // the pool gives a closed session to nobody
+			}
+		}()
+	}
+	return execute(ctx, conn.Conn(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		return fn(context.WithValue(ctx, txKey{}, &joined{tx: tx}), tx)
+	})
 }
 
 // name puts quoted names into a statement.
