@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -30,6 +31,9 @@ func (s *Server) createAllocation(c *gin.Context) error {
 	}
 	return s.answerAtDesk(c, event, org, body, 201, func(ctx context.Context) (any, error) {
 		a, err := s.Booking.Allocate(ctx, org, event, quota, in.Name, in.Quantity)
+		if err == nil {
+			audit.Of(ctx).On("allocation", a.ID.String()).Changed(nil, allocationView(a))
+		}
 		return allocationView(a), err
 	})
 }
@@ -132,8 +136,11 @@ func (s *Server) closeAllocation(c *gin.Context) error {
 		return err
 	}
 	err = s.Booking.Desks.Turn(c.Request.Context(), of.Event(), func(ctx context.Context) error {
-		_, err := s.Booking.CloseAllocation(ctx, org, of)
-		return err
+		return s.recorded(ctx, func(ctx context.Context) error {
+			a, err := s.Booking.CloseAllocation(ctx, org, of)
+			audit.Of(ctx).Changed(nil, allocationView(a))
+			return err
+		})
 	})
 	if err != nil {
 		return err
@@ -155,6 +162,7 @@ func (s *Server) releaseAllocation(c *gin.Context) error {
 	}
 	return s.answerAtDesk(c, of.Event(), org, body, 200, func(ctx context.Context) (any, error) {
 		a, err := s.Booking.Deallocate(ctx, org, of, in.Quantity)
+		audit.Of(ctx).Changed(nil, object{"quantity": a.Quantity, "released": in.Quantity})
 		return allocationView(a), err
 	})
 }
@@ -177,6 +185,7 @@ func (s *Server) holdAllocated(c *gin.Context) error {
 	want := booking.NamedRequest{From: of, Hold: id.NewHold(of.Event()), Type: tid, Quantity: in.Quantity, Until: in.ExpiresAt}
 	return s.answerAtDesk(c, of.Event(), org, body, 201, func(ctx context.Context) (any, error) {
 		h, err := s.Booking.HoldAside(ctx, org, want, buyer)
+		audit.Of(ctx).Changed(nil, object{"hold_id": want.Hold, "ticket_type_id": tid, "quantity": in.Quantity, "expires_at": in.ExpiresAt})
 		return namedView(h, buyer), err
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -136,7 +137,9 @@ func (s *Server) createEvent(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		return EventView(e, s.Cell, s.Region, true), nil
+		view := EventView(e, s.Cell, s.Region, true)
+		audit.Of(ctx).At(view.ID).On("event", view.ID).Changed(nil, view)
+		return view, nil
 	})
 	if err != nil {
 		return err
@@ -224,8 +227,15 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 	}
 	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
 		var e booking.Event
+		var was json.RawMessage
+		act := func(e *booking.Event, now time.Time) (err error) {
+			if was, err = json.Marshal(EventView(*e, s.Cell, s.Region, true)); err != nil {
+				return fmt.Errorf("describe event: %w", err)
+			}
+			return r.act(e, now)
+		}
 		err := s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
-			e, err = s.Booking.Change(ctx, event, org, version, r.act)
+			e, err = s.Booking.Change(ctx, event, org, version, act)
 			switch {
 			case errors.Is(err, booking.ErrUnchanged): // nothing follows either
 				return nil
@@ -237,7 +247,9 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 		if err != nil {
 			return nil, err
 		}
-		return EventView(e, s.Cell, s.Region, true), nil
+		view := EventView(e, s.Cell, s.Region, true)
+		audit.Of(ctx).Changed(was, view)
+		return view, nil
 	})
 	if err != nil {
 		return err

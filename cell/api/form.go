@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -43,9 +44,14 @@ func (s *Server) putForm(c *gin.Context) error {
 	}
 	f := formOf(in)
 	answer, err := s.once(c, e.ID, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
+		was, err := s.Checkout.Store.Form(ctx, e.ID)
+		if err != nil {
+			return nil, err
+		}
 		if err := s.Checkout.SetForm(ctx, e.ID, &f); err != nil {
 			return nil, err
 		}
+		audit.Of(ctx).Changed(formView(was), formView(f))
 		return formView(f), nil
 	})
 	if err != nil {

@@ -1,18 +1,16 @@
 package api
 
 import (
-	"crypto/ed25519"
-	"crypto/subtle"
 	"errors"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"guichet/cell/access"
+	"guichet/cell/account"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
-	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/kind"
 	"guichet/internal/operator"
@@ -37,6 +35,7 @@ const (
 	capLink   auth = "link"      // who has a mailed link; the handler verifies it
 	organizer auth = "organizer" // a key or a member with the route's permission
 	operators auth = "operator"  // an operator's token, or a person with that role
+	signedIn  auth = "person"    // a person's token
 )
 
 // bearers says which security scheme of openapi.json a call has.
@@ -54,6 +53,8 @@ func (a auth) bearers() []string {
 type caller struct {
 	organizer id.Organizer                 // zero when no organizer's key or member asks
 	may       func(access.Permission) bool // nil with a zero organizer
+	by        account.By                   // the key or the member, with an organizer
+	person    access.Person                // who signed in, if it is a person
 	actor     Actor
 }
 
@@ -95,6 +96,8 @@ func (s *Server) enter(c *gin.Context, r *route) error {
 		return s.enterOperator(c)
 	case organizer:
 		return s.enterOrganizer(c, r.need)
+	case signedIn:
+		return s.enterPerson(c)
 	case capHold, capOrder, capTicket:
 		return s.enterHolder(c, r)
 	case public, capBody, capLink: // the handler judges what the last two carry
@@ -113,11 +116,14 @@ func (s *Server) enterOperator(c *gin.Context) error {
 		return refused
 	}
 	if person, _, _ := access.Kind(token); person {
-		p, err := access.VerifyPerson(token, s.Access.Keys(s.Topology()), s.Now())
-		if err != nil || s.revoked(p.RevocationID()) || !p.Operates(operator.Operate) {
+		p, err := s.personOf(c, token)
+		if kind.Of(err) == kind.Unavailable {
+			return err
+		}
+		if err != nil || !p.Operates(operator.Operate) {
 			return refused
 		}
-		c.Set(callerKey, caller{actor: Actor{Kind: "person", ID: p.Issuer + "|" + p.Subject, Name: p.Name}})
+		c.Set(callerKey, caller{person: p, actor: Actor{Kind: "person", ID: personID(p), Name: p.Name}})
 		return nil
 	}
 	o, err := operator.Verify(token, s.ControlKeys, s.Now())
@@ -127,6 +133,48 @@ func (s *Server) enterOperator(c *gin.Context) error {
 	c.Set(callerKey, caller{actor: Actor{Kind: "operator", ID: o.ID, Name: o.Name}})
 	return nil
 }
+
+// enterPerson lets who signed in pass.
+func (s *Server) enterPerson(c *gin.Context) error {
+	token, ok := bearer(c)
+	if !ok {
+		return errUnauthorized.With("send the token of a person who signed in as Authorization: Bearer …")
+	}
+	p, err := s.personOf(c, token)
+	if err != nil {
+		return err
+	}
+	c.Set(callerKey, caller{person: p, actor: Actor{Kind: "person", ID: personID(p), Name: p.Name}})
+	return nil
+}
+
+// personOf says who signed in, and that the session has not ended since.
+func (s *Server) personOf(c *gin.Context, token string) (access.Person, error) {
+	p, err := access.VerifyPerson(token, s.Access.Keys(s.Topology()), s.Now())
+	if err != nil {
+		return access.Person{}, err
+	}
+	return p, s.signedOut(c, p)
+}
+
+// signedOut refuses a session that has ended: the newest map lists those of all cells, this
+// cell's own table the ones that it ended a moment ago.
+func (s *Server) signedOut(c *gin.Context, p access.Person) error {
+	ended := s.revoked(p.RevocationID())
+	if !ended {
+		var err error
+		if ended, err = s.Accounts.Store.IsRevoked(c.Request.Context(), p.RevocationID()); err != nil {
+			return err
+		}
+	}
+	if ended {
+		return access.ErrWithdrawn.With("the sign-in has ended")
+	}
+	return nil
+}
+
+// personID names a person in the audit log where it is no organizer's member.
+func personID(p access.Person) string { return p.Issuer + "|" + p.Subject }
 
 // enterOrganizer lets an organizer's key or member pass that has the permission.
 func (s *Server) enterOrganizer(c *gin.Context, need access.Permission) error {
@@ -154,25 +202,28 @@ func (s *Server) organizerOf(c *gin.Context) (caller, error) {
 		if err != nil {
 			return caller{}, err
 		}
-		if s.revoked(m.Person.RevocationID()) {
-			return caller{}, access.ErrWithdrawn.With("the sign-in has ended")
+		if err := s.signedOut(c, m.Person); err != nil {
+			return caller{}, err
 		}
-		return caller{organizer: m.Organizer, may: m.Role.May, actor: Actor{Kind: "person", ID: m.Person.Issuer + "|" + m.Person.Subject, Name: m.Person.Name}}, nil
+		by := account.By{Person: identityOf(m.Person)}
+		return caller{organizer: m.Organizer, may: m.Role.May, by: by, person: m.Person, actor: Actor{Kind: "person", ID: m.Member, Name: m.Person.Name}}, nil
 	}
-	cred, err := ticket.VerifyCredential(text, s.keys)
+	claims, err := account.VerifyKey(text, s.Access.Keys(s.Topology()), s.Now())
 	if err != nil {
 		return caller{}, err
 	}
-	if cred.Organizer.Birth() == s.Cell {
-		_, hash, err := s.Booking.Store.Organizer(c, cred.Organizer)
-		if err != nil && !errors.Is(err, booking.ErrOrganizerNotFound) {
+	who := caller{organizer: claims.Organizer(), may: claims.Scope.May, by: account.By{Key: claims.ID}, actor: Actor{Kind: "key", ID: claims.ID.String()}}
+	if s.revoked(account.KeySubject(claims.ID)) {
+		return caller{}, account.ErrKeyRevoked.With("the API key is not valid any more")
+	}
+	if claims.Organizer().Birth() == s.Cell {
+		k, err := s.Accounts.Check(c.Request.Context(), claims, text)
+		if err != nil {
 			return caller{}, err
 		}
-		if subtle.ConstantTimeCompare([]byte(hash), []byte(cred.Hash())) != 1 {
-			return caller{}, errUnauthorized.With("the API key is not valid any more")
-		}
+		who.actor.Name = k.Name
 	}
-	return caller{organizer: cred.Organizer, may: access.Owner.May, actor: Actor{Kind: "key", ID: cred.Organizer.String()}}, nil
+	return who, nil
 }
 
 // enterHolder lets pass who holds a token of the object in the path. Who has none, or
@@ -350,14 +401,6 @@ func isCapability(token string) bool {
 
 // revoked says whether a key or a session was withdrawn, as far as this cell has heard.
 func (s *Server) revoked(id string) bool { return s.Revoked != nil && s.Revoked(id) }
-
-// keys finds public keys: our own always, the others' in the newest snapshot.
-func (s *Server) keys(kid string) (ed25519.PublicKey, bool) {
-	if public, ours := s.Signer.Keys()(kid); ours {
-		return public, true
-	}
-	return ticket.KeysIn(s.Topology())(kid)
-}
 
 // MaxBearer bounds the credentials that are looked at.
 const MaxBearer = 4096

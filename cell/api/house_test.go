@@ -22,9 +22,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"guichet/cell/access"
+	"guichet/cell/account"
 	"guichet/cell/api"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/letter"
 	"guichet/cell/notify"
 	"guichet/cell/saga"
 	"guichet/cell/search"
@@ -170,7 +172,8 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 				SecretKey: "sk_test_sandbox_euw3", PublishableKey: "pk_test_sandbox_euw3", WebhookSecret: webhookSecret, BaseURL: h.paying, Timeout: 5 * time.Second,
 			}),
 		},
-		Mails:   &notify.Service{Queue: h.store},
+		Mails:    &notify.Service{Queue: h.store},
+		Accounts: &account.Service{Store: h.store, Key: accessKey(t, here).Key(), Post: letter.PostInvitation{Mails: &notify.Service{Queue: h.store}}}, Log: h.store,
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
 		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Sealed: func() *seal.Map { return sealtest.Sign(h.town) }, Signer: own,
 		Access: accessKey(t, here), ControlKeys: []ed25519.PublicKey{control.Public()}, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -33,7 +34,10 @@ func (s *Server) resendOrder(c *gin.Context) error {
 	if !slices.ContainsFunc(o.Tickets, func(t checkout.Ticket) bool { return t.Owned() }) {
 		return checkout.ErrState.With("all tickets of the order were given away; who has them was mailed").Field("state", string(o.State))
 	}
-	if err := s.Mails.Resend(c, checkout.Letter(&o, notify.OrderPaid, "")); err != nil {
+	err = s.recorded(c, func(ctx context.Context) error {
+		return s.Mails.Resend(ctx, checkout.Letter(&o, notify.OrderPaid, ""))
+	})
+	if err != nil {
 		return err
 	}
 	c.JSON(http.StatusAccepted, client.Accepted{Accepted: true})

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/audit"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/payment"
@@ -38,6 +41,9 @@ func (s *Server) replayNotices(c *gin.Context) error {
 	case in.Since != nil:
 		since = *in.Since
 	}
+	if err := s.toReplay(c, in); err != nil {
+		return err
+	}
 	done, err := s.Checkout.Replay(c, in.ID, since, after)
 	if err != nil {
 		return err
@@ -53,6 +59,20 @@ func (s *Server) replayNotices(c *gin.Context) error {
 	}
 	c.JSON(200, page)
 	return nil
+}
+
+// toReplay notes that an operator lets notices have their effect again: beforehand, as each
+// is a transaction of its own.
+func (s *Server) toReplay(c *gin.Context, in client.NewReplay) error {
+	if in.ID != "" {
+		if _, ok, err := s.Checkout.Store.Notice(c, in.ID); err != nil || !ok {
+			return cmp.Or(err, error(checkout.ErrNoticeNotFound.With("no notice %.60q was stored here", in.ID)))
+		}
+	}
+	return s.recorded(c, func(ctx context.Context) error {
+		audit.Of(ctx).On("notice", in.ID).Changed(nil, in)
+		return nil
+	})
 }
 
 var errReplay = kind.Invalid.New("invalid_replay")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
@@ -81,7 +82,7 @@ func fingerprint(query, match string, body []byte) string {
 // a key, where it is optional, just so. It answers the body for handlers that add
 // to it. at is the event at whose desk do takes its turn; zero for none.
 func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
-	place := func(turn func(ctx context.Context) error) error { return turn(c) }
+	place := func(turn func(ctx context.Context) error) error { return turn(c.Request.Context()) }
 	if !at.IsZero() {
 		place = func(turn func(ctx context.Context) error) error {
 			return s.Booking.Desks.Turn(c.Request.Context(), at, turn)
@@ -106,11 +107,20 @@ func (s *Server) onceAt(c *gin.Context, place func(turn func(ctx context.Context
 		if err != nil {
 			return 0, nil, fmt.Errorf("write answer: %w", err)
 		}
+		if err := s.Log.AppendNote(ctx); err != nil {
+			return 0, nil, fmt.Errorf("write audit log: %w", err)
+		}
 		return status, answer, nil
 	}
 	var answer []byte
 	var replayed bool
 	err = place(func(ctx context.Context) (err error) {
+		if key == nil && audit.Of(ctx) != nil { // the entry is there when the change is
+			return s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
+				_, answer, err = run(ctx)
+				return err
+			})
+		}
 		if key == nil {
 			_, answer, err = run(ctx)
 			return err

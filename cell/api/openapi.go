@@ -56,6 +56,7 @@ var document = sync.OnceValue(func() []byte {
 				"ticket":          object{"type": "http", "scheme": "bearer", "description": "the ticket's access_token, from its order or its holder's mail"},
 				"link":            object{"type": "http", "scheme": "bearer", "description": "what stands behind the # of a mailed link"},
 				string(organizer): object{"type": "http", "scheme": "bearer", "description": "an organizer's API key, or the membership token of a member with the permission"},
+				string(signedIn):  object{"type": "http", "scheme": "bearer", "description": "the token of a person who signed in"},
 				string(operators): object{"type": "http", "scheme": "bearer", "description": "an operator's token, or the token of a person with that role"},
 			},
 		},
@@ -171,7 +172,7 @@ func (g *generator) responses(r route) object {
 		codes = append(codes, "unauthorized", "forbidden", "token_malformed", "token_unknown_key", "token_bad_signature", "token_expired", "token_withdrawn")
 	}
 	if r.auth == organizer || r.mayAuth || r.orStaff != "" {
-		codes = append(codes, "api_key_malformed", "api_key_unknown_key", "api_key_bad_signature")
+		codes = append(codes, "api_key_expired", "api_key_revoked")
 	}
 	slices.Sort(codes)
 	all := object{

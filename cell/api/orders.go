@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
@@ -212,6 +213,7 @@ func (s *Server) refundOrder(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
+		audit.Of(ctx).Changed(nil, object{"amount": in.Amount, "items": in.Items})
 		v := s.orderView(o)
 		if by == payment.ByOrganizer {
 			v.Tickets = presentTickets(o)

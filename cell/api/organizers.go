@@ -15,12 +15,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/account"
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
-	"guichet/cell/ticket"
 	"guichet/control-plane/topology/seal"
 	"guichet/geo"
 	"guichet/internal/httpd"
@@ -47,11 +48,16 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	}
 	answer, err := s.once(c, id.Event{}, true, "", body, 201, func(ctx context.Context) (any, error) {
 		org := id.NewOrganizer(s.Cell)
-		o, err := s.Booking.OpenAccount(ctx, org, in.Name, ticket.HashSecret(s.Signer.Secret(org)))
+		o, err := s.Booking.OpenAccount(ctx, org, in.Name)
 		if err != nil {
 			return nil, err
 		}
-		return client.Organizer{ID: o.ID.String(), Name: o.Name, HomeRegion: o.HomeRegion, HomeCell: s.Cell.String()}, nil
+		if _, err := s.Accounts.OpenFirst(ctx, org, callerOf(c).actor.ID); err != nil {
+			return nil, err
+		}
+		view := client.Organizer{ID: o.ID.String(), Name: o.Name, HomeRegion: o.HomeRegion, HomeCell: s.Cell.String()}
+		audit.Of(ctx).For(view.ID).On("organizer", view.ID).Changed(nil, view)
+		return view, nil
 	})
 	if err != nil {
 		return err
@@ -65,13 +71,8 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	if err != nil {
 		return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
 	}
-	secret := s.Signer.Secret(org)
-	_, hash, err := s.Booking.Store.Organizer(c, org)
-	if err != nil {
+	if view.APIKey, err = s.keyText(c, account.FirstKeyID(org).String()); err != nil {
 		return err
-	}
-	if hash == ticket.HashSecret(secret) { // else the cell's key was changed since, and with it what it would say
-		view.APIKey = s.Signer.Credential(org, secret)
 	}
 	c.JSON(201, view)
 	return nil
@@ -93,7 +94,7 @@ func (s *Server) ownEvent(c *gin.Context) (booking.Event, error) {
 // onEvent runs do in its turn at the event's desk, behind its lock.
 func (s *Server) onEvent(c *gin.Context, event id.Event, do func(ctx context.Context) error) error {
 	return s.Booking.Desks.Turn(c.Request.Context(), event, func(ctx context.Context) error {
-		return s.Checkout.OnEvent(ctx, event, do)
+		return s.recorded(ctx, func(ctx context.Context) error { return s.Checkout.OnEvent(ctx, event, do) })
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
@@ -80,7 +81,7 @@ func (s *Server) putPaymentAccount(c *gin.Context) error {
 		return err
 	}
 	if in.StripeAccount == nil {
-		if err := s.Reports.SetPayee(c, org, payment.Payee{}); err != nil {
+		if err := s.setPayee(c, org, payment.Payee{}); err != nil {
 			return err
 		}
 		c.JSON(200, client.PaymentAccount{})
@@ -97,11 +98,22 @@ func (s *Server) putPaymentAccount(c *gin.Context) error {
 	if !payee.Charges {
 		return payment.ErrUnusablePayee.With("the provider does not let this account take payments yet")
 	}
-	if err := s.Reports.SetPayee(c, org, payee); err != nil {
+	if err := s.setPayee(c, org, payee); err != nil {
 		return err
 	}
 	c.JSON(200, accountView(payee))
 	return nil
+}
+
+func (s *Server) setPayee(c *gin.Context, org id.Organizer, payee payment.Payee) error {
+	return s.recorded(c, func(ctx context.Context) error {
+		was, _, err := s.Reports.PayeeOf(ctx, org)
+		if err != nil {
+			return err
+		}
+		audit.Of(ctx).Changed(accountView(was), accountView(payee))
+		return s.Reports.SetPayee(ctx, org, payee)
+	})
 }
 
 // putPaymentPolicy sets what becomes of the event's tickets while they are disputed.
@@ -121,7 +133,15 @@ func (s *Server) putPaymentPolicy(c *gin.Context) error {
 			return errPayment.At("/on_dispute", "must be block, keep or null")
 		}
 	}
-	if err := s.onEvent(c, e.ID, func(ctx context.Context) error { return s.Reports.SetPolicy(ctx, e.ID, policy) }); err != nil {
+	err = s.onEvent(c, e.ID, func(ctx context.Context) error {
+		was, err := s.Reports.PolicyOf(ctx, e.ID)
+		if err != nil {
+			return err
+		}
+		audit.Of(ctx).Changed(object{"on_dispute": was}, object{"on_dispute": policy})
+		return s.Reports.SetPolicy(ctx, e.ID, policy)
+	})
+	if err != nil {
 		return err
 	}
 	c.JSON(200, in)

@@ -53,6 +53,7 @@ type route struct {
 	anyParams    bool // whatever a probe adds is ignored
 	foreign      bool // the body is a third party's, told by its signature
 	form         bool // the body is a browser's form
+	quiet        bool // changes nothing, and so stands in no log
 	on503        any  // what 503 answers where it is no problem document
 	media        string
 	guard        guard
@@ -82,7 +83,7 @@ type Page[T any] struct {
 var routes []route
 
 func init() {
-	routes = slices.Concat(attendeeRoutes, organizerRoutes, staffRoutes, sagaRoutes, commonRoutes)
+	routes = slices.Concat(attendeeRoutes, organizerRoutes, accountRoutes, staffRoutes, sagaRoutes, commonRoutes)
 }
 
 var attendeeRoutes = []route{

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -86,7 +87,7 @@ func (s *Server) retrySaga(c *gin.Context) error {
 	if len(run) > maxSagaID || !readable(run) {
 		return saga.ErrRunNotFound
 	}
-	if err := s.Checkout.Runs.Retry(c, run); err != nil {
+	if err := s.recorded(c, func(ctx context.Context) error { return s.Checkout.Runs.Retry(ctx, run) }); err != nil {
 		return err
 	}
 	return s.sendSaga(c)

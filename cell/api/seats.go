@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -150,6 +151,7 @@ func (s *Server) staffSeats(c *gin.Context, in any, order func() booking.SeatOrd
 		return err
 	}
 	defer leave()
+	audit.Of(c.Request.Context()).Changed(nil, in)
 	op, err := s.Booking.StaffOnce(c.Request.Context(), event, org, order(), key, func(changed int64) (int, []byte, error) {
 		answer, err := json.Marshal(client.SeatsChanged{Changed: changed})
 		return http.StatusOK, answer, err

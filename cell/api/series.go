@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -41,6 +42,7 @@ func (s *Server) createSeries(c *gin.Context) error {
 		return err
 	}
 	defer leave()
+	audit.Of(c.Request.Context()).Changed(nil, object{"name": in.Name, "rule": in.Rule, "occurrences": len(in.Occurrences), "publish": in.Publish})
 	ctx, cancel := context.WithTimeout(c.Request.Context(), seriesPatience)
 	defer cancel()
 	made, replayed, err := s.Booking.CreateSeries(ctx, org, draft, *key)

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"guichet/cell/access"
+	"guichet/cell/account"
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
@@ -66,6 +68,8 @@ type Server struct {
 	Booking  *booking.Service
 	Checkout *checkout.Service
 	Mails    *notify.Service
+	Accounts *account.Service
+	Log      audit.Log
 	Search   *search.Service
 	Answers  Answers
 	Reports  Reports
@@ -146,6 +150,7 @@ func (s *Server) checked(r route) gin.HandlerFunc {
 			err = s.enter(c, &r)
 		}
 		if err == nil {
+			s.note(c, &r)
 			err = r.handle(s, c)
 		}
 		if err != nil {

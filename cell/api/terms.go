@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -131,7 +132,11 @@ func (s *Server) putCode(c *gin.Context) error {
 	}
 	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
 		var currency string
+		var was any
 		made, err := s.Booking.Store.PutCode(ctx, event, name, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
+			if was = nil; before != nil {
+				was = codeView(*before, e.Currency)
+			}
 			if e.Organizer != org {
 				return booking.Code{}, booking.ErrEventNotFound
 			}
@@ -148,6 +153,7 @@ func (s *Server) putCode(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
+		audit.Of(ctx).On("code", name).Changed(was, codeView(made, currency))
 		return codeView(made, currency), nil
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/audit"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -85,7 +86,15 @@ func (s *Server) putTransferPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.onEvent(c, e.ID, func(ctx context.Context) error { return s.Checkout.Store.SetTransferPolicy(ctx, e.ID, policy) }); err != nil {
+	err = s.onEvent(c, e.ID, func(ctx context.Context) error {
+		was, err := s.Checkout.Store.TransferPolicy(ctx, e.ID)
+		if err != nil {
+			return err
+		}
+		audit.Of(ctx).Changed(object{"transfers": was}, object{"transfers": policy})
+		return s.Checkout.Store.SetTransferPolicy(ctx, e.ID, policy)
+	})
+	if err != nil {
 		return err
 	}
 	c.JSON(200, in)

@@ -13,8 +13,8 @@ import (
 type Store interface {
 	SeriesStore
 
-	InsertOrganizer(ctx context.Context, o Organizer, keyHash string) error
-	Organizer(ctx context.Context, org id.Organizer) (o Organizer, keyHash string, err error)
+	InsertOrganizer(ctx context.Context, o Organizer) error
+	Organizer(ctx context.Context, org id.Organizer) (Organizer, error)
 
 	// InsertEvent stores a new event and, when it is published, announces it.
 	InsertEvent(ctx context.Context, e Event) error

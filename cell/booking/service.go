@@ -24,13 +24,13 @@ type Service struct {
 	known   atomic.Int64
 }
 
-// OpenAccount makes an organizer at this cell. keyHash is what is kept of the key.
-func (s *Service) OpenAccount(ctx context.Context, org id.Organizer, name, keyHash string) (Organizer, error) {
+// OpenAccount makes an organizer at this cell.
+func (s *Service) OpenAccount(ctx context.Context, org id.Organizer, name string) (Organizer, error) {
 	if err := textOf(ErrInvalidOrganizer, "/name", name, 1, MaxName, false); err != nil {
 		return Organizer{}, err
 	}
 	o := Organizer{ID: org, Name: name, HomeRegion: s.Region}
-	if err := s.Store.InsertOrganizer(ctx, o, keyHash); err != nil {
+	if err := s.Store.InsertOrganizer(ctx, o); err != nil {
 		return Organizer{}, fmt.Errorf("open account %s: %w", org, err)
 	}
 	return o, nil

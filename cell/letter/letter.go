@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"guichet/cell/access"
+	"guichet/cell/account"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
@@ -30,6 +31,8 @@ type Records interface {
 	OrdersReached(ctx context.Context, addressHash string, limit int) ([]id.Order, error)
 	TicketsReached(ctx context.Context, addressHash string, limit int) ([]id.Ticket, error)
 	Clock(ctx context.Context) (time.Time, error)
+	Invitation(ctx context.Context, of id.Invitation) (account.Invitation, error)
+	Organizer(ctx context.Context, org id.Organizer) (booking.Organizer, error)
 }
 
 // Composer is the notify.Composer of a cell.
@@ -43,6 +46,10 @@ type Composer struct {
 func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts, []notify.Attachment, error) {
 	if m.Kind == notify.FindMyTickets {
 		f, err := c.search(ctx, m)
+		return f, nil, err
+	}
+	if m.Kind == notify.Invitation {
+		f, err := c.invite(ctx, m)
 		return f, nil, err
 	}
 	o, err := c.Records.Order(ctx, m.Order)

@@ -41,8 +41,8 @@ type letter struct {
 
 // blanks are what a letter can be filled with, in the letter's language.
 type blanks struct {
-	Name, Other, Event, Code, Amount string
-	Count                            int
+	Name, Other, Event, Code, Amount, Organizer string
+	Count                                       int
 }
 
 // tongues are the languages that mails are written in; the first is for all others.

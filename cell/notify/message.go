@@ -34,11 +34,12 @@ const (
 	TicketGiven       Kind = "ticket_given"    // to who had it before
 	TicketVoid        Kind = "ticket_void"     // to who had it by transfer
 	FindMyTickets     Kind = "find_my_tickets"
+	Invitation        Kind = "invitation" // to an organizer's members; its part is the invitation's id
 )
 
 // Kinds are all of them, in the order of an order's life.
 func Kinds() []Kind {
-	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, TicketReceived, TicketGiven, TicketVoid, FindMyTickets}
+	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, TicketReceived, TicketGiven, TicketVoid, FindMyTickets, Invitation}
 }
 
 // State of a message.
@@ -60,7 +61,7 @@ const NoServer = "no mail server configured"
 // sent; the row holds only whom to tell about what.
 type Message struct {
 	Kind   Kind
-	Order  id.Order // zero for find_my_tickets
+	Order  id.Order // zero for find_my_tickets and invitations
 	Part   string   // tells mails of one kind about one order apart, "" where there is one; at most MaxPart bytes
 	To     string   // an e-mail address
 	Name   string   // of the person, may be empty
@@ -78,9 +79,12 @@ func (m *Message) Ticket() (id.Ticket, error) {
 	return id.ParseTicket(text)
 }
 
+// ofNoOrder says that mails of the kind are not about an order.
+func (k Kind) ofNoOrder() bool { return k == FindMyTickets || k == Invitation }
+
 // About is what the message is about: the order, or the hash of the address.
 func (m *Message) About() string {
-	if m.Kind == FindMyTickets {
+	if m.Kind.ofNoOrder() {
 		return AddressHash(m.To)
 	}
 	return m.Order.String()
@@ -126,7 +130,7 @@ func (m *Message) Check() error {
 	switch {
 	case m.Kind == "", m.To == "", len(m.Part) > MaxPart:
 		return ErrInvalid.With("a message needs a kind, an address and a part of at most %d bytes", MaxPart)
-	case m.Kind != FindMyTickets && m.Order.IsZero():
+	case !m.Kind.ofNoOrder() && m.Order.IsZero():
 		return ErrInvalid.With("%s is about an order", m.Kind)
 	}
 	return nil

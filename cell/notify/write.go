@@ -16,19 +16,21 @@ import (
 
 // Facts are what a mail can tell. What is empty is not told.
 type Facts struct {
-	Name     string // of who gets the mail
-	Other    string // of the other person of a transfer
-	Event    string
-	Venue    string // "Suntory Hall, Tokyo"
-	StartsAt time.Time
-	TimeZone string // IANA, of the event
-	Code     string // of the order
-	Items    []Item
-	Total    *money.Money
-	Amount   *money.Money // that goes back
-	Count    int          // of orders found
-	Link     string
-	Until    time.Time // end of the link
+	Name  string // of who gets the mail
+	Other string // of the other person of a transfer, or of who invites
+	// Organizer and Role are what an invitation is to; a role's label is role_<role>.
+	Organizer, Role string
+	Event           string
+	Venue           string // "Suntory Hall, Tokyo"
+	StartsAt        time.Time
+	TimeZone        string // IANA, of the event
+	Code            string // of the order
+	Items           []Item
+	Total           *money.Money
+	Amount          *money.Money // that goes back
+	Count           int          // of orders found
+	Link            string
+	Until           time.Time // end of the link
 }
 
 // Item is a line of an order.
@@ -76,11 +78,14 @@ func Write(k Kind, locale string, f Facts) (Mail, error) {
 }
 
 func (t *tongue) page(l letter, f Facts) (page, error) {
-	b := blanks{Name: line(f.Name), Other: line(f.Other), Event: line(f.Event), Code: f.Code, Count: f.Count}
+	b := blanks{Name: line(f.Name), Other: line(f.Other), Event: line(f.Event), Code: f.Code, Count: f.Count, Organizer: line(f.Organizer)}
 	if f.Amount != nil {
 		b.Amount = t.price(*f.Amount)
 	}
 	p := page{Language: t.tag.String(), Hello: t.Labels["hello_nobody"], Action: l.Action, Link: f.Link, Footer: t.Labels["footer"]}
+	if f.Organizer != "" {
+		p.Footer = t.Labels["footer_invitation"]
+	}
 	var err error
 	if p.Subject, err = t.say(l.Subject, b); err != nil {
 		return page{}, err
@@ -109,6 +114,8 @@ func (t *tongue) rows(f Facts, b blanks) []row {
 			rows = append(rows, row{t.Labels[label], value})
 		}
 	}
+	add("organizer", b.Organizer)
+	add("role", t.Labels["role_"+f.Role])
 	add("event", b.Event)
 	if !f.StartsAt.IsZero() {
 		add("when", t.when(f.StartsAt, f.TimeZone))

@@ -18,25 +18,24 @@ import (
 	"guichet/internal/sqldb"
 )
 
-const insertOrganizer = `INSERT INTO booking.organizer (organizer_id, name, home_region, key_hash) VALUES ($1, $2, $3, $4)`
+const insertOrganizer = `INSERT INTO booking.organizer (organizer_id, name, home_region) VALUES ($1, $2, $3)`
 
-// InsertOrganizer stores a new organizer with the hash of his key.
-func (s *Store) InsertOrganizer(ctx context.Context, o booking.Organizer, keyHash string) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertOrganizer, o.ID.String(), o.Name, o.HomeRegion, keyHash)
+// InsertOrganizer stores a new organizer.
+func (s *Store) InsertOrganizer(ctx context.Context, o booking.Organizer) error {
+	_, err := s.DB.On(ctx).Exec(ctx, insertOrganizer, o.ID.String(), o.Name, o.HomeRegion)
 	return sqldb.Classify(err)
 }
 
-const selectOrganizer = `SELECT name, home_region, key_hash FROM booking.organizer WHERE organizer_id = $1`
+const selectOrganizer = `SELECT name, home_region FROM booking.organizer WHERE organizer_id = $1`
 
 // Organizer reads an organizer whose account lives at this cell.
-func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organizer, string, error) {
+func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organizer, error) {
 	o := booking.Organizer{ID: org}
-	var hash string
-	err := s.DB.On(ctx).QueryRow(ctx, selectOrganizer, org.String()).Scan(&o.Name, &o.HomeRegion, &hash)
+	err := s.DB.On(ctx).QueryRow(ctx, selectOrganizer, org.String()).Scan(&o.Name, &o.HomeRegion)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return o, "", booking.ErrOrganizerNotFound
+		return o, booking.ErrOrganizerNotFound
 	}
-	return o, hash, sqldb.Classify(err)
+	return o, sqldb.Classify(err)
 }
 
 const insertEvent = `INSERT INTO booking.event (event_id, organizer_id, name, summary, category, venue, starts_at, ends_at,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/internal/sqldb"
 )
@@ -130,7 +131,23 @@ func (w *batchWork) write(b *pgx.Batch, news ...Outgoing) error {
 		return err
 	}
 	w.fresh.queue(b)
+	w.record(b)
 	return w.store.queueOutbox(b, news...)
+}
+
+// record writes the audit log's entries of the ops that did what they ask for. Turns write
+// theirs themselves.
+func (w *batchWork) record(b *pgx.Batch) {
+	for _, g := range w.groups {
+		for _, op := range g.Ops {
+			if g.Elsewhere || op.Turn != nil || op.Err != nil || op.Replayed || op.Context() == nil {
+				continue
+			}
+			if n := audit.Of(op.Context()); n != nil {
+				b.Queue(insertEntries, entryRow(n.Entry())...)
+			}
+		}
+	}
 }
 
 // loadsOf are the stocks that the groups are about, with what their ops name; with what

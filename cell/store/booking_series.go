@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/bus"
 	"guichet/cell/id"
@@ -61,8 +62,11 @@ func (s *Store) OpenSeries(ctx context.Context, series booking.Series, key booki
 			return err
 		}
 		if fresh = tag.RowsAffected() == 1; fresh {
-			stored, err = readSeries(ctx, tx, series.ID, selectSeries)
-			return err
+			if stored, err = readSeries(ctx, tx, series.ID, selectSeries); err != nil {
+				return err
+			}
+			audit.Of(ctx).On("series", series.ID.String())
+			return s.AppendNote(ctx)
 		}
 		var sid, fingerprint string
 		if err := tx.QueryRow(ctx, selectSeriesOfKey, series.Organizer.String(), key.Key).Scan(&sid, &fingerprint); err != nil {
@@ -198,14 +202,16 @@ func (s *Store) documents(events []booking.Event) ([]Outgoing, error) {
 
 // StartPublishing implements booking.SeriesStore.
 func (s *Store) StartPublishing(ctx context.Context, series id.Series, may func(*booking.Series) error) (booking.Series, error) {
-	return s.onSeries(ctx, series, func(_ context.Context, _ pgx.Tx, now *booking.Series) ([]Outgoing, error) {
+	return s.onSeries(ctx, series, func(ctx context.Context, _ pgx.Tx, now *booking.Series) ([]Outgoing, error) {
 		if err := may(now); err != nil {
 			return nil, err
 		}
+		was := now.State
 		if now.State != booking.SeriesPublishing {
 			now.State, now.Told = booking.SeriesPublishing, booking.Place{At: before1970}
 		}
-		return nil, nil
+		audit.Of(ctx).Changed(map[string]any{"state": was}, map[string]any{"state": now.State})
+		return nil, s.AppendNote(ctx)
 	})
 }
 

@@ -41,9 +41,11 @@ func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
 }
 
 func messageRow(m notify.Message) []any {
-	event := ""
+	event := "" // of a search, which is forgotten sooner than others
 	if !m.Order.IsZero() {
 		event = m.Order.Event().String()
+	} else if inv, err := id.ParseInvitation(m.Part); err == nil && m.Kind == notify.Invitation {
+		event = id.OrganizerOf(inv).String()
 	}
 	return sqldb.Row(m.ID(), event, m.About(), string(m.Kind), m.Part, m.To, m.Name, m.Locale)
 }
@@ -97,7 +99,7 @@ func (s *Store) Claim(ctx context.Context, limit int, lease time.Duration) ([]no
 		if err := row.Scan(&c.MessageID, &about, &k, &c.Part, &c.To, &c.Name, &c.Locale, &c.Attempt, &c.QueuedAt); err != nil {
 			return c, err
 		}
-		if c.Kind = notify.Kind(k); c.Kind == notify.FindMyTickets {
+		if c.Kind = notify.Kind(k); c.Kind == notify.FindMyTickets || c.Kind == notify.Invitation {
 			return c, nil
 		}
 		var err error

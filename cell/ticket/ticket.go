@@ -36,10 +36,7 @@ const SeedSize = ed25519.SeedSize
 
 // What is signed begins with what it is for, so that no text signed for one
 // purpose can ever pass for the other.
-const (
-	barcodeDomain    = "guichet ticket barcode v1\x00"
-	credentialDomain = "guichet organizer api key v1\x00"
-)
+const barcodeDomain = "guichet ticket barcode v1\x00"
 
 // Claims are what a barcode says. There is no name in it: a barcode is
 // photographed, forwarded and read by strangers, and a transfer issues a new one.

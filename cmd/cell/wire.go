@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/account"
 	"guichet/cell/api"
 	"guichet/cell/atlas"
 	"guichet/cell/booking"
@@ -23,6 +24,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/join"
 	"guichet/cell/leaf"
+	"guichet/cell/letter"
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
@@ -118,7 +120,8 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 			Processor:   &payment.Careful{Provider: provider, Now: time.Now},
 			BasisPoints: cfg.BasisPoints, OnDispute: cfg.OnDispute, OnNotice: api.CountNotices(reg),
 		},
-		Mails:   mails,
+		Mails:    mails,
+		Accounts: &account.Service{Store: h.store, Key: cfg.Access.Key(), Post: letter.PostInvitation{Mails: mails}}, Log: h.store,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
 		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Sealed: h.atlas.Sealed, Signer: signer, Access: cfg.Access, ControlKeys: cfg.ControlKeys, Revoked: func(id string) bool { return h.atlas.Current().Revokes(id) }, Wallets: passes,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits,

@@ -132,7 +132,7 @@ func newHouse(b *testing.B, as kind) *house {
 		b.Fatal(err)
 	}
 	server := &api.Server{
-		Cell: cell, Region: "eu-west-3", Booking: h.box, Checkout: h.checkout, Answers: h.store, Reports: h.store, Copies: h.store, Signer: h.signer, Access: accessKey(),
+		Cell: cell, Region: "eu-west-3", Booking: h.box, Checkout: h.checkout, Answers: h.store, Log: h.store, Reports: h.store, Copies: h.store, Signer: h.signer, Access: accessKey(),
 		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	hooks := server.Handler()

@@ -40,7 +40,7 @@ func newHouse(b *testing.B, s *store.Store) *house {
 		Desks: &booking.Desks{Store: s, HoldTTL: booking.DefaultHoldTTL, Patience: booking.DefaultPatience, Now: time.Now},
 	}
 	server := &api.Server{
-		Cell: "euw3", Region: "eu-west-3", Booking: box, Checkout: &checkout.Service{}, Answers: s, Reports: s, Copies: s, Signer: signer, Access: accessKey(),
+		Cell: "euw3", Region: "eu-west-3", Booking: box, Checkout: &checkout.Service{}, Answers: s, Log: s, Reports: s, Copies: s, Signer: signer, Access: accessKey(),
 		Topology: func() *topology.Snapshot { return nil }, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	return &house{store: s, box: box, handler: server.Handler()}
