@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"guichet/cell/access"
+	"guichet/cell/account"
 	"guichet/cell/api"
 	"guichet/cell/client"
 	"guichet/cell/id"
@@ -55,7 +56,8 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 	aside := s.allocate(t, 0, 3)
 	keys, now := s.server.Access, time.Now()
 	ids := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{hold_id}", hold.ID, "{order_id}", bought.ID, "{ticket_id}", bought.Tickets[0].ID,
-		"{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", aside.ID, "{code}", "SPRING", "{series_id}", "ser"+s.event.ID[3:], "{saga_id}", "x", "{n}", "1.pdf")
+		"{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", aside.ID, "{code}", "SPRING", "{series_id}", "ser"+s.event.ID[3:], "{saga_id}", "x", "{n}", "1.pdf",
+		"{member_id}", "mbr"+s.event.Quotas[0].ID[3:], "{invitation_id}", "inv"+s.event.Quotas[0].ID[3:], "{key_id}", "key"+s.event.Quotas[0].ID[3:])
 	parse := func(text string) id.Ticket {
 		tid, err := id.ParseTicket(text)
 		if err != nil {
@@ -94,7 +96,14 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 		{"ticket", "an expired one", keys.Issue(access.Capability{Scope: access.Ticket, Object: bought.Tickets[0].ID, Expires: now.Add(-time.Second)})},
 		{"ticket", "a stranger cell's", accessKey(t, "sae1").TicketToken(parse(bought.Tickets[0].ID), 0, now)},
 		{"organizer", "an ended member's", keys.Membership(access.Membership{Person: person, Organizer: org, Role: access.Owner}, now)},
-		{"organizer", "an old secret", s.server.Signer.Credential(org, ticket.NewSecret())},
+		{"organizer", "a key that nobody made", keyAt(t, here, org)},
+		{"organizer", "a key of another cell's", keyAt(t, "use1", org)},
+		{"organizer", "an expired key", (&account.Key{ID: id.NewAPIKey(org), Scope: account.Scope{Role: access.Owner}, ExpiresAt: now}).Text(keys.Key())},
+		{"person", "an ended one", keys.Person(person, now)},
+		{"person", "an expired one", keys.Person(access.Person{Issuer: "i", Subject: "1", Session: "s", Expires: now}, now)},
+		{"person", "a stranger cell's", accessKey(t, "sae1").Person(access.Person{Issuer: "i", Subject: "1", Session: "s"}, now)},
+		{"operator", "an ended person's", keys.Person(access.Person{Issuer: "i", Subject: "1", Session: "ended", Roles: []string{operator.Operate}}, now)},
+		{"operator", "a person's who only drills", keys.Person(access.Person{Issuer: "i", Subject: "1", Session: "s", Roles: []string{operator.Drill}}, now)},
 		{"operator", "a withdrawn one", dead},
 		{"operator", "one for drills", drill},
 		{"operator", "an expired one", late},
@@ -105,7 +114,7 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 	}
 	good := map[string]string{
 		"hold": hold.AccessToken, "order": bought.AccessToken, "ticket": keys.TicketToken(parse(bought.Tickets[0].ID), 0, now),
-		"organizer": s.org.APIKey, "operator": operatorToken, "link": keys.FindToken(strings.Repeat("ab", 32), now.Add(time.Hour)),
+		"organizer": s.org.APIKey, "operator": operatorToken, "person": keys.Person(access.Person{Issuer: "i", Subject: "1", Session: "s"}, now), "link": keys.FindToken(strings.Repeat("ab", 32), now.Add(time.Hour)),
 	}
 	before := s.rows(t)
 	for line, schemes := range needs(t, s.house) {

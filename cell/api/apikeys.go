@@ -96,11 +96,11 @@ func (s *Server) rotateAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if in.GraceS < 0 || in.GraceS > int64(account.MaxGrace/time.Second) {
+	if in.GraceS == nil || *in.GraceS < 0 || *in.GraceS > int64(account.MaxGrace/time.Second) {
 		return account.ErrInvalidKey.At("/grace_s", "must be 0 to %d seconds", int64(account.MaxGrace/time.Second))
 	}
 	return s.makeKey(c, org, body, func(ctx context.Context) (account.Key, error) {
-		k, was, err := s.Accounts.RotateKey(ctx, org, callerOf(c).by, old, time.Duration(in.GraceS)*time.Second)
+		k, was, err := s.Accounts.RotateKey(ctx, org, callerOf(c).by, old, time.Duration(*in.GraceS)*time.Second)
 		if err == nil {
 			audit.Of(ctx).Changed(object{"ends_at": was.ExpiresAt}, object{"ends_at": was.EndsAt, "replaced_by": k.ID, "grace_s": in.GraceS})
 		}

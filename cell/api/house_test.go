@@ -239,6 +239,7 @@ var tables = []string{
 	"booking.allocation", "booking.named_hold", "booking.series",
 	"checkout.orders", "checkout.item", "checkout.ticket", "checkout.transfer", "checkout.policy", "checkout.moment", "payment.payment", "payment.posting",
 	"payment.refund", "bus.outbox", "search.document",
+	"account.organizer", "account.member", "account.invitation", "account.api_key", "account.revocation", "audit.entry",
 }
 
 // rows says how many rows each table has, and Σ of the stock counters, so that

@@ -169,7 +169,7 @@ func (s *Server) getSecurity(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, client.Security{RequiredACR: acr})
+	c.JSON(http.StatusOK, client.Security{RequiredACR: &acr})
 	return nil
 }
 
@@ -182,10 +182,13 @@ func (s *Server) putSecurity(c *gin.Context) error {
 	if _, err := httpd.DecodeJSON(c, &in); err != nil {
 		return err
 	}
+	if in.RequiredACR == nil {
+		return account.ErrInvalidSecurity.At("/required_acr", "must be said; empty demands nothing")
+	}
 	err = s.recorded(c, func(ctx context.Context) error {
 		who := callerOf(c)
-		before, err := s.Accounts.Demand(ctx, org, who.by, in.RequiredACR, who.person.ACR)
-		audit.Of(ctx).Changed(client.Security{RequiredACR: before}, in)
+		before, err := s.Accounts.Demand(ctx, org, who.by, *in.RequiredACR, who.person.ACR)
+		audit.Of(ctx).Changed(client.Security{RequiredACR: &before}, in)
 		return err
 	})
 	if err != nil {

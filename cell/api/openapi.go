@@ -240,6 +240,8 @@ func (g *generator) schema(t reflect.Type) object {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return object{"type": "string", "format": "date-time"}
+	case t == reflect.TypeFor[json.RawMessage]():
+		return object{}
 	case t.Kind() == reflect.Pointer:
 		return object{"anyOf": []object{g.schema(t.Elem()), {"type": "null"}}}
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):

@@ -111,7 +111,8 @@ func TestOpenAPI_describesRequestsThatTheHandlersTake(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)
 	bought := s.paid(t, s.guest, 1)
-	replace := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", "alc"+s.event.Quotas[0].ID[3:], "{series_id}", "ser_euw3_k3v9x2m4q7rt", "{code}", "SPRING", "{order_id}", bought.ID, "{ticket_id}", bought.Tickets[0].ID)
+	replace := strings.NewReplacer("{event_id}", s.event.ID, "{organizer_id}", s.org.ID, "{quota_id}", s.event.Quotas[0].ID, "{ticket_type_id}", s.floor, "{allocation_id}", "alc"+s.event.Quotas[0].ID[3:], "{series_id}", "ser_euw3_k3v9x2m4q7rt", "{code}", "SPRING", "{order_id}", bought.ID, "{ticket_id}", bought.Tickets[0].ID,
+		"{member_id}", "mbr"+s.org.ID[3:]+"_8h2kd0q1w5zz9c6v", "{key_id}", "key"+s.org.ID[3:]+"_8h2kd0q1w5zz9c6v")
 	bodies := 0
 	for path, item := range contractOf(t, s.house).doc.Paths.Map() {
 		for method, op := range item.Operations() {
@@ -126,6 +127,9 @@ func TestOpenAPI_describesRequestsThatTheHandlersTake(t *testing.T) {
 			}
 			if strings.HasPrefix(path, "/v1/orders") || strings.HasPrefix(path, "/v1/tickets") {
 				as = func(*http.Request) {} // who holds it
+			}
+			if path == "/v1/invitations/accept" {
+				as = bearer(s.signIn("ana"))
 			}
 			for name := range schema.Properties {
 				a := s.askRaw(t, method+" "+replace.Replace(path), object{name: []string{}}, as, ifMatch("*"))

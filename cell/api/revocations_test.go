@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"testing"
 
+	"guichet/cell/access"
 	"guichet/cell/client"
 	"guichet/cell/ticket"
+	"guichet/internal/signed"
 )
 
 func TestRevocations_listCanceledTicketsSignedAndWithoutTellingThem(t *testing.T) {
@@ -61,7 +63,8 @@ func TestKeys_afterARotationOldTicketsAndAPIKeysStillWork(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)
 	before := s.paid(t, s.guest, 1)
-	account := s.ask(t, "POST /v1/organizers", object{"name": "Kept"}, bearer(operatorToken), key("account")).want(t, "201")
+	opened := s.ask(t, "POST /v1/organizers", object{"name": "Kept"}, bearer(operatorToken), key("account")).want(t, "201")
+	kept := read[client.Organizer](t, opened)
 	rotated, err := ticket.NewSigner("euw3-2", bytes.Repeat([]byte{99}, ticket.SeedSize))
 	if err == nil {
 		rotated, err = rotated.WithPrevious(s.server.Signer.Public())
@@ -81,9 +84,18 @@ func TestKeys_afterARotationOldTicketsAndAPIKeysStillWork(t *testing.T) {
 		}
 	}
 	s.ask(t, "GET "+s.path()+"/stats", nil, s.bearer).want(t, "200")
-	// The first answer's key cannot be made again; a wrong one must not be shown.
+	// With another access key the first answer's key cannot be made again; a wrong one must not be shown, and the old one works.
+	renewed, err := access.NewSigner(here, 2, bytes.Repeat([]byte{98}, signed.SeedSize))
+	if err == nil {
+		renewed, err = renewed.WithPrevious(nil, s.server.Access.Published()...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server.Access, s.server.Accounts.Key = renewed, renewed.Key()
+	s.ask(t, "GET /v1/organizers/"+kept.ID+"/members", nil, bearer(kept.APIKey)).want(t, "200")
 	again := read[client.Organizer](t, s.ask(t, "POST /v1/organizers", object{"name": "Kept"}, bearer(operatorToken), key("account")).want(t, "201"))
-	if first := read[client.Organizer](t, account); again.ID != first.ID || again.APIKey != "" {
+	if again.ID != kept.ID || again.APIKey != "" {
 		t.Errorf("%+v", again)
 	}
 }
