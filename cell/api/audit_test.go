@@ -24,7 +24,7 @@ func audited(t *testing.T, h *house) map[string]bool {
 	t.Helper()
 	out := map[string]bool{}
 	for line, schemes := range needs(t, h) {
-		staff := has(schemes, "organizer") || has(schemes, "operator") || has(schemes, "person")
+		staff := slices.Contains(schemes, "organizer") || slices.Contains(schemes, "operator") || slices.Contains(schemes, "person")
 		if !strings.HasPrefix(line, "GET ") && staff {
 			out[line] = true
 		}

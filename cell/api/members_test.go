@@ -313,4 +313,3 @@ func TestHostileNames_areKeptAsTextOrRefused(t *testing.T) {
 	s.ask(t, "GET "+s.at()+"/members?limit=100", nil, s.bearer).want(t, "200")
 	s.ask(t, "GET "+s.at()+"/audit?limit=100", nil, s.bearer).want(t, "200")
 }
-
