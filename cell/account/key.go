@@ -232,11 +232,11 @@ const (
 	RevokedKey     = "key"
 	RevokedSession = "session"
 	// MaxSubject is the length of a name on the list, in bytes.
-	MaxSubject = 128
+	MaxSubject = 80
 	// MaxRevoked bounds a cell's list in the topology. Keys come first, and of them the
-	// ones that were revoked last; with MaxKeys it takes forty organizers that revoke all
+	// ones that were revoked last; with MaxKeys it takes twenty organizers that revoke all
 	// they can to reach it. What is left out is refused at its home all the same.
-	MaxRevoked = 4000
+	MaxRevoked = 2000
 )
 
 // Revocation is an entry of the list that everybody has.

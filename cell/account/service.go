@@ -24,6 +24,8 @@ type Service struct {
 	Store Store
 	Key   *signed.Key // the cell's access key
 	Post  Postman
+	// Listed says whether the newest map lists something as revoked; nil knows of nothing.
+	Listed func(subject string) bool
 }
 
 // OpenFirst gives a new organizer its first key, in the transaction that made it.
@@ -193,6 +195,15 @@ func (s *Service) RevokeSession(ctx context.Context, sid string, until time.Time
 		return kind.Internal.New("invalid_session").With("a session is named by a hash")
 	}
 	return s.Store.RevokeSession(ctx, "sid:"+sid, until, maxRevocation)
+}
+
+// IsRevoked says whether something is revoked: the map lists it, or this cell's own table,
+// which knows first.
+func (s *Service) IsRevoked(ctx context.Context, subject string) (bool, error) {
+	if s.Listed != nil && s.Listed(subject) {
+		return true, nil
+	}
+	return s.Store.IsRevoked(ctx, subject)
 }
 
 // Revoked is the list for join.Member.Revoked. all is false when it was too long: that must be said loudly.

@@ -50,7 +50,7 @@ func (s *stage) mails(t testing.TB) map[string]notify.Mail {
 	return out
 }
 
-var invitationLink = regexp.MustCompile(`https://tickets\.example/account/invitation#(\S+)`)
+var invitationLink = regexp.MustCompile(`https://tickets\.example/account/invitation\?cell=euw3#(\S+)`)
 
 // invite invites an address and answers the invitation with its mail's token.
 func (s *stage) invite(t testing.TB, as with, email, role string) (client.Invitation, string) {

@@ -49,6 +49,6 @@ func (c *Composer) invite(ctx context.Context, m notify.Message) (notify.Facts, 
 	}
 	return notify.Facts{
 		Organizer: org.Name, Role: string(inv.Role), Other: inv.Inviter, Until: inv.ExpiresAt, TimeZone: "UTC",
-		Link: c.Site + InvitationPage + "#" + inv.Token(c.Access.Key()),
+		Link: c.Site + InvitationPage + "?cell=" + of.Key().Birth.String() + "#" + inv.Token(c.Access.Key()),
 	}, nil
 }

@@ -39,6 +39,8 @@ const help = `guichet – the ticket window's tool for people
   guichet bench                   measure the open town: cells directly and through the router
   guichet cell list|invite|expel  who is a cell of the town: list them, invite one, expel one
   guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
+  guichet audit                   say who changed what at a cell
+  guichet operator token|revoke   make a named operator's token that expires, revoke one
   guichet sandbox                 run the payment sandbox alone
   guichet mailbox                 run the mail sink alone: takes mails, delivers to nobody, shows them
   guichet version                 say which build this is
@@ -49,18 +51,20 @@ guichet COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 usage.
 type command func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 var commands = map[string]command{
-	"town":    townCommand,
-	"import":  importCommand,
-	"demo":    demoCommand,
-	"verify":  verifyCommand,
-	"bench":   benchCommand,
-	"ledger":  ledgerCommand,
-	"cell":    cellCommand,
-	"saga":    sagaCommand,
-	"sandbox": sandboxCommand,
-	"mailbox": mailboxCommand,
-	"webhook": webhookCommand,
-	"version": versionCommand,
+	"town":     townCommand,
+	"import":   importCommand,
+	"demo":     demoCommand,
+	"verify":   verifyCommand,
+	"bench":    benchCommand,
+	"ledger":   ledgerCommand,
+	"cell":     cellCommand,
+	"saga":     sagaCommand,
+	"sandbox":  sandboxCommand,
+	"mailbox":  mailboxCommand,
+	"audit":    auditCommand,
+	"operator": operatorCommand,
+	"webhook":  webhookCommand,
+	"version":  versionCommand,
 }
 
 func main() {

@@ -58,6 +58,8 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 		return aimAtCell(query.Get("cell"))
 	case collection == "sagas":
 		return aimAtSagas(text, query)
+	case collection == "audit" || collection == "invitations" && text == "accept":
+		return aimAtCell(query.Get("cell"))
 	case kinds[collection] == "":
 		return Target{}
 	}
@@ -78,7 +80,7 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 // ofRegion says whether an organizer's call may name another region than his own:
 // his events have their homes where he likes, and each home has its own books.
 func ofRegion(rest, method string) bool {
-	return (rest == "events" || rest == "series") && method == http.MethodPost || rest == "payouts" || rest == "payment_account"
+	return (rest == "events" || rest == "series") && method == http.MethodPost || rest == "payouts" || rest == "payment_account" || rest == "audit"
 }
 
 func at(segments []string, i int) string {
