@@ -106,12 +106,13 @@ func (s *Service) Accept(ctx context.Context, who Identity, of id.Invitation, to
 }
 
 // Withdraw ends an invitation.
-func (s *Service) Withdraw(ctx context.Context, org id.Organizer, by By, of id.Invitation) (inv Invitation, err error) {
+func (s *Service) Withdraw(ctx context.Context, org id.Organizer, by By, of id.Invitation) (inv Invitation, changed bool, err error) {
 	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
 		inv, err = a.Withdraw(by, of, now)
+		changed = len(a.Changes.Invitations) > 0
 		return err
 	})
-	return inv, wrap("withdraw an invitation of", org, err)
+	return inv, changed, wrap("withdraw an invitation of", org, err)
 }
 
 // SetRole gives a member another role; before is what it was.
@@ -163,12 +164,13 @@ func (s *Service) RotateKey(ctx context.Context, org id.Organizer, by By, old id
 }
 
 // RevokeKey ends a key at once.
-func (s *Service) RevokeKey(ctx context.Context, org id.Organizer, by By, of id.APIKey) (k Key, err error) {
+func (s *Service) RevokeKey(ctx context.Context, org id.Organizer, by By, of id.APIKey) (k Key, changed bool, err error) {
 	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
 		k, err = a.RevokeKey(by, of, now)
+		changed = len(a.Changes.Keys) > 0
 		return err
 	})
-	return k, wrap("revoke an API key of", org, err)
+	return k, changed, wrap("revoke an API key of", org, err)
 }
 
 // Demand sets what members' sign-in must assert; own is what that of who asks does.

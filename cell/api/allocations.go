@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gin-gonic/gin"
 
@@ -137,8 +138,14 @@ func (s *Server) closeAllocation(c *gin.Context) error {
 	}
 	err = s.Booking.Desks.Turn(c.Request.Context(), of.Event(), func(ctx context.Context) error {
 		return s.recorded(ctx, func(ctx context.Context) error {
+			was, err := s.Booking.Store.Allocation(ctx, of.Event(), of)
+			if err != nil && !errors.Is(err, booking.ErrAllocNotFound) {
+				return err
+			}
 			a, err := s.Booking.CloseAllocation(ctx, org, of)
-			audit.Of(ctx).Changed(nil, allocationView(a))
+			if note := audit.Of(ctx).Changed(allocationView(was), allocationView(a)); was.Closed {
+				note.Nothing()
+			}
 			return err
 		})
 	})

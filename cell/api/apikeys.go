@@ -151,8 +151,11 @@ func (s *Server) revokeAPIKey(c *gin.Context) error {
 		return err
 	}
 	err = s.recorded(c, func(ctx context.Context) error {
-		k, err := s.Accounts.RevokeKey(ctx, org, callerOf(c).by, of)
-		audit.Of(ctx).Changed(object{"name": k.Name, "state": account.KeyLive}, object{"name": k.Name, "state": account.KeyRevoked})
+		k, changed, err := s.Accounts.RevokeKey(ctx, org, callerOf(c).by, of)
+		note := audit.Of(ctx).Changed(object{"name": k.Name}, object{"state": account.KeyRevoked})
+		if !changed {
+			note.Nothing()
+		}
 		return err
 	})
 	if err != nil {

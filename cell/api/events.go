@@ -228,6 +228,7 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
 		var e booking.Event
 		var was json.RawMessage
+		unchanged := false
 		act := func(e *booking.Event, now time.Time) (err error) {
 			if was, err = json.Marshal(EventView(*e, s.Cell, s.Region, true)); err != nil {
 				return fmt.Errorf("describe event: %w", err)
@@ -236,8 +237,8 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 		}
 		err := s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
 			e, err = s.Booking.Change(ctx, event, org, version, act)
-			switch {
-			case errors.Is(err, booking.ErrUnchanged): // nothing follows either
+			switch unchanged = errors.Is(err, booking.ErrUnchanged); {
+			case unchanged: // nothing follows either
 				return nil
 			case err != nil || r.then == nil:
 				return err
@@ -248,7 +249,9 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 			return nil, err
 		}
 		view := EventView(e, s.Cell, s.Region, true)
-		audit.Of(ctx).Changed(was, view)
+		if note := audit.Of(ctx).Changed(was, view); unchanged {
+			note.Nothing()
+		}
 		return view, nil
 	})
 	if err != nil {

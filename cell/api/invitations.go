@@ -82,8 +82,11 @@ func (s *Server) withdrawInvitation(c *gin.Context) error {
 		return account.ErrInvitationNotFound.With("there is no such invitation that waits for an answer")
 	}
 	err = s.recorded(c, func(ctx context.Context) error {
-		inv, err := s.Accounts.Withdraw(ctx, org, callerOf(c).by, of)
-		audit.Of(ctx).Changed(object{"email": inv.Email, "role": inv.Role, "state": account.Open}, object{"email": inv.Email, "role": inv.Role, "state": account.Withdrawn})
+		inv, changed, err := s.Accounts.Withdraw(ctx, org, callerOf(c).by, of)
+		note := audit.Of(ctx).Changed(object{"email": inv.Email, "state": account.Open}, object{"state": account.Withdrawn})
+		if !changed {
+			note.Nothing()
+		}
 		return err
 	})
 	if err != nil {
@@ -117,8 +120,8 @@ func (s *Server) acceptInvitation(c *gin.Context) error {
 			return nil, err
 		}
 		note := audit.Of(ctx).For(org.String()).On("invitation", of.String()).As(audit.Actor{Kind: audit.Person, ID: m.ID.String(), Name: m.Identity.Name})
-		if fresh {
-			note.Changed(nil, object{"member": memberView(m)})
+		if note.Changed(nil, object{"member": memberView(m)}); !fresh {
+			note.Nothing()
 		}
 		return client.Joined{OrganizerID: org.String(), Member: memberView(m)}, nil
 	})

@@ -104,7 +104,10 @@ func (s *Server) putMember(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		audit.Of(ctx).Changed(memberView(before), memberView(after))
+		note := audit.Of(ctx).Changed(memberView(before), memberView(after))
+		if before.Role == after.Role {
+			note.Nothing()
+		}
 		return memberView(after), nil
 	})
 	if err != nil {
@@ -188,7 +191,10 @@ func (s *Server) putSecurity(c *gin.Context) error {
 	err = s.recorded(c, func(ctx context.Context) error {
 		who := callerOf(c)
 		before, err := s.Accounts.Demand(ctx, org, who.by, *in.RequiredACR, who.person.ACR)
-		audit.Of(ctx).Changed(client.Security{RequiredACR: &before}, in)
+		note := audit.Of(ctx).Changed(client.Security{RequiredACR: &before}, in)
+		if before == *in.RequiredACR {
+			note.Nothing()
+		}
 		return err
 	})
 	if err != nil {

@@ -138,7 +138,7 @@ func TestInvitation_withdrawnHasNoMailAndNoUse(t *testing.T) {
 	}
 	// Its address can be invited again.
 	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "ana@example.org", "role": "door"}, s.bearer).want(t, "201")
-	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "ANA@example.org", "role": "door"}, s.bearer).want(t, "409 already_invited")
+	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "ANA@example.org", "role": "door"}, s.bearer).want(t, "409 already_invited /email")
 	other := s.account2(t)
 	s.ask(t, "DELETE "+s.at()+"/invitations/"+inv.ID, nil, bearer(other.APIKey)).want(t, "403 forbidden")
 	s.ask(t, "DELETE /v1/organizers/"+other.ID+"/invitations/"+inv.ID, nil, bearer(other.APIKey)).want(t, "404 invitation_not_found")

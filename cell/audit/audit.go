@@ -91,8 +91,9 @@ type Log interface {
 
 // Note is the entry of a call while the call is being done.
 type Note struct {
-	mu sync.Mutex
-	e  Entry
+	mu      sync.Mutex
+	e       Entry
+	nothing bool
 }
 
 // NewNote begins the entry of a call; its id makes it one, however often it is written.
@@ -133,24 +134,39 @@ func (n *Note) Changed(before, after any) *Note {
 	return n.set(func(e *Entry) { e.Before, e.After = b, a })
 }
 
+// Nothing says that all is as it should be already: such a call leaves no entry.
+func (n *Note) Nothing() *Note {
+	if n != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.nothing = true
+	}
+	return n
+}
+
 func (n *Note) set(with func(e *Entry)) *Note {
 	if n != nil {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		with(&n.e)
+		n.nothing = false // a transaction that runs again may find something to do
 	}
 	return n
 }
 
-// Entry is the note as it is to be written: bounded, and text that any database keeps.
-func (n *Note) Entry() Entry {
+// Entry is the note as it is to be written: bounded, and text that any database keeps. false
+// says that nothing is.
+func (n *Note) Entry() (Entry, bool) {
+	if n == nil {
+		return Entry{}, false
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.e
 	for _, text := range []*string{&e.Actor.ID, &e.Actor.Name, &e.Action, &e.Object.Kind, &e.Object.ID, &e.Organizer, &e.Event, &e.RequestID, &e.Address} {
 		*text = bounded(*text)
 	}
-	return e
+	return e, !n.nothing
 }
 
 func bounded(s string) string {

@@ -65,8 +65,12 @@ func TestNote_isBoundedAndNothingWithoutACall(t *testing.T) {
 	t.Parallel()
 	audit.Of(t.Context()).On("a", "b").For("c").At("d").Changed(1, 2).As(audit.Actor{}) // a call without a note
 	n := audit.NewNote(audit.Entry{Actor: audit.Actor{Name: strings.Repeat("é", 500)}, RequestID: "a\x00\xffb"})
-	e := n.Entry()
-	if len(e.Actor.Name) > 256 || strings.TrimRight(e.Actor.Name, "é") != "" || e.RequestID != "a\uFFFD\uFFFDb" || e.ID == "" || e.ID != n.Entry().ID {
+	e, ok := n.Entry()
+	if _, none := n.Nothing().Entry(); none {
+		t.Error("what changed nothing is written")
+	}
+	again, changed := n.Changed(nil, nil).Entry()
+	if len(e.Actor.Name) > 256 || strings.TrimRight(e.Actor.Name, "é") != "" || e.RequestID != "a\uFFFD\uFFFDb" || e.ID == "" || e.ID != again.ID || !ok || !changed {
 		t.Errorf("%+v", e)
 	}
 	if got := audit.Of(audit.With(t.Context(), n)); got != n {

@@ -27,11 +27,11 @@ func entryRow(e audit.Entry) []any {
 
 // AppendNote implements audit.Log.
 func (s *Store) AppendNote(ctx context.Context) error {
-	n := audit.Of(ctx)
-	if n == nil {
+	e, ok := audit.Of(ctx).Entry()
+	if !ok {
 		return nil
 	}
-	return s.put(ctx, insertEntries, entryRow(n.Entry())...)
+	return s.put(ctx, insertEntries, entryRow(e)...)
 }
 
 const selectEntries = `SELECT entry_id, at, actor_kind, actor_id, actor_name, action, object_kind, object_id, organizer_id, event_id, before, after, request_id, address

@@ -143,8 +143,8 @@ func (w *batchWork) record(b *pgx.Batch) {
 			if g.Elsewhere || op.Turn != nil || op.Err != nil || op.Replayed || op.Context() == nil {
 				continue
 			}
-			if n := audit.Of(op.Context()); n != nil {
-				b.Queue(insertEntries, entryRow(n.Entry())...)
+			if e, ok := audit.Of(op.Context()).Entry(); ok {
+				b.Queue(insertEntries, entryRow(e)...)
 			}
 		}
 	}
