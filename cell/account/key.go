@@ -20,10 +20,10 @@ const ofOwners access.Permission = "owner"
 
 // all are the permissions of the scope.
 func (s Scope) all() []access.Permission {
-	switch s.Role {
-	case "":
+	if s.Role == "" {
 		return s.Permissions
-	case access.Owner:
+	}
+	if s.Role == access.Owner {
 		return append(s.Role.Of(), ofOwners)
 	}
 	return s.Role.Of()

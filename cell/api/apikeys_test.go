@@ -65,9 +65,14 @@ func TestAPIKeys_areMadeScopedListedRotatedAndRevoked(t *testing.T) {
 		body object
 		is   string
 	}{
-		{object{"name": "x"}, "400 invalid_api_key"}, {object{"name": "x", "role": "root"}, "400 invalid_api_key"}, {object{"name": "x", "role": "door", "permissions": []string{"door:scan"}}, "400 invalid_api_key"},
-		{object{"name": "", "role": "door"}, "400 invalid_api_key"}, {object{"name": "a\nb", "role": "door"}, "400 invalid_api_key"}, {object{"name": "x", "permissions": make([]string, 10_000)}, "400 invalid_api_key"},
-		{object{"name": "x", "role": "door", "expires_at": time.Now().Add(-time.Hour)}, "400 invalid_api_key"}, {object{"name": "x", "role": "door", "expires_at": time.Now().AddDate(2, 0, 0)}, "400 invalid_api_key"},
+		{object{"name": "x"}, "400 invalid_api_key"},
+		{object{"name": "x", "role": "root"}, "400 invalid_api_key"},
+		{object{"name": "x", "role": "door", "permissions": []string{"door:scan"}}, "400 invalid_api_key"},
+		{object{"name": "", "role": "door"}, "400 invalid_api_key"},
+		{object{"name": "a\nb", "role": "door"}, "400 invalid_api_key"},
+		{object{"name": "x", "permissions": make([]string, 10_000)}, "400 invalid_api_key"},
+		{object{"name": "x", "role": "door", "expires_at": time.Now().Add(-time.Hour)}, "400 invalid_api_key"},
+		{object{"name": "x", "role": "door", "expires_at": time.Now().AddDate(2, 0, 0)}, "400 invalid_api_key"},
 		{object{"role": "door"}, "400 invalid_api_key /name"},
 	} {
 		if a := s.ask(t, "POST "+s.at()+"/api_keys", bad.body, s.bearer); !strings.HasPrefix(a.is(), bad.is) {
@@ -126,7 +131,7 @@ func TestAPIKeys_giveNoMoreThanTheirMakerHas(t *testing.T) {
 			s.ask(t, "POST "+s.at()+"/api_keys/"+k.ID+"/rotate", object{"grace_s": 0}, as).want(t, "403 forbidden")
 		}
 	}
-	other := s.account2(t)
+	other := s.account(t, "Other")
 	s.ask(t, "DELETE /v1/organizers/"+other.ID+"/api_keys/"+maker.ID, nil, bearer(other.APIKey)).want(t, "404 api_key_not_found")
 	s.ask(t, "POST /v1/organizers/"+other.ID+"/api_keys/"+maker.ID+"/rotate", object{"grace_s": 0}, bearer(other.APIKey)).want(t, "404 api_key_not_found")
 	s.ask(t, "POST "+s.at()+"/api_keys", object{"name": "x", "role": "door"}, bearer(other.APIKey)).want(t, "403 forbidden")

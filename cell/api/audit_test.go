@@ -64,8 +64,8 @@ func TestAudit_everyChangeByStaffIsThereOnceAndNoRefusalIs(t *testing.T) {
 	toCancel := s.paid(t, s.guest, 1)
 	run := s.failedSaga(t)
 	s.storeNotice(t, "evt_notice")
-	draft := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", object(concert().but(object{"publish": nil})), s.bearer).want(t, "201"))
-	seated := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", object(concert().but(object{"publish": nil, "name": "Seated", "quotas": []object{{"name": "floor", "size": 0}}, "ticket_types": []object{{"name": "Floor", "price": eur(1), "quotas": []string{"floor"}}}})), s.bearer).want(t, "201"))
+	draft := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", concert().but(object{"publish": nil}), s.bearer).want(t, "201"))
+	seated := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", concert().but(object{"publish": nil, "name": "Seated", "quotas": []object{{"name": "floor", "size": 0}}, "ticket_types": []object{{"name": "Floor", "price": eur(1), "quotas": []string{"floor"}}}}), s.bearer).want(t, "201"))
 	series := read[client.Series](t, s.ask(t, "POST "+s.at()+"/series", object(visits()), s.bearer).want(t, "201"))
 	hall := s.seated(t)
 	const event, org = "/v1/events/{event_id}", "/v1/organizers/{organizer_id}"

@@ -139,13 +139,10 @@ func TestInvitation_withdrawnHasNoMailAndNoUse(t *testing.T) {
 	// Its address can be invited again.
 	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "ana@example.org", "role": "door"}, s.bearer).want(t, "201")
 	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "ANA@example.org", "role": "door"}, s.bearer).want(t, "409 already_invited /email")
-	other := s.account2(t)
+	other := s.account(t, "Other")
 	s.ask(t, "DELETE "+s.at()+"/invitations/"+inv.ID, nil, bearer(other.APIKey)).want(t, "403 forbidden")
 	s.ask(t, "DELETE /v1/organizers/"+other.ID+"/invitations/"+inv.ID, nil, bearer(other.APIKey)).want(t, "404 invitation_not_found")
 }
-
-// account2 is a second tenant.
-func (s *stage) account2(t testing.TB) client.Organizer { return s.account(t, "Other") }
 
 func TestInvitation_isCreatedOnceAndMailedOnce(t *testing.T) {
 	t.Parallel()
@@ -161,8 +158,12 @@ func TestInvitation_isCreatedOnceAndMailedOnce(t *testing.T) {
 		body object
 		at   string
 	}{
-		{object{"email": "x", "role": "door"}, "/email"}, {object{"email": "a@example.org\r\nBcc: b@example.org", "role": "door"}, "/email"}, {object{"email": "a@example.org", "role": "root"}, "/role"},
-		{object{"email": "a@example.org", "role": ""}, "/role"}, {object{"email": "a@example.org", "role": "door", "locale": strings.Repeat("x", 40)}, "/locale"}, {object{"email": strings.Repeat("a", 300) + "@example.org", "role": "door"}, "/email"},
+		{object{"email": "x", "role": "door"}, "/email"},
+		{object{"email": "a@example.org\r\nBcc: b@example.org", "role": "door"}, "/email"},
+		{object{"email": "a@example.org", "role": "root"}, "/role"},
+		{object{"email": "a@example.org", "role": ""}, "/role"},
+		{object{"email": "a@example.org", "role": "door", "locale": strings.Repeat("x", 40)}, "/locale"},
+		{object{"email": strings.Repeat("a", 300) + "@example.org", "role": "door"}, "/email"},
 	} {
 		s.ask(t, "POST "+s.at()+"/invitations", bad.body, s.bearer).want(t, "400 invalid_invitation "+bad.at)
 	}
@@ -234,7 +235,7 @@ func TestMembers_privilegesOverHTTP(t *testing.T) {
 	s.ask(t, "POST "+s.at()+"/api_keys", object{"name": "back", "role": "owner"}, owner).want(t, "403 not_a_member")
 	s.ask(t, "POST "+s.at()+"/membership", nil, bearer(s.signIn("ana"))).want(t, "403 not_a_member")
 	// Another tenant sees and changes nothing.
-	other := s.account2(t)
+	other := s.account(t, "Other")
 	for _, line := range []string{"GET " + s.at() + "/members", "GET " + s.at() + "/invitations", "GET " + s.at() + "/api_keys", "GET " + s.at() + "/audit", "DELETE " + s.at() + "/members/" + bob.ID} {
 		s.ask(t, line, nil, bearer(other.APIKey)).want(t, "403 forbidden")
 	}

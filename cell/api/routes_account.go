@@ -9,8 +9,10 @@ import (
 
 // auditParams choose entries of the audit log.
 var auditParams = append([]param{
-	{"event_id", "string", ""}, {"actor", "string", "id of a member, an API key or an operator's token"},
-	{"from", "string", "date or RFC 3339 time"}, {"to", "string", "date or RFC 3339 time, not included"},
+	{"event_id", "string", ""},
+	{"actor", "string", "id of a member, an API key or an operator's token"},
+	{"from", "string", "date or RFC 3339 time"},
+	{"to", "string", "date or RFC 3339 time, not included"},
 }, page...)
 
 // accountRoutes are who may do what at an organizer. All but the audit log are served by

@@ -65,7 +65,7 @@ type batchWork struct {
 // do runs the batch in a transaction. Without a look, a hold that is made and is there
 // already ends it: the database refuses the row (P5).
 func (w *batchWork) do(ctx context.Context, ttl time.Duration) error {
-	return w.store.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, ttl) }, func(b *pgx.Batch) error {
+	return w.store.DB.InPipe(ctx, func(b *pgx.Batch) { w.read(b, ttl) }, func(b *pgx.Batch) error { //nolint:contextcheck // each op has its own request's
 		w.settle()
 		if !w.look && w.refusedNew() {
 			return errLook

@@ -40,7 +40,7 @@ func (s *Store) batchWithTurns(ctx context.Context, ttl time.Duration, g *bookin
 				*at = sharedWork{stock: w.loads[0], was: w.was[0], form: known.form, organizer: known.organizer}
 				return nil
 			},
-			Last: func(b *pgx.Batch) error { return w.write(b, at.news...) },
+			Last: func(b *pgx.Batch) error { return w.write(b, at.news...) }, //nolint:contextcheck // each op has its own request's
 		}
 		for _, op := range ops {
 			if op.Turn == nil {

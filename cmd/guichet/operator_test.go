@@ -32,8 +32,15 @@ func TestOperatorToken_isNamedAndEnds(t *testing.T) {
 		t.Errorf("%+v, %v", who, err)
 	}
 	for _, bad := range [][]string{
-		{"token"}, {"token", "--name", "x", "--roles", "root"}, {"token", "--name", "x", "--ttl", "10000h"}, {"token", "--name", "x", "--ttl", "-1h"}, {"token", "x"}, {"other"}, {},
-		{"revoke"}, {"revoke", "op:x", "--until", "tomorrow"},
+		{"token"},
+		{"token", "--name", "x", "--roles", "root"},
+		{"token", "--name", "x", "--ttl", "10000h"},
+		{"token", "--name", "x", "--ttl", "-1h"},
+		{"token", "x"},
+		{"other"},
+		{},
+		{"revoke"},
+		{"revoke", "op:x", "--until", "tomorrow"},
 	} {
 		if code, out, _ := guichet(t, append([]string{"operator"}, bad...)...); code != exitUsage || out != "" {
 			t.Errorf("%v: %d %s", bad, code, out)

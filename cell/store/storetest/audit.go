@@ -92,17 +92,20 @@ func auditRollsBack(t *testing.T, s *store.Store) {
 
 func auditQueries(t *testing.T, s *store.Store) {
 	for _, e := range []audit.Entry{
-		{Action: "1", Organizer: "a", Event: "e1"}, {Action: "2", Organizer: "b", Event: "e2"},
-		{Action: "3", Organizer: "a", Event: "e3", Actor: audit.Actor{Kind: audit.Key, ID: "key"}}, {Action: "4", Organizer: "a", Event: "e1"},
+		{Action: "1", Organizer: "a", Event: "e1"},
+		{Action: "2", Organizer: "b", Event: "e2"},
+		{Action: "3", Organizer: "a", Event: "e3", Actor: audit.Actor{Kind: audit.Key, ID: "key"}},
+		{Action: "4", Organizer: "a", Event: "e1"},
 	} {
 		record(t, s, note(e))
 	}
-	says := func(q audit.Query) (actions string) {
+	says := func(q audit.Query) string {
 		t.Helper()
+		var actions strings.Builder
 		for _, e := range entries(t, s, q) {
-			actions += e.Action
+			actions.WriteString(e.Action)
 		}
-		return actions
+		return actions.String()
 	}
 	third := entries(t, s, audit.Query{Actor: "key"})[0]
 	for want, q := range map[string]audit.Query{
