@@ -7,6 +7,7 @@ import (
 
 	"guichet/cell/access"
 	"guichet/cell/id"
+	"guichet/control-plane/topology"
 )
 
 // Scope is what a key or member may do: all that a role allows, or single permissions.
@@ -232,11 +233,11 @@ const (
 	RevokedKey     = "key"
 	RevokedSession = "session"
 	// MaxSubject is the length of a name on the list, in bytes.
-	MaxSubject = 80
+	MaxSubject = topology.MaxRevokedID
 	// MaxRevoked bounds a cell's list in the topology. Keys come first, and of them the
 	// ones that were revoked last; with MaxKeys it takes twenty organizers that revoke all
 	// they can to reach it. What is left out is refused at its home all the same.
-	MaxRevoked = 2000
+	MaxRevoked = topology.MaxRevoked
 )
 
 // Revocation is an entry of the list that everybody has.

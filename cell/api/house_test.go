@@ -175,7 +175,7 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 		Mails:    &notify.Service{Queue: h.store},
 		Accounts: &account.Service{Store: h.store, Key: accessKey(t, here).Key(), Post: letter.PostInvitation{Mails: &notify.Service{Queue: h.store}}}, Log: h.store,
 		Search:  &search.Service{Index: index, Hints: h.store, Now: time.Now},
-		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Sealed: func() *seal.Map { return sealtest.Sign(h.town) }, Signer: own,
+		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: func() *topology.Snapshot { return h.town }, Sealed: h.sealed, Signer: own,
 		Access: accessKey(t, here), ControlKeys: []ed25519.PublicKey{control.Public()}, Health: &httpd.Health{}, Metrics: prometheus.NewRegistry(), Now: time.Now,
 	}
 	if err := h.server.Checkout.Register(); err != nil {
@@ -187,6 +187,14 @@ func openOn(t testing.TB, dsn string, change ...func(*house)) *house {
 	}
 	handler.Store(h.server.Handler())
 	return h
+}
+
+// sealed is the town's map as the control plane signed it, nil while there is none.
+func (h *house) sealed() *seal.Map {
+	if h.town == nil {
+		return nil
+	}
+	return sealtest.Sign(h.town)
 }
 
 func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }

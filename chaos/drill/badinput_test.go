@@ -119,7 +119,7 @@ func badEvents(t *testing.T, w *world.World) []request {
 	}
 	return []request{
 		{"no credential", "POST", path, good, nil, 401, "unauthorized"},
-		{"a made-up credential", "POST", path, good, []string{"Authorization", "Bearer gk_x"}, 401, "api_key_malformed"},
+		{"a made-up credential", "POST", path, good, []string{"Authorization", "Bearer gk_x"}, 401, "token_malformed"},
 		{"an attendee as operator", "POST", c.RouterOperator + "/v1/organizers?home_region=eu-west-3", `{"name":"x"}`, nil, 401, "unauthorized"},
 		{"an operator in public", "POST", "/v1/organizers?home_region=eu-west-3", `{"name":"x"}`, []string{"Authorization", "Bearer " + c.OperatorToken}, 404, "no_such_path"},
 		{"sagas in public", "GET", "/v1/sagas", nil, []string{"Authorization", "Bearer " + c.OperatorToken}, 404, "no_such_path"},

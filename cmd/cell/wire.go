@@ -121,7 +121,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 			BasisPoints: cfg.BasisPoints, OnDispute: cfg.OnDispute, OnNotice: api.CountNotices(reg),
 		},
 		Mails:    mails,
-		Accounts: &account.Service{Store: h.store, Key: cfg.Access.Key(), Post: letter.PostInvitation{Mails: mails}}, Log: h.store,
+		Accounts: &account.Service{Store: h.store, Key: cfg.Access.Key(), Post: letter.PostInvitation{Mails: mails}, Listed: func(id string) bool { return h.atlas.Current().Revokes(id) }}, Log: h.store,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
 		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Sealed: h.atlas.Sealed, Signer: signer, Access: cfg.Access, ControlKeys: cfg.ControlKeys, Revoked: func(id string) bool { return h.atlas.Current().Revokes(id) }, Wallets: passes,
 		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits,
@@ -209,7 +209,7 @@ func (h *house) work(ctx context.Context) {
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
 			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()), NKey: h.cfg.NKey,
 		}
-		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.JoinToken, Key: h.cfg.Access.Key(), Old: h.cfg.OldKey, Self: self, Client: client, Now: time.Now}
+		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.JoinToken, Key: h.cfg.Access.Key(), Old: h.cfg.OldKey, Self: self, Client: client, Now: time.Now, Revoked: revocations(ctx, h.server.Accounts, reporter(ctx, "revocations"))}
 		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })
 		running.Go(func() { h.atlas.Follow(ctx, client, h.cfg.ControlPlane, reporter(ctx, "atlas")) })
 	}

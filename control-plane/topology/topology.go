@@ -186,6 +186,12 @@ func (s *Snapshot) Revokes(id string) bool {
 	case strings.HasPrefix(id, "op:"):
 		return slices.Contains(s.Revoked, id)
 	}
+	if text, ok := strings.CutPrefix(id, "key:"); ok {
+		if ref, ok := ParseRef(text); ok { // a cell revokes its own organizers' keys alone (P7)
+			c, known := s.Cell(ref.Key.Birth)
+			return known && slices.Contains(c.Revoked, id)
+		}
+	}
 	return slices.ContainsFunc(s.Cells, func(c Cell) bool { return slices.Contains(c.Revoked, id) })
 }
 

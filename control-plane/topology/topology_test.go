@@ -132,6 +132,19 @@ func TestSnapshot_findsCellsAndKeys(t *testing.T) {
 	}
 }
 
+func TestRevokes_aKeyByItsOwnCellsWordAlone(t *testing.T) {
+	const key = "key:key_euw3_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v"
+	s := snap(1)
+	s.Cells[1].Revoked = []string{key, "sid:abc"}
+	if s.Revokes(key) || !s.Revokes("sid:abc") {
+		t.Error("another cell revokes a key, or a session is not revoked")
+	}
+	s.Cells[0].Revoked = []string{key}
+	if !s.Revokes(key) {
+		t.Error("its own cell cannot revoke a key")
+	}
+}
+
 func TestSnapshot_survivesItsWireForm(t *testing.T) {
 	want := snap(7, topology.Placement{EventID: "evt_euw3_k3v9x2m4q7rt", Home: "use1", Epoch: 2, State: topology.Moving})
 	want.IssuedAt = time.Date(2027, 5, 1, 0, 0, 0, 0, time.UTC)
