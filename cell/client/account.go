@@ -10,6 +10,7 @@ import (
 
 // AuditQuery chooses entries of the audit log; empty means any.
 type AuditQuery struct {
+	Cell                        string // whose log, for operators; default: the nearest
 	OrganizerID, EventID, Actor string
 	From, To                    time.Time
 	Cursor                      string
@@ -36,6 +37,7 @@ func (c *Client) Audit(ctx context.Context, own bool, q AuditQuery) (AuditPage, 
 		path = "/v1/organizers/" + url.PathEscape(q.OrganizerID) + "/audit"
 	} else {
 		set("organizer_id", q.OrganizerID)
+		set("cell", q.Cell)
 	}
 	set("event_id", q.EventID)
 	set("actor", q.Actor)

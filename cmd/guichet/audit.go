@@ -14,6 +14,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/cmd/guichet/town"
+	"guichet/control-plane/topology"
 )
 
 const auditUsage = `guichet audit [--cell euw3] [--organizer org_…] [--event evt_…] [--actor ID] [--since 24h] [--limit 50] [--json]
@@ -52,18 +53,14 @@ func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	if *cell == "" {
-		*cell = cellIn(*event + *organizer)
+	if ref, ok := topology.ParseRef(*event + *organizer); ok && *cell == "" { // one of both
+		*cell = ref.Key.Birth.String()
 	}
-	url, err := cellURL(creds, *cell)
-	if err != nil {
-		return err
-	}
-	bearer := creds.OperatorToken
+	url, bearer := creds.RouterOperator, creds.OperatorToken
 	if *own {
-		bearer = os.Getenv("GUICHET_API_KEY")
+		url, bearer = creds.Router, os.Getenv("GUICHET_API_KEY")
 	}
-	q := client.AuditQuery{OrganizerID: *organizer, EventID: *event, Actor: *actor, Limit: *limit}
+	q := client.AuditQuery{Cell: *cell, OrganizerID: *organizer, EventID: *event, Actor: *actor, Limit: *limit}
 	if *since > 0 {
 		q.From = time.Now().Add(-*since)
 	}

@@ -50,6 +50,7 @@ var table = split([]row{
 	{Operator, "", "debug/**"},
 	{Operator, "", "v1/sagas/**"},
 	{Operator, "", "v1/payments/notices/**"},
+	{Operator, read, "v1/audit"},
 	{Operator, post, "v1/organizers"},
 
 	{Mail, post, "v1/tickets/find"},
@@ -69,6 +70,9 @@ var table = split([]row{
 	{SignIn, "", "v1/account/**"},
 	{SignIn, "", "v1/session/**"},
 	{SignIn, "", "v1/sessions/**"},
+	{SignIn, "", "v1/sign_in"},
+	{SignIn, "", "v1/me/**"},
+	{SignIn, "", "v1/invitations/**"},
 
 	{Catalogue, read, ""},
 	{Catalogue, read, "openapi.json"},
