@@ -23,6 +23,7 @@
 //
 //	id, money   identities that carry the route; integer money
 //	access      what a token admits to: capabilities, persons, memberships, roles
+//	identity    who somebody is: sign-in at an issuer, sessions, their end; oidc speaks to the issuer
 //	walltime    what a clock on a wall shows, as an instant: zones, skipped and repeated hours, recurrence
 //	country     the countries of ISO 3166-1, by code and name
 //	legible     which characters a name may have
@@ -43,6 +44,7 @@
 //	stripe      payment.Processor by stripe-go; sandbox speaks Stripe's HTTP API
 //	atlas, join the newest map of the town, and being on it
 //	api         gin routes, one file per resource; routes.go is the contract
+//	web         pages for browsers: account
 //	client      wire types and a typed HTTP client
 //
 // # A request's way

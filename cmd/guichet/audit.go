@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -53,7 +54,7 @@ func auditCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	if ref, ok := topology.ParseRef(*event + *organizer); ok && *cell == "" { // one of both
+	if ref, ok := topology.ParseRef(cmp.Or(*event, *organizer)); ok && *cell == "" {
 		*cell = ref.Key.Birth.String()
 	}
 	url, bearer := creds.RouterOperator, creds.OperatorToken

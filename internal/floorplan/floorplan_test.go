@@ -29,6 +29,9 @@ var rooms = []struct {
 	{"internal/kind", "", "an error's kind is below everything"},
 	{"internal/signed", "internal/kind", "a signed text knows no meaning"},
 	{"internal/operator", "internal/signed internal/kind", "operators are known to all programs"},
+	{"internal/issuer", "", "a stand-in for an issuer knows no room of ours"},
+	{"internal/keycloak", "internal/child docs/identity", "what runs a third party's program knows no room of ours"},
+	{"docs/identity", "", "a file that is read"},
 	{"geo", "internal/kind", "geo is the ground floor"},
 
 	{"control-plane/topology", "geo internal/kind", "the shared map is types and wire form only"},
@@ -40,6 +43,7 @@ var rooms = []struct {
 	{"cell/id", "control-plane/topology internal/kind", "an id carries the route and nothing else"},
 	{"cell/money", "internal/kind", "money is arithmetic"},
 	{"cell/access", "cell/id control-plane/topology internal/signed internal/operator internal/kind", "what a token admits to is decided without HTTP and without a database"},
+	{"cell/identity", "cell/access control-plane/topology internal/signed internal/operator internal/kind", "who somebody is, without HTTP and without a database"},
 	{"cell/walltime", "internal/kind", "clocks on walls are arithmetic"},
 	{"cell/country", "", "a list of countries knows no rooms"},
 	{"cell/legible", "", "characters know no rooms"},
@@ -68,6 +72,8 @@ var rooms = []struct {
 	{"cell/join", "control-plane/topology internal", "a cell tells the registry that it lives"},
 	{"cell/api", "cell/access cell/walltime cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/mailaddr cell/money control-plane/topology geo internal cell/account cell/audit", "HTTP talks to services, not to adapters"},
 
+	{"cell/web", "cell/access cell/identity control-plane/topology internal", "pages talk to services, not to adapters"},
+
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
 	{"chaos", "cell/client control-plane/topology geo internal", "a drill breaks a town from outside, as an operator would"},
@@ -84,6 +90,10 @@ var vendors = []struct {
 	{"github.com/cockroachdb/cockroach-go", "internal/sqldb", "ExecuteTx loses failed commits on PostgreSQL; one file may use it"},
 	{"github.com/gin-gonic/gin", "cell/api control-plane/api router internal/httpd", "gin stays where HTTP is spoken"},
 	{"github.com/stripe/stripe-go", "cell/stripe", "money moves through payment.Processor"},
+	{"github.com/coreos/go-oidc", "cell/identity/oidc", "people sign in through identity.Issuer"},
+	{"golang.org/x/oauth2", "cell/identity/oidc cmd/guichet", "people sign in through identity.Issuer"},
+	{"github.com/go-jose", "cell/identity/oidc internal/issuer", "people sign in through identity.Issuer"},
+	{"github.com/zitadel", "internal/issuer", "the town's issuer is not shipped with a cell"},
 	{"github.com/smallstep/pkcs7", "cell/ticket/wallet", "Apple's passes are one room's business"},
 	{"github.com/wneessen/go-mail", "cell/smtp", "mails leave through notify.Courier"},
 	{"github.com/nats-io", "cell/leaf control-plane/hub internal/natsd", "messages leave through the outbox"},
@@ -180,6 +190,40 @@ func TestThirdParty_namesEveryModule(t *testing.T) {
 	}
 	if len(foreign) < 20 {
 		t.Errorf("saw only %d foreign packages", len(foreign))
+	}
+}
+
+// What only runs a town must not be in a program that serves people: an issuer that
+// asks for no password least of all.
+func TestPrograms_carryNoIssuer(t *testing.T) {
+	t.Parallel()
+	next := map[string][]string{}
+	for _, e := range edges(t, false) {
+		if to, local := strings.CutPrefix(e.to, module); local {
+			next[e.from] = append(next[e.from], to)
+		}
+	}
+	carries := func(program string) map[string]bool {
+		seen, queue := map[string]bool{}, []string{program}
+		for len(queue) > 0 {
+			room := queue[0]
+			queue = queue[1:]
+			if !seen[room] {
+				seen[room] = true
+				queue = append(queue, next[room]...)
+			}
+		}
+		return seen
+	}
+	for _, room := range []string{"internal/issuer", "internal/keycloak"} {
+		for _, program := range []string{"cmd/cell", "cmd/router", "cmd/control-plane"} {
+			if carries(program)[room] {
+				t.Errorf("%s carries %s", program, room)
+			}
+		}
+		if !carries("cmd/guichet")[room] {
+			t.Errorf("cmd/guichet does not carry %s: this test sees nothing", room)
+		}
 	}
 }
 

@@ -54,8 +54,16 @@ func (p *Proxy) accept(x *exchange) error {
 	if route.NeedsBody(x.r.Method, x.r.URL.Path) {
 		holdID = route.PeekHoldID(x.body)
 	}
+	target := route.Aim(x.r.Method, x.r.URL.Path, x.r.URL.Query(), holdID)
+	if route.IsAccount(x.r.URL.Path) {
+		session := ""
+		if c, err := x.r.Cookie(route.SessionCookie); err == nil {
+			session = c.Value
+		}
+		target = route.AimAccount(x.r.URL.Path, x.r.URL.Query(), session)
+	}
 	x.want = route.Request{
-		Target: route.Aim(x.r.Method, x.r.URL.Path, x.r.URL.Query(), holdID),
+		Target: target,
 		At:     x.where.At, Located: x.where.Located, Client: x.where.who(),
 		Default: p.cfg.Default, Now: x.arrived,
 	}

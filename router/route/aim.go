@@ -13,11 +13,12 @@ type Want int
 
 // The wants.
 const (
-	WantNearest Want = iota // any cell can answer: catalogue, keys, pages, and what no cell will accept
-	WantEvent               // an event's page: its home knows best, any cell has a copy
-	WantHome                // a decision, or a record that only the home has
-	WantRegion              // something new, at home in a region
-	WantCell                // a cell named by the request
+	WantNearest   Want = iota // any cell can answer: catalogue, keys, pages, and what no cell will accept
+	WantEvent                 // an event's page: its home knows best, any cell has a copy
+	WantHome                  // a decision, or a record that only the home has
+	WantRegion                // something new, at home in a region
+	WantCell                  // a cell named by the request
+	WantPreferred             // a cell named by the request if it can be asked, else the nearest
 )
 
 // Target is what a request's line says about where it belongs.
@@ -25,7 +26,7 @@ type Target struct {
 	Want   Want
 	Ref    topology.Ref    // the id it is about, if any
 	Region string          // with WantRegion: the provider's region, empty if it was not given
-	Cell   topology.CellID // with WantCell
+	Cell   topology.CellID // with WantCell and WantPreferred
 }
 
 // kinds are the collections of the contract and the kind of id each holds. Pages

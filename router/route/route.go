@@ -88,6 +88,8 @@ func Decide(req Request, m *Map, health Health) Decision {
 			return got
 		}
 		return Decision{Err: Away(req.Target.Cell)}
+	case WantPreferred:
+		return d.preferred()
 	default:
 		return d.nearest()
 	}
