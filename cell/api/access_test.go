@@ -149,7 +149,7 @@ func TestGate_everyCallTakesOnlyWhoItsRouteNames(t *testing.T) {
 	// Those that were refused are refused for what they are: the good ones pass.
 	for scheme, line := range map[string]string{
 		"hold": "GET /v1/holds/" + hold.ID, "order": "GET /v1/orders/" + bought.ID, "ticket": "GET /v1/tickets/" + bought.Tickets[0].ID,
-		"organizer": "GET " + s.path() + "/stats", "operator": "GET /v1/sagas", "link": "GET /v1/tickets/found",
+		"organizer": "GET " + s.path() + "/stats", "operator": "GET /v1/sagas", "link": "GET /v1/tickets/found", "person": "GET /v1/me",
 	} {
 		s.ask(t, line, nil, bearer(good[scheme])).want(t, "200")
 	}

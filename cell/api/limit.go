@@ -20,6 +20,10 @@ var errTooMany = kind.Busy.New("too_many_requests")
 // each time for the price of a mail. It holds whether or not Limits are set.
 const MaxSearchesPerAddress = 10
 
+// MaxGatheringsPerPerson is how often in a minute one person may ask for his tickets,
+// each time for a call to every cell. It holds whether or not Limits are set.
+const MaxGatheringsPerPerson = 30
+
 // limitedKeys is how many addresses, and how many buyers, each limit remembers:
 // some 10 MB at the most, all limits together.
 const limitedKeys = 20_000
@@ -52,6 +56,7 @@ type guards struct {
 	byAddress map[guard]*limit.Buckets
 	byBuyer   *limit.Buckets
 	codes     guesses
+	byPerson  *limit.Buckets
 	trusted   []netip.Prefix
 }
 
@@ -61,7 +66,7 @@ func newGuards(l Limits) guards {
 			guardHolds: limit.New(l.Holds, limitedKeys), guardOrders: limit.New(l.Orders, limitedKeys),
 			guardSearches: limit.New(limit.Rate{PerMinute: MaxSearchesPerAddress, Burst: MaxSearchesPerAddress}, limitedKeys),
 		},
-		byBuyer: limit.New(l.Buyer, limitedKeys), codes: guesses{limit.New(l.Codes, limitedKeys), limit.New(l.EventCodes, limitedKeys)}, trusted: l.Trusted,
+		byBuyer: limit.New(l.Buyer, limitedKeys), byPerson: limit.New(limit.Rate{PerMinute: MaxGatheringsPerPerson, Burst: MaxGatheringsPerPerson}, limitedKeys), codes: guesses{limit.New(l.Codes, limitedKeys), limit.New(l.EventCodes, limitedKeys)}, trusted: l.Trusted,
 	}
 }
 

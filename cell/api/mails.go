@@ -74,44 +74,59 @@ func (s *Server) foundTickets(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	ids, err := s.Mails.Queue.OrdersReached(c, hash, notify.MaxFound)
-	if err != nil {
-		return err
-	}
-	var orders []checkout.Order
-	for _, oid := range ids {
-		o, err := s.Checkout.Look(c, oid)
-		if errors.Is(err, checkout.ErrOrderNotFound) { // its event has moved to another home
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		orders = append(orders, o)
-	}
-	tickets, err := s.heldTickets(c, hash)
+	orders, tickets, err := s.reached(c, hash)
 	if err != nil {
 		return err
 	}
 	if asPage(c) {
 		return s.foundPage(c, orders, tickets, until)
 	}
-	out := client.Found{Cell: s.Cell.String(), ExpiresAt: until, Items: make([]client.Order, 0, len(orders)), Tickets: make([]client.Ticket, 0, len(tickets))}
+	out := client.Found{Cell: s.Cell.String(), ExpiresAt: until}
+	if out.Items, out.Tickets, err = s.openViews(c, orders, tickets); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, out)
+	return nil
+}
+
+// reached are the orders that an address was told of, and the tickets of others' orders
+// that it was given, as far as they are at home here.
+func (s *Server) reached(c *gin.Context, addressHash string) (orders []checkout.Order, tickets []checkout.Ticket, err error) {
+	ids, err := s.Mails.Queue.OrdersReached(c, addressHash, notify.MaxFound)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, oid := range ids {
+		o, err := s.Checkout.Look(c, oid)
+		if errors.Is(err, checkout.ErrOrderNotFound) { // its event has moved to another home
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		orders = append(orders, o)
+	}
+	tickets, err = s.heldTickets(c, addressHash)
+	return orders, tickets, err
+}
+
+// openViews shows orders and tickets with the tokens that admit to them.
+func (s *Server) openViews(c *gin.Context, orders []checkout.Order, tickets []checkout.Ticket) (items []client.Order, held []client.Ticket, err error) {
+	items, held = make([]client.Order, 0, len(orders)), make([]client.Ticket, 0, len(tickets))
 	for _, o := range orders {
 		v := s.orderView(o)
 		v.Payment, v.AccessToken = nil, s.Access.OrderToken(o.ID, o.Access, o.CreatedAt)
 		s.withTokens(v.Tickets, o)
-		out.Items = append(out.Items, v)
+		items = append(items, v)
 	}
 	for _, t := range tickets {
 		v := holdersTicket(t)
 		if v.AccessToken, err = s.holdersToken(c, t); err != nil {
-			return err
+			return nil, nil, err
 		}
-		out.Tickets = append(out.Tickets, v)
+		held = append(held, v)
 	}
-	c.JSON(http.StatusOK, out)
-	return nil
+	return items, held, nil
 }
 
 // holdersToken admits to a ticket of somebody else's order.

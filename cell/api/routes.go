@@ -83,7 +83,7 @@ type Page[T any] struct {
 var routes []route
 
 func init() {
-	routes = slices.Concat(attendeeRoutes, organizerRoutes, accountRoutes, staffRoutes, sagaRoutes, commonRoutes)
+	routes = slices.Concat(attendeeRoutes, personRoutes, organizerRoutes, accountRoutes, staffRoutes, sagaRoutes, commonRoutes)
 }
 
 var attendeeRoutes = []route{

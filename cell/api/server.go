@@ -20,6 +20,7 @@ import (
 	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/search"
@@ -82,7 +83,11 @@ type Server struct {
 	// ControlKeys are the pinned public keys of the control plane, which sign operators' tokens.
 	ControlKeys []ed25519.PublicKey
 	// Revoked says whether a key, a session or an operator's token was withdrawn; nil knows of none.
-	Revoked   func(id string) bool
+	Revoked func(id string) bool
+	SignIn  client.SignInPlace // where people sign in with a program; zero for nowhere
+	People  People             // nil: nobody can sign in
+	// Peers is how another cell is called; nil calls none.
+	Peers     func(cell topology.CellID) *http.Client
 	Wallets   Wallets
 	Health    *httpd.Health
 	Metrics   *prometheus.Registry

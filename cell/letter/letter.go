@@ -52,6 +52,10 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 		f, err := c.invite(ctx, m)
 		return f, nil, err
 	}
+	if m.Kind == notify.SignIn {
+		f, err := c.signIn(ctx, m)
+		return f, nil, err
+	}
 	o, err := c.Records.Order(ctx, m.Order)
 	if err != nil {
 		return notify.Facts{}, nil, fmt.Errorf("read order: %w", err)

@@ -35,11 +35,12 @@ const (
 	TicketVoid        Kind = "ticket_void"     // to who had it by transfer
 	FindMyTickets     Kind = "find_my_tickets"
 	Invitation        Kind = "invitation" // to an organizer's members; its part is the invitation's id
+	SignIn            Kind = "sign_in" // with a link that signs the reader in
 )
 
 // Kinds are all of them, in the order of an order's life.
 func Kinds() []Kind {
-	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, TicketReceived, TicketGiven, TicketVoid, FindMyTickets, Invitation}
+	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, TicketReceived, TicketGiven, TicketVoid, FindMyTickets, Invitation, SignIn}
 }
 
 // State of a message.
@@ -61,7 +62,7 @@ const NoServer = "no mail server configured"
 // sent; the row holds only whom to tell about what.
 type Message struct {
 	Kind   Kind
-	Order  id.Order // zero for find_my_tickets and invitations
+	Order  id.Order // zero for find_my_tickets, invitations and sign_in
 	Part   string   // tells mails of one kind about one order apart, "" where there is one; at most MaxPart bytes
 	To     string   // an e-mail address
 	Name   string   // of the person, may be empty
@@ -80,7 +81,7 @@ func (m *Message) Ticket() (id.Ticket, error) {
 }
 
 // ofNoOrder says that mails of the kind are not about an order.
-func (k Kind) ofNoOrder() bool { return k == FindMyTickets || k == Invitation }
+func (k Kind) ofNoOrder() bool { return k == FindMyTickets || k == Invitation || k == SignIn }
 
 // About is what the message is about: the order, or the hash of the address.
 func (m *Message) About() string {

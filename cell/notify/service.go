@@ -15,6 +15,9 @@ const (
 	// MaxSearches is how often one address is sent its tickets' link within SearchWindow.
 	MaxSearches  = 3
 	SearchWindow = time.Hour
+	// MaxSignIns is how often one address is sent a link to sign in within SignInWindow.
+	MaxSignIns   = 3
+	SignInWindow = time.Hour
 	// MaxFound is how many orders a search shows, the youngest.
 	MaxFound = 50
 )
@@ -76,6 +79,19 @@ func (s *Service) Search(ctx context.Context, address, locale string) error {
 	}
 	if _, err := s.Queue.Again(ctx, m, "search-", MaxSearches, SearchWindow); err != nil {
 		return fmt.Errorf("queue search for tickets: %w", err)
+	}
+	return nil
+}
+
+// PostSignIn queues a mail with a link that signs its reader in. It says nothing of a
+// limit, so that nobody learns by asking who signs in by mail.
+func (s *Service) PostSignIn(ctx context.Context, address, locale string) error {
+	m := Message{Kind: SignIn, To: address, Locale: locale}
+	if err := m.Check(); err != nil {
+		return err
+	}
+	if _, err := s.Queue.Again(ctx, m, "sign-in-", MaxSignIns, SignInWindow); err != nil {
+		return fmt.Errorf("queue a link to sign in: %w", err)
 	}
 	return nil
 }

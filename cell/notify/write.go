@@ -64,6 +64,9 @@ func Write(k Kind, locale string, f Facts) (Mail, error) {
 		return Mail{}, ErrRefused.With("there is no mail for %.40q", k)
 	}
 	p, err := t.page(l, f)
+	if k == SignIn {
+		p.Footer = t.Labels["footer_sign_in"]
+	}
 	if err != nil {
 		return Mail{}, err
 	}

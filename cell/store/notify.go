@@ -99,7 +99,7 @@ func (s *Store) Claim(ctx context.Context, limit int, lease time.Duration) ([]no
 		if err := row.Scan(&c.MessageID, &about, &k, &c.Part, &c.To, &c.Name, &c.Locale, &c.Attempt, &c.QueuedAt); err != nil {
 			return c, err
 		}
-		if c.Kind = notify.Kind(k); c.Kind == notify.FindMyTickets || c.Kind == notify.Invitation {
+		if c.Kind = notify.Kind(k); c.Kind == notify.FindMyTickets || c.Kind == notify.Invitation || c.Kind == notify.SignIn {
 			return c, nil
 		}
 		var err error

@@ -1,5 +1,5 @@
 // Package store is the cell's SQL and nothing else: one file per schema
-// (booking, payment, checkout, bus, search), statements beside their scans. It
+// (booking, payment, checkout, bus, search, identity), statements beside their scans. It
 // decides nothing; it turns rows into the domain's words, constraint violations
 // and SQLSTATEs into kinds. The statements are the subset that CockroachDB and
 // PostgreSQL share (internal/sqlgrammar holds them to it).

@@ -33,7 +33,7 @@ const (
 func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 	t.Helper()
 	for _, group := range []map[string]func(t *testing.T, s *store.Store){
-		eventTests, stockTests, holdTests, keyedTests, answerTests, groupTests, describedTests, turnTests, constraintTests, orderTests, mailTests, paperTests, transferTests, allocationTests, termsTests, seatTests, publicTests, seriesTests, accountTests, auditTests,
+		eventTests, stockTests, holdTests, keyedTests, answerTests, groupTests, describedTests, turnTests, constraintTests, orderTests, mailTests, paperTests, transferTests, allocationTests, termsTests, seatTests, publicTests, seriesTests, accountTests, auditTests, identityTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

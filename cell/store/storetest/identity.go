@@ -1,0 +1,54 @@
+package storetest
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"guichet/cell/store"
+)
+
+var identityTests = map[string]func(t *testing.T, s *store.Store){
+	"UsedLink_isUsedOnceWhoeverRaces": usedLinkOnce,
+	"UsedLink_isForgottenAfterItsEnd": usedLinkForgotten,
+}
+
+func usedLinkOnce(t *testing.T, s *store.Store) {
+	other := twin(t, s)
+	var firsts atomic.Int64
+	var racing sync.WaitGroup
+	for n := range 20 {
+		at := []*store.Store{s, other}[n%2]
+		racing.Go(func() {
+			first, err := at.UseLink(t.Context(), "a", time.Now().Add(time.Hour))
+			if err != nil {
+				t.Error(err)
+			}
+			if first {
+				firsts.Add(1)
+			}
+		})
+	}
+	racing.Wait()
+	if firsts.Load() != 1 {
+		t.Errorf("a link was used for the first time %d times", firsts.Load())
+	}
+	if first, err := s.UseLink(t.Context(), "b", time.Now().Add(time.Hour)); err != nil || !first {
+		t.Errorf("another link: %v %v", first, err)
+	}
+}
+
+func usedLinkForgotten(t *testing.T, s *store.Store) {
+	for mark, until := range map[string]time.Duration{"over": -time.Hour, "good": time.Hour} {
+		if _, err := s.UseLink(t.Context(), mark, time.Now().Add(until)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.ForgetLinks(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d were forgotten: %v", n, err)
+	}
+	if first, err := s.UseLink(t.Context(), "good", time.Now().Add(time.Hour)); err != nil || first {
+		t.Errorf("a link that is good was forgotten: %v", err)
+	}
+}
