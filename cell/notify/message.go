@@ -35,7 +35,7 @@ const (
 	TicketVoid        Kind = "ticket_void"     // to who had it by transfer
 	FindMyTickets     Kind = "find_my_tickets"
 	Invitation        Kind = "invitation" // to an organizer's members; its part is the invitation's id
-	SignIn            Kind = "sign_in" // with a link that signs the reader in
+	SignIn            Kind = "sign_in"    // with a link that signs the reader in
 )
 
 // Kinds are all of them, in the order of an order's life.

@@ -43,6 +43,7 @@ type settings struct {
 	JoinToken    string              // GUICHET_JOIN_TOKEN: of the invitation with which this cell joins; may be empty when it has joined
 	ControlKeys  []ed25519.PublicKey // GUICHET_CONTROL_KEY: the control plane's public key; two while it changes
 	Access       *access.Signer      // GUICHET_ACCESS_SEED, _KEY_NUMBER, _PREVIOUS, _PREVIOUS_SEED
+	People       peopleSettings      // GUICHET_OIDC_…
 	OldKey       *signed.Key         // the access key before, while it is changed
 	StripeURL    string              // GUICHET_STRIPE_URL; empty is Stripe itself
 	StripeKey    string              // GUICHET_STRIPE_SECRET_KEY
@@ -89,6 +90,7 @@ func configure(getenv func(string) string) (settings, error) {
 		SMTP:         r.Text("GUICHET_SMTP_URL", ""),
 		MailFrom:     r.Text("GUICHET_MAIL_FROM", "Guichet <tickets@localhost>"),
 		Wallets:      configureWallets(r),
+		People:       configurePeople(r),
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),

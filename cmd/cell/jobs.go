@@ -119,7 +119,8 @@ func (h *house) bookFees(ctx context.Context) {
 	every(ctx, feesPeriod, "fees", func(ctx context.Context) (int, error) { return 0, h.server.Checkout.BookFees(ctx) })
 }
 
-// forget drops what is past its time: first answers, mails, sagas, notices, accounts, the audit log, and the bus's own rows.
+// forget drops what is past its time: first answers, mails, sagas, notices, accounts, the audit log, used links, and the
+// bus's own rows.
 func (h *house) forget(ctx context.Context) {
 	every(ctx, forgetPeriod, "forget", func(ctx context.Context) (int, error) {
 		answers, err := h.store.ForgetAnswers(ctx)
@@ -146,8 +147,12 @@ func (h *house) forget(ctx context.Context) {
 		if err != nil {
 			return 0, err
 		}
+		links, err := h.store.ForgetLinks(ctx)
+		if err != nil {
+			return 0, err
+		}
 		rows, err := h.store.SweepBus(ctx)
-		return int(answers + mails + sagas + notices + accounts + entries + rows), err
+		return int(answers + mails + sagas + notices + accounts + entries + links + rows), err
 	})
 }
 

@@ -22,6 +22,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/bus"
 	"guichet/cell/checkout"
+	"guichet/cell/identity/oidc"
 	"guichet/cell/join"
 	"guichet/cell/leaf"
 	"guichet/cell/letter"
@@ -33,6 +34,7 @@ import (
 	"guichet/cell/store"
 	"guichet/cell/stripe"
 	"guichet/cell/ticket"
+	pages "guichet/cell/web/account"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
 	"guichet/internal/mtls"
@@ -50,6 +52,8 @@ type house struct {
 	atlas    *atlas.Atlas
 	server   *api.Server
 	sender   *notify.Sender
+	issuer   *oidc.Party // nil: nobody can sign in
+	pages    *pages.Pages
 	metrics  http.Handler
 	identity *mtls.Identity // nil speaks plain HTTP
 	migrated chan struct{}
@@ -131,7 +135,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	h.ready()
-	return h, nil
+	return h, h.openPeople(reg)
 }
 
 // identify opens the cell's certificate; it must be this cell's.
@@ -180,7 +184,7 @@ func (h *house) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
 	err := httpd.ServeAll(ctx,
-		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.server.Handler(), Identity: h.identity, Allow: h.admits}, //nolint:contextcheck // a handler has its request's context
+		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.handler(), Identity: h.identity, Allow: h.admits}, //nolint:contextcheck // a handler has its request's context
 		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Handler: httpd.Private(h.server.Health, h.metrics)})
 	stop()
 	running.Wait()
@@ -203,6 +207,9 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.forget(ctx) })
 	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })
+	if h.issuer != nil {
+		running.Go(func() { h.issuer.Run(ctx, reporter(ctx, "issuer")) })
+	}
 	if h.cfg.ControlPlane != "" {
 		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane}))
 		self := topology.Cell{

@@ -41,8 +41,11 @@ const help = `guichet – the ticket window's tool for people
   guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
   guichet audit                   say who changed what at a cell
   guichet operator token|revoke   make a named operator's token that expires, revoke one
+  guichet login|whoami|logout     sign in with a browser, see who is signed in, sign out
   guichet sandbox                 run the payment sandbox alone
   guichet mailbox                 run the mail sink alone: takes mails, delivers to nobody, shows them
+  guichet issuer                  run a small OpenID issuer with demo people, for this machine alone
+  guichet keycloak                run a real Keycloak with the realm of docs/identity
   guichet version                 say which build this is
 
 guichet COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 usage.
@@ -64,6 +67,11 @@ var commands = map[string]command{
 	"audit":    auditCommand,
 	"operator": operatorCommand,
 	"webhook":  webhookCommand,
+	"issuer":   issuerCommand,
+	"keycloak": keycloakCommand,
+	"login":    loginCommand,
+	"whoami":   whoamiCommand,
+	"logout":   logoutCommand,
 	"version":  versionCommand,
 }
 

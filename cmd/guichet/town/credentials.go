@@ -30,6 +30,7 @@ type Credentials struct {
 	ControlPlane   string             `json:"control_plane"`
 	Sandbox        string             `json:"sandbox"`
 	Mail           string             `json:"mail"` // GET {mail}/mails?to=
+	Issuer         string             `json:"issuer,omitempty"`
 	OperatorToken  string             `json:"operator_token"`
 	TLS            mtls.Files         `json:"tls"` // an operator's certificate, to call cells and the control plane directly
 	Organizers     []client.Organizer `json:"organizers"`
@@ -55,7 +56,7 @@ func (t *Town) Credentials() Credentials {
 
 func (t *Town) credentials() Credentials {
 	c := Credentials{
-		Router: httpURL(t.ports.router()), RouterOperator: httpURL(t.ports.routerOperator()), ControlPlane: httpsURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()),
+		Router: httpURL(t.ports.router()), RouterOperator: httpURL(t.ports.routerOperator()), ControlPlane: httpsURL(t.ports.controlPlane()), Sandbox: httpURL(t.ports.sandbox()), Mail: httpURL(t.ports.mail()), Issuer: t.issuer(),
 		OperatorToken: t.state.record.OperatorToken,
 		TLS:           t.authority.Files(operatorPeer),
 		Organizers:    slices.Clone(t.organizers),

@@ -39,6 +39,7 @@ type Options struct {
 	Database     string                     // "postgres", "cockroach", "" takes cockroach when it is on the PATH
 	DatabaseURLs map[topology.CellID]string // databases that somebody else runs; controlPlaneDB for the control plane
 	NoImport     bool
+	Identity     string        // where people sign in: own, keycloak, none, or the URL of an issuer; empty is none
 	Limits       bool          // refuse one address or buyer who asks too often, as in production
 	ImportData   string        // directory of the shared data; "" looks beside the repository
 	RestartAfter time.Duration // bring a dead process back after this long; 0 leaves it dead
@@ -70,6 +71,7 @@ func Parse(args []string, stderr io.Writer) (Options, error) {
 	fs.StringVar(&o.Database, "database", "", "postgres or cockroach (default: what the state was made with, else cockroach when it is on the PATH)")
 	fs.Func("database-url", "`CELL=URL` of a database that somebody else runs; may be repeated, CELL may be control-plane", o.addDatabaseURL)
 	fs.BoolVar(&o.Limits, "limits", false, "limit holds and orders by address and buyer, as in production; a bench from one machine would run into it")
+	fs.StringVar(&o.Identity, "identity", identityOwn, "where people sign in: own (demo people, no passwords), keycloak, none, or the URL of an issuer")
 	fs.BoolVar(&o.NoImport, "no-import", false, "leave the catalogue as it is")
 	fs.StringVar(&o.ImportData, "import-data", "", "directory of the shared data (default: shared/data beside the repository)")
 	fs.DurationVar(&o.RestartAfter, "restart-after", 15*time.Second, "bring a process that died back after this long; 0 leaves it dead")
@@ -112,6 +114,9 @@ func (o *Options) validate() error {
 		if name != controlPlaneDB && !slices.ContainsFunc(o.Cells, func(c Cell) bool { return c.ID == name }) {
 			faults = append(faults, fmt.Errorf("--database-url names %q, which is no cell of this town", name))
 		}
+	}
+	if o.Identity != "" {
+		faults = append(faults, parseIdentity(o.Identity))
 	}
 	if o.RestartAfter < 0 {
 		faults = append(faults, errors.New("--restart-after is negative"))

@@ -70,6 +70,7 @@ func TestPorts_neverMeetAndStayInTheirRange(t *testing.T) {
 		use(p.sandbox(), "sandbox")
 		use(p.mail(), "mail sink")
 		use(p.smtp(), "mail sink's SMTP")
+		use(p.identity(), "issuer")
 		use(p.routerPrivate(), "router, private")
 		use(p.controlPlanePrivate(), "control plane, private")
 		use(p.hubLeaf(), "hub's leaves")

@@ -41,6 +41,7 @@ func (p *part) setCell(owner topology.CellID) {
 func (t *Town) addPrograms() error {
 	t.addSandbox()
 	t.addMail()
+	t.addIdentity()
 	t.addControlPlane()
 	for i, c := range t.opts.Cells {
 		if err := t.state.seeds(c.ID); err != nil {
@@ -161,6 +162,7 @@ func (t *Town) addCell(i, instance int) {
 			"GUICHET_MAIL_FROM":              "Guichet <tickets@" + string(c.ID) + ".town.example>",
 			"GUICHET_SITE_URL":               httpURL(t.ports.router()),
 		})
+		t.addIssuer(env)
 		if !t.opts.Limits {
 			env["GUICHET_LIMITS"] = "off" // everybody in a town has the same address
 		}

@@ -14,7 +14,7 @@ import (
 
 // Ports are the addresses of a town, as distances from the router's port. With
 // the router on 8080 they are the ones of the documents: control plane 8090,
-// sandbox 8095, mails 8096 and 8097, operators at the router 8098, cells 8101…, a cell's second process 8111…,
+// sandbox 8095, mails 8096 and 8097, operators at the router 8098, issuer 8099, cells 8101…, a cell's second process 8111…,
 // the hub's leaves 4291, databases 5501…, private addresses: router 9080, control plane 9090, cells 9101…
 type ports struct{ base int }
 
@@ -30,6 +30,7 @@ func (p ports) sandbox() int        { return p.base + 15 }
 func (p ports) mail() int           { return p.base + 16 }
 func (p ports) smtp() int           { return p.base + 17 }
 func (p ports) routerOperator() int { return p.base + 18 }
+func (p ports) identity() int       { return p.base + 19 }
 
 // cell is the HTTP port of the instance'th process (from 0) of the i'th cell.
 func (p ports) cell(i, instance int) int { return p.base + 21 + i + rowOfTen*instance }

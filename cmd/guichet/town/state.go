@@ -42,6 +42,7 @@ type record struct {
 	ControlSeed   string                     `json:"control_seed"`  // hex, 32 bytes: what the control plane signs with
 	SigningSeeds  map[topology.CellID]string `json:"signing_seeds"` // hex, 32 bytes
 	AccessSeeds   map[topology.CellID]string `json:"access_seeds"`  // hex, 32 bytes
+	ClientSecret  string                     `json:"client_secret"` // of the cells at the town's issuer
 	Joined        []topology.CellID          `json:"joined"`        // cells that the control plane knows
 	NKeySeeds     map[topology.CellID]string `json:"nkey_seeds"`    // of the leaves
 	Databases     []string                   `json:"databases"`     // where their data really lie
@@ -146,6 +147,7 @@ func (s *state) complete() error {
 	if s.record.AccessSeeds == nil {
 		s.record.AccessSeeds = map[topology.CellID]string{}
 	}
+	s.record.completePeople()
 	return s.save()
 }
 

@@ -88,6 +88,9 @@ func Open(ctx context.Context, opts Options, out io.Writer) (_ *Town, err error)
 		return nil, ctx.Err()
 	}
 	t.out.sayf("mails that the town sends: http://localhost:%d", t.ports.mail())
+	if t.issuer() != "" {
+		t.out.sayf("sign in: http://localhost:%d/account", t.ports.router())
+	}
 	t.out.sayf("town is open: http://localhost:%d", t.ports.router())
 	return t, nil
 }
