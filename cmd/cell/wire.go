@@ -211,7 +211,7 @@ func (h *house) work(ctx context.Context) {
 		running.Go(func() { h.issuer.Run(ctx, reporter(ctx, "issuer")) })
 	}
 	if h.cfg.ControlPlane != "" {
-		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane}))
+		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane})) //nolint:contextcheck // it bounds its own reading of files
 		self := topology.Cell{
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
 			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()), NKey: h.cfg.NKey,
