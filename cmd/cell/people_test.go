@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"guichet/internal/config"
 )
@@ -41,29 +39,6 @@ func TestConfigurePeople_wantsASecretAndASafeWayToTheIssuer(t *testing.T) {
 	configurePeople(r)
 	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "GUICHET_OIDC_CLIENT_SECRET") {
 		t.Errorf("without a secret: %v", err)
-	}
-}
-
-func TestSessions_areRememberedWithinALimit(t *testing.T) {
-	s := &sessions{ended: map[string]time.Time{}, listed: func(id string) bool { return id == "sid:elsewhere" }}
-	if err := s.RevokeSession(t.Context(), "a", time.Now().Add(time.Hour)); err != nil || !s.has("sid:a") || !s.has("sid:elsewhere") || s.has("sid:b") {
-		t.Errorf("%v", err)
-	}
-	if err := s.RevokeSession(t.Context(), "later", time.Now().Add(2*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RevokeSession(t.Context(), "over", time.Now().Add(-time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.list(); !slices.Equal(got, []string{"sid:later", "sid:a"}) {
-		t.Errorf("the map is told %q", got)
-	}
-	delete(s.ended, "sid:over") // which would make room
-	for len(s.ended) < maxEnded {
-		s.ended[strings.Repeat("x", len(s.ended)%7)+time.Duration(len(s.ended)).String()] = time.Now().Add(time.Hour)
-	}
-	if err := s.RevokeSession(t.Context(), "b", time.Now()); err == nil || s.has("sid:b") {
-		t.Error("the list has no end")
 	}
 }
 
