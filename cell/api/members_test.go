@@ -76,6 +76,13 @@ func (s *stage) membership(t testing.TB, name string, change ...func(p *access.P
 	return read[client.MembershipToken](t, s.ask(t, "POST "+s.at()+"/membership", nil, bearer(s.signIn(name, change...))).want(t, "200"))
 }
 
+// damaged is a token with another character in its signature. The last characters are no
+// place for that: a signature often ends as the change would.
+func damaged(token string) string {
+	at := len(token) - 30
+	return token[:at] + map[bool]string{true: "B", false: "A"}[token[at] == 'A'] + token[at+1:]
+}
+
 func TestInvitation_needsItsMailAndItsAddress(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)
@@ -90,7 +97,7 @@ func TestInvitation_needsItsMailAndItsAddress(t *testing.T) {
 	before := s.rows(t)
 	accept(token, s.signIn("bob")).want(t, "403 other_address")
 	accept(token, s.signIn("ana", func(p *access.Person) { p.Email = "" })).want(t, "403 other_address")
-	accept(token[:len(token)-2]+"AA", s.signIn("ana")).want(t, "404 invitation_not_found")
+	accept(damaged(token), s.signIn("ana")).want(t, "404 invitation_not_found")
 	accept(inv.ID, s.signIn("ana")).want(t, "404 invitation_not_found")
 	accept("", s.signIn("ana")).want(t, "404 invitation_not_found")
 	accept(strings.Repeat("x", 5000), s.signIn("ana")).want(t, "404 invitation_not_found")

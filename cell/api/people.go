@@ -49,7 +49,7 @@ var personRoutes = []route{
 		problems: "sign_in_not_configured sign_in_refused email_not_verified issuer_unavailable",
 	},
 	{
-		method: http.MethodDelete, path: "/v1/sessions", handle: (*Server).closeSession, auth: signedIn, status: 204,
+		method: http.MethodDelete, path: "/v1/sessions", handle: (*Server).closeSession, auth: signedIn, quiet: true, status: 204,
 		doc: "Sign out: the session ends here at once, and everywhere within five seconds.", problems: "sign_in_not_configured",
 	},
 	{method: http.MethodGet, path: "/v1/me", handle: (*Server).me, auth: signedIn, out: client.Person{}, status: 200, doc: "Who signed in."},

@@ -53,7 +53,7 @@ type route struct {
 	anyParams    bool // whatever a probe adds is ignored
 	foreign      bool // the body is a third party's, told by its signature
 	form         bool // the body is a browser's form
-	quiet        bool // changes nothing, and so stands in no log
+	quiet        bool // changes nothing at an organizer or a cell, and so stands in no log
 	on503        any  // what 503 answers where it is no problem document
 	media        string
 	guard        guard

@@ -50,7 +50,7 @@ func TestTokens_areNowhereButWithTheirHolders(t *testing.T) {
 	_, _, err = c.CancelOrder(ctx, order.ID, key("cancel"))
 	must(t, err)
 	for _, path := range []string{"/v1/orders/", "/v1/holds/", "/v1/tickets/"} { // refusals are told in logs
-		_, _, err = c.As(made.AccessToken + "x").GetOrder(ctx, path)
+		_, _, err = c.As(made.AccessToken+"x").GetOrder(ctx, path)
 		if err == nil {
 			t.Error("a damaged token admits")
 		}
@@ -61,8 +61,8 @@ func TestTokens_areNowhereButWithTheirHolders(t *testing.T) {
 	must(t, err)
 	places["ledger"] = ledger
 	for _, p := range credentials(t, w).Processes {
-		if at := metricsOf(p); at != "" {
-			places["metrics of "+p.Name] = fetched(t, at)
+		if p.Private != "" {
+			places["metrics of "+p.Name] = fetched(t, p.Private+"/metrics")
 		}
 	}
 	must(t, filepath.WalkDir(w.State, func(path string, d fs.DirEntry, err error) error {
@@ -94,14 +94,6 @@ func TestTokens_areNowhereButWithTheirHolders(t *testing.T) {
 	if logs < 5 || len(places) < 20 { // a search of nothing must not pass
 		t.Errorf("looked at %d places, %d logs among them", len(places), logs)
 	}
-}
-
-// metricsOf is where a process tells its metrics, "" for none.
-func metricsOf(p world.Process) string {
-	if p.URL == "" || p.Name == "sandbox" || p.Name == "mail" || strings.HasPrefix(p.Name, "postgres") {
-		return ""
-	}
-	return p.URL + "/metrics"
 }
 
 func fetched(t *testing.T, at string) []byte {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -156,17 +157,25 @@ func (s *Server) Stop() (err error) {
 	return err
 }
 
+// Ports for a Keycloak lie below those that the kernel gives to connections that go out
+// (from 32768 on): it binds its own half a minute after they were found to be free.
+const (
+	firstPort = 29_000
+	somePorts = 3_000
+	portTries = 50
+)
+
 func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var last error
+	for range portTries {
+		port := firstPort + mathrand.IntN(somePorts) //nolint:gosec // a port is no secret
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
 	}
-	defer l.Close()
-	address, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("a TCP listener without a port")
-	}
-	return address.Port, nil
+	return 0, fmt.Errorf("find a free port: %w", last)
 }
 
 // tail keeps the last words of a program.

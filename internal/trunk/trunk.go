@@ -7,7 +7,7 @@
 // The streams of the server itself (sources, mirrors) are not used on this line:
 // who gathers from a stream sends flow control to whatever subject the other side
 // names, with its own rights, so a compromised leaf could make the hub delete its
-// streams (see docs/security-bus.md).
+// streams (see docs/bus.md).
 package trunk
 
 // Streams and buckets of a leaf that the hub reads and writes.

@@ -35,6 +35,7 @@ type hall struct {
 	size  int64
 	doors []*client.Client
 	desk  *client.Client // the organizer's
+	key   string         // its API key
 
 	mu    sync.Mutex
 	ops   []porcupine.Operation
@@ -170,9 +171,7 @@ func openHall(ctx context.Context, cells []*world.Cell, seed uint64) (*hall, err
 		}, name)
 		return err
 	})
-	for i := range h.doors {
-		h.doors[i] = h.doors[i].As(org.APIKey)
-	}
+	h.key = org.APIKey
 	return h, err
 }
 
@@ -274,7 +273,7 @@ func (h *hall) ask(ctx context.Context, c *client.Client, in asked, about client
 		return hold, err
 	case actRead, actConvert, actSweep:
 		var s client.Stats
-		if s, _, err = c.Stats(ctx, h.event.ID); err == nil {
+		if s, _, err = c.As(h.key).Stats(ctx, h.event.ID); err == nil {
 			out.held, out.sold = s.Quotas[0].Held, s.Quotas[0].Sold
 		}
 		return hold, err
