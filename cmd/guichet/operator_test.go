@@ -61,7 +61,7 @@ func TestOperatorToken_needsTheSeedAndTellsNothingOfIt(t *testing.T) {
 func credentialsFor(t *testing.T, url string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "credentials.json")
-	text := `{"router":"` + url + `","control_plane":"` + url + `","operator_token":"op1.token","organizers":[],"processes":[{"name":"cell euw3","cell":"euw3","pid":1,"url":"` + url + `"}]}`
+	text := `{"router":"` + url + `","router_operator":"` + url + `","control_plane":"` + url + `","operator_token":"op1.token","organizers":[],"processes":[{"name":"cell euw3","cell":"euw3","pid":1,"url":"` + url + `"}]}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAudit_tellsWhoChangedWhatAndRunsNothingInATerminal(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, `person "Zoë \x1b[31m" (mbr_1)  put_events_event_id_quotas_quota_id  quota quo_1`) || !strings.Contains(out, `was {"size":1}`) || !strings.Contains(out, `is {"size":2}`) || !strings.Contains(out, "and more") {
 		t.Errorf("%d %s %s", code, out, errOut)
 	}
-	if asked != "/v1/audit?event_id=evt_euw3_k3v9x2m4q7rt&limit=7 Bearer op1.token" {
+	if asked != "/v1/audit?cell=euw3&event_id=evt_euw3_k3v9x2m4q7rt&limit=7 Bearer op1.token" {
 		t.Errorf("asked %s", asked)
 	}
 	t.Setenv("GUICHET_API_KEY", "key1.mine")
