@@ -44,10 +44,8 @@ func Unfit(name string) string {
 	if schemes.MatchString(text) || hosts.MatchString(text) || numbers.MatchString(text) || mailbox.MatchString(text) {
 		return noLinks
 	}
-	for _, word := range dotted.FindAllString(text, -1) {
-		if isDomain(word) {
-			return noLinks
-		}
+	if slices.ContainsFunc(dotted.FindAllString(text, -1), isDomain) {
+		return noLinks
 	}
 	return ""
 }

@@ -67,6 +67,18 @@ type settings struct {
 	DieAt        string              // GUICHET_DIE_AT, for drills only: a file that may name the moment of a saga to be killed at; see die.go
 }
 
+// configureBarcodes reads with what barcodes are signed.
+func (s *settings) configureBarcodes(r *config.Reader) {
+	seed, err := hex.DecodeString(strings.TrimSpace(r.Required("GUICHET_SIGNING_SEED", "64 hex digits of this cell's Ed25519 key")))
+	if err != nil || len(seed) != 0 && len(seed) != ticket.SeedSize {
+		r.Fault("GUICHET_SIGNING_SEED", "is not 64 hex digits")
+	}
+	s.Seed = seed
+	if s.Previous, err = ticket.ParsePrevious(r.Text("GUICHET_SIGNING_PREVIOUS", "")); err != nil {
+		r.Fault("GUICHET_SIGNING_PREVIOUS", "is not a list of retired public keys: %s", err.Error())
+	}
+}
+
 func configure(getenv func(string) string) (settings, error) {
 	r := config.New(getenv)
 	s := settings{
@@ -116,14 +128,7 @@ func configure(getenv func(string) string) (settings, error) {
 	} else if s.Region != "" {
 		r.Fault("GUICHET_REGION", "is not a known region; geo/regions.go lists them")
 	}
-	seed, err := hex.DecodeString(strings.TrimSpace(r.Required("GUICHET_SIGNING_SEED", "64 hex digits of this cell's Ed25519 key")))
-	if err != nil || len(seed) != 0 && len(seed) != ticket.SeedSize {
-		r.Fault("GUICHET_SIGNING_SEED", "is not 64 hex digits")
-	}
-	s.Seed = seed
-	if s.Previous, err = ticket.ParsePrevious(r.Text("GUICHET_SIGNING_PREVIOUS", "")); err != nil {
-		r.Fault("GUICHET_SIGNING_PREVIOUS", "is not a list of retired public keys: %s", err.Error())
-	}
+	s.configureBarcodes(r)
 	if s.SMTP != "" {
 		if _, err := smtp.New(s.SMTP, s.MailFrom); err != nil {
 			r.Fault("GUICHET_SMTP_URL", "or GUICHET_MAIL_FROM cannot be used: %s", err.Error())

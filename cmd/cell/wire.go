@@ -70,18 +70,13 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	h := &house{cfg: cfg, store: store.New(db, cfg.Cell), metrics: telemetry.Handler(reg), identity: identity, migrated: make(chan struct{})}
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "guichet_database_confined", Help: "1 when the sessions work as the role to which the ledgers are INSERT-only; 0 for long: that role could not be made.",
-	}, func() float64 { return float64(min(len(db.Confined()), 1)) }))
 	h.store.Announce = func(e booking.Event) ([]byte, error) {
 		return json.Marshal(search.NewDocument(api.EventView(e, cfg.Cell, cfg.Region, false), e.State == booking.Published))
 	}
 	if h.atlas, err = atlas.Open(cfg.StateDir, cfg.ControlKeys, reporter(ctx, "atlas")); err != nil {
 		return nil, err
 	}
-	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "guichet_topology_refused_total", Help: "Maps of the town that were not taken in: not signed with a key that is pinned here, empty, or older in an event's epoch. Growing: somebody forges maps, or the control plane changed its key; the log says which.",
-	}, func() float64 { return float64(h.atlas.Refused()) }))
+	h.watch(reg)
 	if h.index, err = bleve.Open(filepath.Join(cfg.StateDir, "index")); err != nil {
 		return nil, fmt.Errorf("search index: %w", err)
 	}
@@ -136,6 +131,15 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	}
 	h.ready()
 	return h, h.openPeople(reg)
+}
+
+// watch tells of the database's role and of refused maps.
+func (h *house) watch(reg *prometheus.Registry) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "guichet_database_confined", Help: "1 when the sessions work as the role to which the ledgers are INSERT-only; 0 for long: that role could not be made.",
+	}, func() float64 { return float64(min(len(h.store.DB.Confined()), 1)) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "guichet_topology_refused_total", Help: "Maps of the town that were not taken in: not signed with a key that is pinned here, empty, or older in an event's epoch. Growing: somebody forges maps, or the control plane changed its key; the log says which.",
+	}, func() float64 { return float64(h.atlas.Refused()) }))
 }
 
 // identify opens the cell's certificate; it must be this cell's.
@@ -211,7 +215,7 @@ func (h *house) work(ctx context.Context) {
 		running.Go(func() { h.issuer.Run(ctx, reporter(ctx, "issuer")) })
 	}
 	if h.cfg.ControlPlane != "" {
-		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane})) //nolint:contextcheck // it bounds its own reading of files
+		client := mtls.HTTP(h.identity, mtls.Only(mtls.Peer{Kind: mtls.ControlPlane}))
 		self := topology.Cell{
 			ID: h.cfg.Cell, Region: h.cfg.Region, URLs: []string{h.cfg.PublicURL}, Weight: 100, State: topology.CellServing,
 			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()), NKey: h.cfg.NKey,

@@ -57,11 +57,14 @@ func rename(t *testing.T, cell, kid string) *signed.Key {
 	return k
 }
 
+// beat is what a process of a cell says with one.
+const beat = `{"urls":["http://127.0.0.1:8101"],"revoked":[]}`
+
 // beatBy is a beat of euw3 that a cell's key signed.
-func (h *hall) beatBy(cell, body string, at time.Time) *httptest.ResponseRecorder {
+func (h *hall) beatBy(cell string, at time.Time) *httptest.ResponseRecorder {
 	h.t.Helper()
 	const path = "/v1/cells/euw3/beat"
-	return h.call("POST", path, body, request.Header, request.Sign(h.key(cell), "POST", path, []byte(body), at), "Authorization", "")
+	return h.call("POST", path, beat, request.Header, request.Sign(h.key(cell), "POST", path, []byte(beat), at), "Authorization", "")
 }
 
 func TestMachines_whoSpeaksForAnotherCellIsRefusedNamedAndCounted(t *testing.T) {
@@ -80,7 +83,6 @@ func TestMachines_whoSpeaksForAnotherCellIsRefusedNamedAndCounted(t *testing.T) 
 	h.as(mtls.Peer{Kind: mtls.Cell, Name: "use1"})
 	h.must(200, nil, "POST", "/v1/cells", h.joinBody("use1", "us-east-1", other))
 
-	const beat = `{"urls":["http://127.0.0.1:8101"],"revoked":[]}`
 	own := h.key("euw3")
 	at := h.at
 	next := func() time.Time { at = at.Add(time.Second); return at }
@@ -92,19 +94,19 @@ func TestMachines_whoSpeaksForAnotherCellIsRefusedNamedAndCounted(t *testing.T) 
 		answer func() *httptest.ResponseRecorder
 	}{
 		{"a beat signed by another cell's key", "euw3", "token_unknown_key", func() *httptest.ResponseRecorder {
-			return h.beatBy("use1", beat, next())
+			return h.beatBy("use1", next())
 		}},
 		{"another cell's certificate", "use1", "certificate_of_another_cell", func() *httptest.ResponseRecorder {
-			return h.beatBy("euw3", beat, next())
+			return h.beatBy("euw3", next())
 		}},
 		{"a beat that is shown twice", "euw3", "statement_replayed", func() *httptest.ResponseRecorder {
-			if w := h.beatBy("euw3", beat, old); w.Code != 200 {
+			if w := h.beatBy("euw3", old); w.Code != 200 {
 				t.Errorf("the first time: %d %s", w.Code, w.Body)
 			}
-			return h.beatBy("euw3", beat, old)
+			return h.beatBy("euw3", old)
 		}},
 		{"a beat of yesterday", "euw3", "statement_stale", func() *httptest.ResponseRecorder {
-			return h.beatBy("euw3", beat, noon.Add(-24*time.Hour))
+			return h.beatBy("euw3", noon.Add(-24*time.Hour))
 		}},
 		{"a join token that was used, with a key of one's own", "euw3", "join_token_used", func() *httptest.ResponseRecorder {
 			body := strings.ReplaceAll(h.joinBody("euw3", "eu-west-3", token), publicText(own), publicText(h.key("sae1")))
@@ -120,7 +122,7 @@ func TestMachines_whoSpeaksForAnotherCellIsRefusedNamedAndCounted(t *testing.T) 
 			return h.call("POST", "/v1/cells", h.joinBody("sae1", "sa-east-1", other))
 		}},
 		{"the operators' token of old", "euw3", "token_malformed", func() *httptest.ResponseRecorder {
-			return h.call("POST", beat, request.Header, "operator-token")
+			return h.call("POST", request.Header, "operator-token")
 		}},
 	} {
 		h.as(mtls.Peer{Kind: mtls.Cell, Name: c.peer})
@@ -141,7 +143,7 @@ func TestMachines_whoSpeaksForAnotherCellIsRefusedNamedAndCounted(t *testing.T) 
 		}
 	}
 	h.as(mtls.Peer{Kind: mtls.Cell, Name: "euw3"})
-	if w := h.beatBy("euw3", beat, next()); w.Code != 200 {
+	if w := h.beatBy("euw3", next()); w.Code != 200 {
 		t.Errorf("the cell itself: %d %s", w.Code, w.Body)
 	}
 }

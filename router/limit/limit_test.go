@@ -80,7 +80,7 @@ func TestTake_ofAMillionAddressesKeepsItsMemory(t *testing.T) { //nolint:paralle
 		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc) //nolint:gosec // far below
+		return int64(m.HeapAlloc)
 	}
 	l := limit.New([]limit.Named{{Class: class.Hold, PerMinute: 10}}, prometheus.NewRegistry())
 	before := heap()

@@ -178,7 +178,7 @@ func step(s state, in asked, out told) []state {
 	case actExtend:
 		return stepExtend(s, in, out, lo, hi)
 	case actRelease:
-		return stepRelease(s, in, out)
+		return stepRelease(s, in, out, hi)
 	case actConvert:
 		return stepConvert(s, in, out, lo, hi)
 	case actSweep:
@@ -214,7 +214,7 @@ func perhaps(s state, in asked, out told, lo, hi int64) (after []state) {
 		}
 		return after
 	case actRelease:
-		return stepRelease(s, in, told{verdict: ok})
+		return stepRelease(s, in, told{verdict: ok}, hi)
 	case actConvert:
 		return append(stepConvert(s, in, told{verdict: ok}, lo, hi), stepConvert(s, in, told{verdict: "sold_out"}, lo, hi)...)
 	case actSweep:
@@ -306,7 +306,7 @@ func stepExtend(s state, in asked, out told, lo, hi int64) []state {
 	return nil
 }
 
-func stepRelease(s state, in asked, out told) []state {
+func stepRelease(s state, in asked, out told, hi int64) []state {
 	i, there := s.find(in.hold)
 	if !there {
 		return when(out.verdict == "hold_not_found", s)
@@ -315,7 +315,11 @@ func stepRelease(s state, in asked, out told) []state {
 	case "converted":
 		return when(out.verdict == "invalid_state", s)
 	case "active":
-		return when(out.verdict == ok, s.set(i, func(h *hold) { h.state = "released" }))
+		after := when(out.verdict == ok, s.set(i, func(h *hold) { h.state = "released" }))
+		if s.sweeper && s.holds[i].expires <= hi { // a process may have swept it before, and then it stays expired
+			after = append(after, when(out.verdict == ok, s.set(i, func(h *hold) { h.state = "expired" }))...)
+		}
+		return after
 	default:
 		return when(out.verdict == ok, s)
 	}
