@@ -122,8 +122,14 @@ func (a *Account) Accept(who Identity, of id.Invitation, tokenHash string, now t
 	if inv.State(now) == Accepted && there != nil && there.ID == inv.Member {
 		return *there, false, nil
 	}
-	if inv.State(now) != Open {
-		return m, false, ErrInvitationNotFound.With("this invitation was accepted or withdrawn, or its time is over")
+	switch inv.State(now) { // whoever holds the token may know why it opens nothing
+	case Accepted:
+		return m, false, ErrInvitationNotFound.With("this invitation was accepted already")
+	case Withdrawn:
+		return m, false, ErrInvitationNotFound.With("this invitation was withdrawn")
+	case Expired:
+		return m, false, ErrInvitationNotFound.With("this invitation expired at %s", inv.ExpiresAt.UTC().Format(time.RFC3339))
+	case Open:
 	}
 	if who.Issuer == "" || who.Subject == "" || len(who.Issuer) > maxIdentity || len(who.Subject) > maxIdentity || !printable(who.Issuer) || !printable(who.Subject) {
 		return m, false, ErrInvalidMember.With("this sign-in names nobody")

@@ -105,6 +105,18 @@ func (s *Service) Accept(ctx context.Context, who Identity, of id.Invitation, to
 	return m, fresh, wrap("accept an invitation of", org, err)
 }
 
+// Look says what Accept would make of who signed in, or why it would not, and changes
+// nothing.
+func (s *Service) Look(ctx context.Context, who Identity, of id.Invitation, token string) (m Member, fresh bool, err error) {
+	org := id.OrganizerOf(of)
+	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+		m, fresh, err = a.Accept(who, of, HashText(token), now)
+		a.Changes = Changes{}
+		return err
+	})
+	return m, fresh, wrap("look at an invitation of", org, err)
+}
+
 // Withdraw ends an invitation.
 func (s *Service) Withdraw(ctx context.Context, org id.Organizer, by By, of id.Invitation) (inv Invitation, changed bool, err error) {
 	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {

@@ -105,29 +105,77 @@ func (s *Server) acceptInvitation(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	of, err := account.OpenInvitation(in.Token, s.Access.Keys(s.Topology()))
+	of, err := s.ownInvitation(in.Token)
 	if err != nil {
 		return err
 	}
-	org := id.OrganizerOf(of)
-	if org.Birth() != s.Cell {
-		return moved(org.Birth(), 0)
-	}
 	p := callerOf(c).person
 	answer, err := s.once(c, id.Event{}, false, personID(p), body, http.StatusOK, func(ctx context.Context) (any, error) {
-		m, fresh, err := s.Accounts.Accept(ctx, identityOf(p), of, in.Token)
-		if err != nil {
-			return nil, err
-		}
-		note := audit.Of(ctx).For(org.String()).On("invitation", of.String()).As(audit.Actor{Kind: audit.Person, ID: m.ID.String(), Name: m.Identity.Name})
-		if note.Changed(nil, object{"member": memberView(m)}); !fresh {
-			note.Nothing()
-		}
-		return client.Joined{OrganizerID: org.String(), Member: memberView(m)}, nil
+		return s.join(ctx, p, of, in.Token)
 	})
 	if err != nil {
 		return err
 	}
 	send(c, http.StatusOK, answer)
 	return nil
+}
+
+// join makes a person a member and says so on the call's note.
+func (s *Server) join(ctx context.Context, p access.Person, of id.Invitation, token string) (client.Joined, error) {
+	m, fresh, err := s.Accounts.Accept(ctx, identityOf(p), of, token)
+	if err != nil {
+		return client.Joined{}, err
+	}
+	org := id.OrganizerOf(of).String()
+	note := audit.Of(ctx).For(org).On("invitation", of.String()).As(audit.Actor{Kind: audit.Person, ID: m.ID.String(), Name: m.Identity.Name})
+	if note.Changed(nil, object{"member": memberView(m)}); !fresh {
+		note.Nothing()
+	}
+	return client.Joined{OrganizerID: org, Member: memberView(m)}, nil
+}
+
+// OpenInvitation says which invitation a token is of; it may be another cell's.
+func (s *Server) OpenInvitation(token string) (id.Invitation, error) {
+	return account.OpenInvitation(token, s.Access.Keys(s.Topology()))
+}
+
+// ownInvitation is OpenInvitation, and sends whose home is elsewhere there.
+func (s *Server) ownInvitation(token string) (id.Invitation, error) {
+	of, err := s.OpenInvitation(token)
+	if home := of.Key().Birth; err == nil && home != s.Cell {
+		return of, moved(home, 0)
+	}
+	return of, err
+}
+
+// LookAtInvitation says what AcceptInvitation would make of a person, and changes nothing;
+// fresh is false for who accepted it before.
+func (s *Server) LookAtInvitation(ctx context.Context, p access.Person, token string) (would client.Joined, fresh bool, err error) {
+	of, err := s.ownInvitation(token)
+	if err != nil {
+		return would, false, err
+	}
+	m, fresh, err := s.Accounts.Look(ctx, identityOf(p), of, token)
+	if err != nil {
+		return would, false, err
+	}
+	return client.Joined{OrganizerID: id.OrganizerOf(of).String(), Member: memberView(m)}, fresh, nil
+}
+
+// AcceptInvitation is the call POST /v1/invitations/accept for the page that does the
+// same, its entry in the audit log included. r is what the browser sent.
+func (s *Server) AcceptInvitation(r *http.Request, p access.Person, token string) (joined client.Joined, err error) {
+	of, err := s.ownInvitation(token)
+	if err != nil {
+		return joined, err
+	}
+	ctx := audit.With(r.Context(), audit.NewNote(audit.Entry{
+		Actor: audit.Actor{Kind: audit.Person, ID: personID(p), Name: p.Name}, Action: operationID(route{method: http.MethodPost, path: acceptPath}),
+		RequestID: httpd.RequestID(r), Address: audit.Truncate(s.guards.addressOf(r).String()),
+	}))
+	err = s.recorded(ctx, func(ctx context.Context) (err error) {
+		joined, err = s.join(ctx, p, of, token)
+		return err
+	})
+	return joined, err
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -102,18 +103,20 @@ func (g *guards) network(c *gin.Context) string {
 // address is the client's: the peer's own, or what a router says of it. A router is
 // known by its certificate, and only where there is no TLS by its address. It
 // sends one address; of several the last one was written by the nearest.
-func (g *guards) address(c *gin.Context) netip.Addr {
-	peer, err := netip.ParseAddrPort(c.Request.RemoteAddr)
+func (g *guards) address(c *gin.Context) netip.Addr { return g.addressOf(c.Request) }
+
+func (g *guards) addressOf(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	addr := peer.Addr().Unmap()
-	if who, known := mtls.PeerOf(c.Request.TLS); known && who.Kind != mtls.Router {
+	if who, known := mtls.PeerOf(r.TLS); known && who.Kind != mtls.Router {
 		return addr
 	} else if !known && !slices.ContainsFunc(g.trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
 		return addr
 	}
-	said := c.Request.Header.Values("X-Forwarded-For")
+	said := r.Header.Values("X-Forwarded-For")
 	if len(said) == 0 {
 		return addr
 	}

@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -124,6 +127,51 @@ func TestInvitation_needsItsMailAndItsAddress(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	accept(other.Token(accessKey(t, "apn1").Key()), s.signIn("ana")).want(t, "404 invitation_not_found")
+}
+
+func TestAcceptInvitation_ofThePageIsTheCallWithItsEntryInTheLog(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	inv, token := s.invite(t, s.bearer, "ana@example.org", "events")
+	ana := access.Person{Issuer: "https://id.example.org", Subject: "ana", Email: "ana@example.org", Name: "ANA"}
+	bob := access.Person{Issuer: "https://id.example.org", Subject: "bob", Email: "bob@example.org"}
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/account/invitation/accept", http.NoBody)
+	r.Header.Set("X-Request-Id", "from-the-page")
+	before := s.rows(t)
+	if _, err := s.server.AcceptInvitation(r, bob, token); !errors.Is(err, account.ErrOtherAddress) {
+		t.Errorf("another address: %v", err)
+	}
+	if _, err := s.server.AcceptInvitation(r, ana, damaged(token)); !errors.Is(err, account.ErrInvitationNotFound) {
+		t.Errorf("a damaged token: %v", err)
+	}
+	if _, _, err := s.server.LookAtInvitation(t.Context(), bob, token); !errors.Is(err, account.ErrOtherAddress) {
+		t.Errorf("another looks: %v", err)
+	}
+	if would, fresh, err := s.server.LookAtInvitation(t.Context(), ana, token); err != nil || !fresh || would.OrganizerID != s.org.ID || would.Member.Role != "events" {
+		t.Errorf("%+v, %v, %v", would, fresh, err)
+	}
+	if after := s.rows(t); after != before {
+		t.Errorf("looking and refusals left\n%s\nwas\n%s", after, before)
+	}
+	var joined [2]client.Joined
+	for i := range joined {
+		var err error
+		if joined[i], err = s.server.AcceptInvitation(r, ana, token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, fresh, err := s.server.LookAtInvitation(t.Context(), ana, token); err != nil || fresh || joined[0] != joined[1] {
+		t.Errorf("%v, %v: %+v", fresh, err, joined)
+	}
+	var found []client.AuditEntry
+	for _, e := range read[pageOf[client.AuditEntry]](t, s.ask(t, "GET "+s.at()+"/audit", nil, s.bearer).want(t, "200")).Items {
+		if e.Action == "post_invitations_accept" {
+			found = append(found, e)
+		}
+	}
+	if len(found) != 1 || found[0].Object.ID != inv.ID || found[0].Actor.ID != joined[0].Member.ID || found[0].RequestID != "from-the-page" || found[0].Address == "" {
+		t.Errorf("%+v", found)
+	}
 }
 
 type pageOf[T any] struct {

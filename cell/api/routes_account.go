@@ -15,6 +15,9 @@ var auditParams = append([]param{
 	{"to", "string", "date or RFC 3339 time, not included"},
 }, page...)
 
+// acceptPath is where invitations are accepted.
+const acceptPath = "/v1/invitations/accept"
+
 // accountRoutes are who may do what at an organizer. All but the audit log are served by
 // the cell where the organizer was born.
 var accountRoutes = []route{
@@ -45,7 +48,7 @@ var accountRoutes = []route{
 		doc: "Withdraw an invitation that nobody has accepted. Doing it again changes nothing.", problems: "invalid_id forbidden not_a_member invitation_not_found moved",
 	},
 	{
-		method: http.MethodPost, path: "/v1/invitations/accept", handle: (*Server).acceptInvitation, auth: signedIn, key: keyOptional, in: client.AcceptInvitation{}, out: client.Joined{}, status: 200,
+		method: http.MethodPost, path: acceptPath, handle: (*Server).acceptInvitation, auth: signedIn, key: keyOptional, in: client.AcceptInvitation{}, out: client.Joined{}, status: 200,
 		doc:      "Become a member by the token of an invitation's mail. The issuer must have verified that the invited address is the person's. Doing it again changes nothing.",
 		params:   []param{{"cell", "string", "whose invitation it is, for the router"}},
 		problems: "invitation_not_found other_address invalid_member too_many_members moved",

@@ -95,15 +95,19 @@ func recovered(c *gin.Context) {
 	c.Next()
 }
 
-// requestID keeps a sane id that came in, else makes one.
-func requestID(c *gin.Context) {
-	rid := c.GetHeader(HeaderRequestID)
+// RequestID is a sane id that came in, else a new one.
+func RequestID(r *http.Request) string {
+	rid := r.Header.Get(HeaderRequestID)
 	if rid == "" || len(rid) > maxRequestID || strings.ContainsFunc(rid, func(r rune) bool {
 		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {
-		rid = rand.Text()
+		return rand.Text()
 	}
-	c.Header(HeaderRequestID, rid)
+	return rid
+}
+
+func requestID(c *gin.Context) {
+	c.Header(HeaderRequestID, RequestID(c.Request))
 	c.Next()
 }
 
