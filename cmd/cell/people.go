@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -10,7 +12,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/access"
+	"guichet/cell/api"
 	"guichet/cell/client"
+	"guichet/cell/id"
 	"guichet/cell/identity"
 	"guichet/cell/identity/oidc"
 	"guichet/cell/notify"
@@ -81,7 +86,7 @@ func (h *house) openPeople(reg *prometheus.Registry) error {
 	}, []string{"action", "result"})
 	reg.MustRegister(signIns)
 	h.pages, err = account.New(account.Config{
-		Cell: h.cfg.Cell, Identity: service, SiteURL: h.cfg.Site, Issuer: set.issuer,
+		Cell: h.cfg.Cell, Identity: service, SiteURL: h.cfg.Site, Issuer: set.issuer, Invitations: invitations{h.server},
 		Watch: func(action, result string) { signIns.WithLabelValues(action, result).Inc() },
 	})
 	return err
@@ -114,6 +119,49 @@ const forCells = "/v1/me/tickets"
 type mailbox struct {
 	*notify.Service
 	*store.Store
+}
+
+// invitations are those that the cell's calls know, for its pages.
+type invitations struct{ server *api.Server }
+
+// Open implements account.Invitations.
+func (i invitations) Open(token string) (name string, home topology.CellID, err error) {
+	of, err := i.server.OpenInvitation(token)
+	if err != nil {
+		return "", "", err
+	}
+	return of.String(), of.Key().Birth, nil
+}
+
+// Look implements account.Invitations.
+func (i invitations) Look(ctx context.Context, p access.Person, token string) (account.Offer, error) {
+	joined, fresh, err := i.server.LookAtInvitation(ctx, p, token)
+	if err != nil {
+		return account.Offer{}, err
+	}
+	return i.offer(ctx, joined, !fresh)
+}
+
+// Accept implements account.Invitations.
+func (i invitations) Accept(r *http.Request, p access.Person, token string) (account.Offer, error) {
+	joined, err := i.server.AcceptInvitation(r, p, token)
+	if err != nil {
+		return account.Offer{}, err
+	}
+	return i.offer(r.Context(), joined, true)
+}
+
+// offer names the organizer.
+func (i invitations) offer(ctx context.Context, joined client.Joined, member bool) (account.Offer, error) {
+	of, err := id.ParseOrganizer(joined.OrganizerID)
+	if err != nil {
+		return account.Offer{}, err
+	}
+	org, err := i.server.Booking.Store.Organizer(ctx, of)
+	if err != nil {
+		return account.Offer{}, fmt.Errorf("read organizer: %w", err)
+	}
+	return account.Offer{Organizer: org.Name, Role: joined.Member.Role, Email: joined.Member.Email, Member: member}, nil
 }
 
 // handler is all that the cell serves in public.

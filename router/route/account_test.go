@@ -24,6 +24,11 @@ func TestAimAccount_sendsAPersonToTheCellThatKnowsTheBrowser(t *testing.T) {
 		{"begun nowhere", "/account/callback", "state=R&code=x", "use1.AbC", nil, "euw3 nearest"},
 		{"a state is heeded at the callback only", "/account", "state=apn1.R", "", nil, "euw3 nearest"},
 		{"a mailed link", "/account/link", "cell=use1&token=x", "apn1.AbC", nil, "use1 home"},
+		{"a mailed invitation", "/account/invitation", "cell=use1", "apn1.AbC", nil, "use1 home"},
+		{"its sign-in", "/account/sign-in", "cell=use1&next=%2Faccount%2Finvitation%3Fcell%3Duse1", "apn1.AbC", nil, "use1 home"},
+		{"the end of its sign-in", "/account/callback", "state=use1.R&code=x", "apn1.AbC", nil, "use1 home"},
+		{"its acceptance", "/account/invitation/accept", "cell=use1", "apn1.AbC", nil, "use1 home"},
+		{"an invitation of a cell that is away", "/account/invitation", "cell=use1", "apn1.AbC", down("use1"), "503 home_unavailable"},
 	} {
 		query, err := url.ParseQuery(c.query)
 		if err != nil {

@@ -40,6 +40,8 @@ type Config struct {
 	Identity *identity.Service
 	SiteURL  string // where browsers reach the town
 	Issuer   string // its URL; forms may lead there
+	// Invitations make people members of organizers; nil leaves their page out.
+	Invitations Invitations
 	// Watch is told what was done and how it ended: "ok" or a problem's code.
 	Watch func(action, result string)
 }
@@ -74,6 +76,12 @@ func New(cfg Config) (*Pages, error) {
 	own.HandleFunc("POST /account/mail-link", p.mailLink)
 	own.HandleFunc("GET /account/link", p.showLink)
 	own.HandleFunc("POST /account/link", p.openLink)
+	if cfg.Invitations != nil {
+		own.HandleFunc("GET /account/invitation", p.showInvitation)
+		own.HandleFunc("GET /account/invitation.js", p.invitationScript)
+		own.HandleFunc("POST /account/invitation", p.holdInvitation)
+		own.HandleFunc("POST /account/invitation/accept", p.acceptInvitation)
+	}
 	// A form on another site must not act for who is signed in here.
 	guard := http.NewCrossOriginProtection()
 	if err := guard.AddTrustedOrigin(site.Scheme + "://" + site.Host); err != nil { // the router's address is not ours
@@ -99,7 +107,11 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set(httpd.HeaderCell, p.cfg.Cell.String())
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", p.csp)
+	csp := p.csp
+	if strings.HasPrefix(r.URL.Path, invitationPath) { // the only pages with a script, and that is our file
+		csp += "; script-src 'self'"
+	}
+	h.Set("Content-Security-Policy", csp)
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer a form would name no origin
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Vary", "Cookie")
@@ -252,7 +264,8 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, action string, err 
 	}
 	v := p.view(titleOf(e))
 	v.Words, v.Code, v.Again = e.Detail, e.Code, true
-	if action == "sign_in" || action == "form" {
+	v.Script = action == actionInvitation // the link of another one may be opened here
+	if action == "sign_in" || action == "form" || action == actionInvitation {
 		if s, err := p.Session(r); err == nil {
 			v.Person, v.Again = &s.Person, false
 		}
@@ -270,6 +283,8 @@ func titleOf(e *kind.Error) string {
 		return "Your e-mail address is not verified"
 	case errors.Is(e, identity.ErrAttempt), errors.Is(e, identity.ErrRefused):
 		return "You were not signed in"
+	case e.Code == "invitation_not_found", e.Code == "other_address", e.Code == "too_many_members":
+		return "This invitation cannot be accepted"
 	}
 	return "This did not work"
 }

@@ -22,6 +22,8 @@ type view struct {
 	Mails      bool   // offer to sign in by mail
 	Sent       bool   // nothing to offer: a mail is on its way
 	Token      string // of a mailed link
+	Script     bool   // takes an invitation's token out of the address
+	Invitation *invitationView
 }
 
 func (p *Pages) view(title string) view {
@@ -48,12 +50,13 @@ var pageTemplate = template.Must(template.New("account").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}} – Guichet</title>
 <style>` + style + `</style>
-</head>
+{{if .Script}}<script src="/account/invitation.js" defer></script>
+{{end}}</head>
 <body>
 <main>
 <h1>{{.Title}}</h1>
 {{with .Words}}<p>{{.}}</p>
-{{end}}{{if .Person}}<p>You are signed in.</p>
+{{end}}{{if .Invitation}}{{template "invitation" .}}{{else if .Person}}<p>You are signed in.</p>
 <dl>
 {{with .Person.Name}}<dt>Name</dt><dd>{{.}}</dd>
 {{end}}<dt>E-mail</dt><dd>{{.Person.Email}}</dd>
@@ -74,7 +77,7 @@ var pageTemplate = template.Must(template.New("account").Parse(`<!doctype html>
 {{end}}</main>
 </body>
 </html>
-`))
+` + invitationTemplate))
 
 func (p *Pages) render(w http.ResponseWriter, status int, v view) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

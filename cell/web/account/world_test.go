@@ -173,6 +173,7 @@ type world struct {
 	mailbox *mailbox
 	clock   *clock
 	signer  *access.Signer
+	guests  account.Invitations
 }
 
 func ownIssuer(t *testing.T, site string) own {
@@ -224,7 +225,7 @@ func (w *world) serve(t *testing.T, signer *access.Signer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.pages, err = account.New(account.Config{Cell: "euw3", Identity: w.service, SiteURL: w.site.URL, Issuer: w.house.url()}); err != nil {
+	if w.pages, err = account.New(account.Config{Cell: "euw3", Identity: w.service, SiteURL: w.site.URL, Issuer: w.house.url(), Invitations: w.guests}); err != nil {
 		t.Fatal(err)
 	}
 }
