@@ -95,7 +95,9 @@ func TestSchemaOrg_offersBecomeTypesWithStateAndWindow(t *testing.T) {
 			eur(m{"name": "Früh", "price": 9, "validThrough": "2028-03-31"}), eur(m{"name": "Spät", "price": 15, "validFrom": "2028-04-01T09:00"}),
 		},
 		"Saal 900, Saal 15.00 EUR 1500": []m{eur(m{"name": "Saal", "price": "9.00"}), eur(m{"name": "Saal", "price": 15})},
-		"Kind 0, Saal 900":              []m{eur(m{"name": "Kind", "price": "0"}), eur(m{"name": "Saal", "price": 9})},
+
+		"Kind 0, Saal 900": []m{eur(m{"name": "Kind", "price": "0"}), eur(m{"name": "Saal", "price": 9})},
+
 		"Ticket 1200000.00 EUR 120000000, Ticket 2000.00 EUR 200000": eur(m{"price": []any{json.Number("1.2e6")}, "priceSpecification": []m{{"price": "2000"}}}),
 	} {
 		good, bad := readOrg(t, evening(m{"offers": offers}))
