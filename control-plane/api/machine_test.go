@@ -122,7 +122,7 @@ func TestMachines_whoSpeaksForAnotherCellIsRefusedNamedAndCounted(t *testing.T) 
 			return h.call("POST", "/v1/cells", h.joinBody("sae1", "sa-east-1", other))
 		}},
 		{"the operators' token of old", "euw3", "token_malformed", func() *httptest.ResponseRecorder {
-			return h.call("POST", request.Header, "operator-token")
+			return h.call("POST", "/v1/cells/euw3/beat", beat, request.Header, "operator-token", "Authorization", "Bearer operator-token")
 		}},
 	} {
 		h.as(mtls.Peer{Kind: mtls.Cell, Name: c.peer})
