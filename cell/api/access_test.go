@@ -346,6 +346,9 @@ func TestLink_letsABrowserReadAndNothingElse(t *testing.T) {
 	if to != "/v1/orders/"+o.ID || !strings.Contains(page(to), o.Code) || !strings.HasPrefix(page("/v1/tickets/"+o.Tickets[0].ID+".pdf"), "%PDF") {
 		t.Errorf("%s: %s", to, page(to))
 	}
+	if shown := page(to); !strings.Contains(shown, "<html") || strings.Contains(shown, token) || strings.Contains(shown, "barcode") {
+		t.Errorf("a person is shown %s", shown)
+	}
 	cookie := func(r *http.Request) {
 		stranger(r)
 		r.AddCookie(&http.Cookie{Name: "__Secure-guichet-" + o.ID[len(o.ID)-16:], Value: token})

@@ -25,6 +25,6 @@ var foundTemplate = template.Must(template.New("found").Parse(`<!doctype html>
  <a href="/v1/tickets/{{.ID}}.pdf">PDF</a>, <a href="/v1/tickets/{{.ID}}.png">code</a>, <a href="/v1/tickets/{{.ID}}.ics">calendar</a></li>{{end}}</ul>{{end}}
 {{range .Given}}<p>{{.Name}}: given to {{.Attendee}}</p>{{end}}</section>
 {{else}}<p>There are no orders any more.</p>{{end}}
-<p>This page works until {{.Until}}. Who has its address has the tickets. It shows orders of events that are at home in cell {{.Cell}}.</p>
+<p>This page works in this browser until {{.Until}}; then open the link in the mail again. It shows orders of events that are at home in cell {{.Cell}}.</p>
 </body></html>
 `))

@@ -108,6 +108,9 @@ func (s *Server) getOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if !callerOf(c).staff() && asPage(c) { // whoever opened a mailed link
+		return s.foundPage(c, []checkout.Order{o}, nil, s.Now().Add(linkCookieLife))
+	}
 	view := s.orderView(o)
 	withReplies(&view, replies)
 	if callerOf(c).staff() {

@@ -49,6 +49,9 @@ func (s *Server) getTicket(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if ending == "" && asPage(c) && !t.Dead() {
+		return s.foundPage(c, nil, []checkout.Ticket{t}, s.Now().Add(linkCookieLife))
+	}
 	if ending == "" {
 		c.JSON(200, holdersTicket(t))
 		return nil
