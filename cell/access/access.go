@@ -209,6 +209,11 @@ func Verify(token string, keys signed.Keys, now time.Time) (Capability, error) {
 	return c, nil
 }
 
+// IsCapability says that a bearer claims to be a capability, by its first characters.
+func IsCapability(token string) bool {
+	return signed.For(purposeCapability, token) || strings.HasPrefix(token, prefixHold)
+}
+
 // HoldToken admits to a hold. It follows from the cell's seed, so that repeating the
 // request that made the hold shows it again while no database holds it.
 func (s *Signer) HoldToken(hold id.Hold) string { return holdToken(s.seed, hold) }

@@ -262,7 +262,7 @@ func TestOpens_saysWhereALinkLeads(t *testing.T) {
 	if _, cell, finds := access.Opens(s.FindToken(strings.Repeat("ab", 32), noon)); cell != "euw3" || !finds {
 		t.Errorf("%s %t", cell, finds)
 	}
-	for _, bad := range []string{"", "cap1", "cap1.x.y.z", "find1", s.HoldToken(id.NewHold(id.NewEvent("euw3"))), strings.Repeat("cap1.", 1000)} {
+	for _, bad := range []string{"", "cap1", "cap1.x.y.z", "find1", "find1.x.evil&next=//example.org.y", "find1.x..y", "find1.x.use1&a=b-a1.y", s.HoldToken(id.NewHold(id.NewEvent("euw3"))), strings.Repeat("cap1.", 1000)} {
 		if scope, object, finds := access.Opens(bad); scope != "" || object != "" || finds {
 			t.Errorf("%.20q: %s %s %t", bad, scope, object, finds)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/control-plane/topology"
 	"guichet/internal/kind"
 	"guichet/internal/signed"
 )
@@ -68,7 +69,8 @@ func Opens(token string) (scope Scope, object string, finds bool) {
 		return "", "", false
 	}
 	if parts[0] == purposeFind {
-		return "", string(cellOf(parts[2])), true
+		cell, err := topology.ParseCell(string(cellOf(parts[2])))
+		return "", cell.String(), err == nil
 	}
 	payload, ok := signed.Peek(purposeCapability, token)
 	if !ok {

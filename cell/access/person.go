@@ -121,7 +121,8 @@ func VerifyMembership(token string, keys signed.Keys, now time.Time) (Membership
 	return m, nil
 }
 
-// Kind says which kind of token a bearer sent, by its first characters.
-func Kind(token string) (person, membership, operators bool) {
-	return signed.For(purposePerson, token), signed.For(purposeMembership, token), signed.For(operator.Purpose, token)
-}
+// IsPerson and IsMembership say what a bearer claims to be, by its first characters.
+func IsPerson(token string) bool { return signed.For(purposePerson, token) }
+
+// IsMembership is IsPerson for memberships.
+func IsMembership(token string) bool { return signed.For(purposeMembership, token) }

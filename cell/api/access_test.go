@@ -246,6 +246,13 @@ func TestAttack_anAddressOrAPhotoGivesNothing(t *testing.T) {
 	if strings.Contains(string(mine.body), "ord_") {
 		t.Errorf("a ticket leads to its order: %s", mine.body)
 	}
+	// An order's token does not tell a ticket of another order from one that is not there.
+	other, another := s.paid(t, s.guest, 1), bearer(bought.AccessToken)
+	nowhere := id.NewTicket(claims.Event()).String()
+	there, none := s.ask(t, "GET /v1/tickets/"+other.Tickets[0].ID, nil, another).want(t, "404 ticket_not_found"), s.ask(t, "GET /v1/tickets/"+nowhere, nil, another).want(t, "404 ticket_not_found")
+	if there.member("detail") != none.member("detail") {
+		t.Errorf("%s tells more than %s", there.body, none.body)
+	}
 	s.ask(t, "GET /v1/tickets/"+bought.Tickets[1].ID, nil, own).want(t, "404 ticket_not_found")
 	s.ask(t, "GET /v1/orders/"+bought.ID, nil, own).want(t, "404 order_not_found")
 	s.ask(t, "POST /v1/orders/"+bought.ID+"/cancel", nil, own).want(t, "404 order_not_found")

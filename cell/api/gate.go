@@ -115,7 +115,7 @@ func (s *Server) enterOperator(c *gin.Context) error {
 	if !ok {
 		return refused
 	}
-	if person, _, _ := access.Kind(token); person {
+	if access.IsPerson(token) {
 		p, err := s.personOf(c, token)
 		if kind.Of(err) == kind.Unavailable {
 			return err
@@ -197,7 +197,7 @@ func (s *Server) organizerOf(c *gin.Context) (caller, error) {
 	if !ok {
 		return caller{}, errUnauthorized.With("send an organizer's API key as Authorization: Bearer …")
 	}
-	if _, membership, _ := access.Kind(text); membership {
+	if access.IsMembership(text) {
 		m, err := access.VerifyMembership(text, s.Access.Keys(s.Topology()), s.Now())
 		if err != nil {
 			return caller{}, err
@@ -241,7 +241,7 @@ func (s *Server) enterHolder(c *gin.Context, r *route) error {
 	if !ok {
 		return errUnauthorized.With("send the token of this %s as Authorization: Bearer …", r.auth)
 	}
-	if r.orStaff != "" && !isCapability(token) {
+	if r.orStaff != "" && !access.IsCapability(token) {
 		if err := s.enterOrganizer(c, r.orStaff); err != nil {
 			return err
 		}
@@ -306,6 +306,9 @@ func (s *Server) generation(c *gin.Context, claim access.Capability, object stri
 				return 0, "", notFound(capTicket)
 			}
 			of, err := s.Checkout.Store.OrderOfTicket(c, t)
+			if errors.Is(err, checkout.ErrTicketNotFound) {
+				err = notFound(capTicket) // it looks like another order's
+			}
 			if err != nil {
 				return 0, "", err
 			}
@@ -392,11 +395,6 @@ func (s *Server) enterByLink(c *gin.Context, r *route, object string) error {
 		}
 	}
 	return s.away(object, refusal)
-}
-
-// isCapability tells a capability from an organizer's credential by its first characters.
-func isCapability(token string) bool {
-	return strings.HasPrefix(token, "cap1.") || strings.HasPrefix(token, "hold1.")
 }
 
 // revoked says whether a key or a session was withdrawn, as far as this cell has heard.
