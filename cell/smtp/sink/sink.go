@@ -8,12 +8,17 @@ import (
 	"encoding/json"
 	"errors"
 	"html/template"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/emersion/go-smtp"
+	"golang.org/x/net/netutil"
 )
 
 // Limits of a sink.
@@ -24,7 +29,7 @@ const (
 	maxRecipients  = 100
 	maxConnections = 32
 	idle           = 30 * time.Second // between two commands
-	maxCommand     = 1000             // octets; RFC 5321 asks for 512
+	maxCommand     = 2000             // octets of a line; RFC 5321 (4.5.3.1.6) allows 1000
 )
 
 // Sink takes mails and shows them.
@@ -93,34 +98,18 @@ func (s *Sink) Await(ctx context.Context, to string, n int) []Mail {
 // Serve takes mails by SMTP until ctx ends, then closes the listener and every
 // connection.
 func (s *Sink) Serve(ctx context.Context, l net.Listener) error {
-	slots := make(chan struct{}, maxConnections)
-	var running sync.WaitGroup
-	defer running.Wait()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{sink: s}, nil }))
+	server.Domain, server.EnableSMTPUTF8 = "sink", true
+	server.MaxRecipients, server.MaxMessageBytes, server.MaxLineLength = maxRecipients, MaxMailBytes, maxCommand
+	server.ReadTimeout, server.WriteTimeout = idle, idle
+	server.ErrorLog = log.New(io.Discard, "", 0) // a client that hangs up is no event here
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
-		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			_, _ = conn.Write([]byte("421 4.3.2 too many connections\r\n"))
-			_ = conn.Close()
-			continue
-		}
-		running.Go(func() {
-			defer func() { <-slots }()
-			hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
-			defer hangUp()
-			defer func() { _ = conn.Close() }()
-			(&session{sink: s, conn: conn}).run()
-		})
+	err := server.Serve(netutil.LimitListener(l, maxConnections))
+	if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		return nil
 	}
+	return err
 }
 
 // Handler is the sink's page and JSON:
