@@ -20,7 +20,7 @@ func (s *Store) RevokeSession(ctx context.Context, subject string, until time.Ti
 
 // selectRevoked has keys first, as 'key' is before 'session', and of each the newest.
 const selectRevoked = `SELECT subject FROM account.revocation
-	WHERE until_at > (SELECT clock_timestamp()) AND from_at <= (SELECT clock_timestamp()) ORDER BY kind, from_at DESC, subject LIMIT $1`
+	WHERE until_at > statement_timestamp() AND from_at <= statement_timestamp() ORDER BY kind, from_at DESC, subject LIMIT $1`
 
 // Revoked implements account.Store.
 func (s *Store) Revoked(ctx context.Context, limit int) (subjects []string, all bool, err error) {
@@ -45,7 +45,7 @@ func (s *Store) Revoked(ctx context.Context, limit int) (subjects []string, all 
 }
 
 const selectIsRevoked = `SELECT count(*) FROM account.revocation
-	WHERE subject = $1 AND until_at > clock_timestamp() AND from_at <= clock_timestamp()`
+	WHERE subject = $1 AND until_at > statement_timestamp() AND from_at <= statement_timestamp()`
 
 // IsRevoked implements account.Store.
 func (s *Store) IsRevoked(ctx context.Context, subject string) (bool, error) {
@@ -55,16 +55,16 @@ func (s *Store) IsRevoked(ctx context.Context, subject string) (bool, error) {
 }
 
 const deleteMembers = `DELETE FROM account.member WHERE member_id IN (SELECT m.member_id FROM account.member AS m
-	WHERE m.removed_at IS NOT NULL AND m.removed_at < clock_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY m.removed_at LIMIT $2)`
+	WHERE m.removed_at IS NOT NULL AND m.removed_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY m.removed_at LIMIT $2)`
 
 const deleteInvitations = `DELETE FROM account.invitation WHERE invitation_id IN (SELECT i.invitation_id FROM account.invitation AS i
-	WHERE i.expires_at < clock_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY i.expires_at LIMIT $2)`
+	WHERE i.expires_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY i.expires_at LIMIT $2)`
 
 const deleteKeys = `DELETE FROM account.api_key WHERE key_id IN (SELECT k.key_id FROM account.api_key AS k
-	WHERE k.expires_at < clock_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY k.expires_at LIMIT $2)`
+	WHERE k.expires_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY k.expires_at LIMIT $2)`
 
 const deleteRevocations = `DELETE FROM account.revocation WHERE subject IN (SELECT r.subject FROM account.revocation AS r
-	WHERE r.until_at < clock_timestamp() ORDER BY r.until_at LIMIT $1)`
+	WHERE r.until_at < statement_timestamp() ORDER BY r.until_at LIMIT $1)`
 
 // ForgetAccounts implements account.Store.
 func (s *Store) ForgetAccounts(ctx context.Context, kept time.Duration, limit int) (int64, error) {

@@ -77,7 +77,7 @@ func (s *Store) AuditEntries(ctx context.Context, q audit.Query) ([]audit.Entry,
 }
 
 const deleteEntries = `DELETE FROM audit.entry WHERE entry_id IN (SELECT e.entry_id FROM audit.entry AS e
-	WHERE e.at < clock_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY e.at LIMIT $2)`
+	WHERE e.at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY e.at LIMIT $2)`
 
 // entriesPerSweep bounds one deletion of old entries.
 const entriesPerSweep = 1000

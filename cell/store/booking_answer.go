@@ -94,7 +94,7 @@ func replay(ctx context.Context, q sqldb.Querier, scope, key, fingerprint string
 }
 
 const deleteAnswers = `DELETE FROM booking.answer WHERE (scope, key) IN
-	(SELECT scope, key FROM booking.answer WHERE created_at < (SELECT clock_timestamp()) - $1::float8 * INTERVAL '1 second' ORDER BY created_at LIMIT $2)`
+	(SELECT scope, key FROM booking.answer WHERE created_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY created_at LIMIT $2)`
 
 // ForgetAnswers deletes answers older than AnswerLife, in bounded batches.
 func (s *Store) ForgetAnswers(ctx context.Context) (int64, error) {

@@ -34,7 +34,7 @@ const selectHolds = `SELECT f.hold_id, f.state, f.created_at, f.expires_at, f.or
 // selectDueHolds reads what is due of all the events in one look at the index,
 // which begins with the time.
 const selectDueHolds = `SELECT ` + holdColumns + ` FROM booking.hold
-	WHERE event_id = ANY($1) AND state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp())
+	WHERE event_id = ANY($1) AND state = 'active' AND order_id = '' AND expires_at <= statement_timestamp()
 	ORDER BY expires_at LIMIT $2`
 
 const selectLedgerHead = `SELECT ledger_next, ledger_hash FROM booking.quota WHERE event_id = $1 AND position = 0`
@@ -128,7 +128,7 @@ func scanHold(row pgx.Row) (booking.Hold, error) {
 	return h, nil
 }
 
-const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= (SELECT clock_timestamp()) THEN 'expired' ELSE state END,
+const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = '' AND expires_at <= statement_timestamp() THEN 'expired' ELSE state END,
 	created_at, expires_at, order_id, total, currency, items, granted_until, asked_mark FROM booking.hold WHERE hold_id = $1`
 
 // Hold reads a hold; a due one reads as expired although the sweeper was not there yet.
@@ -153,7 +153,7 @@ func (s *Store) HoldSecret(ctx context.Context, event id.Event) ([]byte, error) 
 }
 
 const selectEventsWithDueHolds = `SELECT DISTINCT h.event_id FROM booking.hold AS h JOIN booking.event AS e ON e.event_id = h.event_id
-	WHERE h.state = 'active' AND h.order_id = '' AND h.expires_at <= (SELECT clock_timestamp()) AND e.placement = 'serving' LIMIT $1`
+	WHERE h.state = 'active' AND h.order_id = '' AND h.expires_at <= statement_timestamp() AND e.placement = 'serving' LIMIT $1`
 
 // EventsWithDueHolds lists events that the sweeper should visit; one that is
 // sealed has its holds swept by its next home.

@@ -18,7 +18,7 @@ func (s *Store) UseLink(ctx context.Context, mark string, until time.Time) (firs
 const forgetBatch = 1000
 
 const deleteUsedLinks = `DELETE FROM identity.used_link WHERE mark IN (SELECT u.mark FROM identity.used_link AS u
-	WHERE u.until_at < (SELECT clock_timestamp()) ORDER BY u.until_at LIMIT $1)`
+	WHERE u.until_at < statement_timestamp() ORDER BY u.until_at LIMIT $1)`
 
 // ForgetLinks drops links that have ended anyway.
 func (s *Store) ForgetLinks(ctx context.Context) (int64, error) {

@@ -50,7 +50,7 @@ func messageRow(m notify.Message) []any {
 	return sqldb.Row(m.ID(), event, m.About(), string(m.Kind), m.Part, m.To, m.Name, m.Locale)
 }
 
-const countParts = `SELECT count(*) FROM notify.message WHERE order_id = $1 AND kind = $2 AND substr(part, 1, length($3)) = $3`
+const countParts = `SELECT count(*) FROM notify.message WHERE order_id = $1 AND kind = $2 AND substr(part, 1, length($3::text)) = $3::text`
 
 // Again stores m in the first free one of limit slots of the window at hand. The
 // slots are what holds the limit: a part exists once, whoever races for it.
@@ -83,7 +83,7 @@ func (s *Store) Again(ctx context.Context, m notify.Message, prefix string, limi
 }
 
 const claimMessages = `UPDATE notify.message SET attempts = attempts + 1, next_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
-	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state = 'queued' AND m.next_at <= (SELECT clock_timestamp())
+	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state = 'queued' AND m.next_at <= statement_timestamp()
 		ORDER BY m.next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 	RETURNING message_id, order_id, kind, part, address, name, locale, attempts, created_at`
 
@@ -130,7 +130,7 @@ func (s *Store) Later(ctx context.Context, c notify.Claimed, in time.Duration, r
 }
 
 const shelveMessages = `UPDATE notify.message SET state = 'unsent', reason = $1, ended_at = clock_timestamp()
-	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state = 'queued' AND m.next_at <= (SELECT clock_timestamp())
+	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state = 'queued' AND m.next_at <= statement_timestamp()
 		ORDER BY m.next_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
 
 // Shelve turns what is due into unsent.
@@ -140,7 +140,7 @@ func (s *Store) Shelve(ctx context.Context, reason string, limit int) (int64, er
 }
 
 const unshelveMessages = `UPDATE notify.message SET state = 'queued', reason = '', ended_at = NULL, next_at = clock_timestamp()
-	WHERE state = 'unsent' AND address <> '' AND created_at > clock_timestamp() - $1::float8 * INTERVAL '1 second'`
+	WHERE state = 'unsent' AND address <> '' AND created_at > statement_timestamp() - $1::float8 * INTERVAL '1 second'`
 
 // Unshelve queues what is unsent and young again.
 func (s *Store) Unshelve(ctx context.Context, age time.Duration) (int64, error) {
@@ -150,11 +150,11 @@ func (s *Store) Unshelve(ctx context.Context, age time.Duration) (int64, error) 
 
 const forgetMessages = `UPDATE notify.message SET address = '', name = '', reason = ''
 	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state <> 'queued' AND m.address <> ''
-		AND m.ended_at < clock_timestamp() - $1::float8 * INTERVAL '1 second' LIMIT $2)`
+		AND m.ended_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' LIMIT $2)`
 
 const forgetSearches = `DELETE FROM notify.message
 	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.event_id = ''
-		AND m.created_at < clock_timestamp() - $1::float8 * INTERVAL '1 second' LIMIT $2)`
+		AND m.created_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' LIMIT $2)`
 
 // Forget removes personal data whose time is over.
 func (s *Store) Forget(ctx context.Context, keep, searches time.Duration, limit int) (int64, error) {

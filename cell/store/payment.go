@@ -94,7 +94,7 @@ func (s *Store) SetPayment(ctx context.Context, p payment.Payment) error {
 }
 
 const claimPayments = `UPDATE payment.payment SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
-	WHERE order_id IN (SELECT p.order_id FROM payment.payment AS p WHERE NOT p.settled AND p.next_check_at <= (SELECT clock_timestamp())
+	WHERE order_id IN (SELECT p.order_id FROM payment.payment AS p WHERE NOT p.settled AND p.next_check_at <= statement_timestamp()
 		ORDER BY p.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 	RETURNING order_id`
 
@@ -168,7 +168,7 @@ func scanRefund(row pgx.CollectableRow) (payment.Back, error) {
 }
 
 const claimRefunds = `UPDATE payment.refund SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
-	WHERE refund_id IN (SELECT r.refund_id FROM payment.refund AS r WHERE r.state = 'created' AND r.next_check_at <= (SELECT clock_timestamp())
+	WHERE refund_id IN (SELECT r.refund_id FROM payment.refund AS r WHERE r.state = 'created' AND r.next_check_at <= statement_timestamp()
 		ORDER BY r.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 	RETURNING refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse`
 

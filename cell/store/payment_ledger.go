@@ -96,7 +96,7 @@ func (s *Store) PayeeOf(ctx context.Context, org id.Organizer) (p payment.Payee,
 
 const claimUnbooked = `UPDATE payment.payment SET next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
 	WHERE order_id IN (SELECT p.order_id FROM payment.payment AS p WHERE p.settled AND NOT p.fee_booked AND p.received > 0
-		AND p.next_check_at <= (SELECT clock_timestamp()) ORDER BY p.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+		AND p.next_check_at <= statement_timestamp() ORDER BY p.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 	RETURNING order_id, intent_id`
 
 // ClaimUnbooked leases captured payments of which the provider's fee is not in the books.

@@ -47,7 +47,7 @@ func (s *Store) CountDecline(ctx context.Context, order id.Order) (n int64, err 
 }
 
 const claimNotices = `UPDATE payment.notice SET attempts = attempts + 1, next_look_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
-	WHERE notice_id IN (SELECT n.notice_id FROM payment.notice AS n WHERE n.outcome = 'waiting' AND n.next_look_at <= (SELECT clock_timestamp())
+	WHERE notice_id IN (SELECT n.notice_id FROM payment.notice AS n WHERE n.outcome = 'waiting' AND n.next_look_at <= statement_timestamp()
 		ORDER BY n.next_look_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 	RETURNING notice_id, type, body, outcome, attempts, received_at`
 
@@ -84,7 +84,7 @@ const (
 )
 
 const deleteNotices = `DELETE FROM payment.notice WHERE notice_id IN (SELECT n.notice_id FROM payment.notice AS n
-	WHERE n.received_at < clock_timestamp() - $1::float8 * INTERVAL '1 second' AND n.outcome <> 'waiting' ORDER BY n.received_at LIMIT $2)`
+	WHERE n.received_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' AND n.outcome <> 'waiting' ORDER BY n.received_at LIMIT $2)`
 
 // ForgetNotices deletes notices that are past their retention, in bounded batches.
 func (s *Store) ForgetNotices(ctx context.Context) (int64, error) {

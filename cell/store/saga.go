@@ -79,7 +79,7 @@ func orZero(at *time.Time) time.Time {
 const selectRunsForUpdate = `SELECT n.run_id, f.run_id, f.event_id, f.name, f.version, f.status, f.position, f.input, f.output, f.steps, f.error, f.cause,
 	f.started_at, f.deadline, f.wake_at, f.ended_at, f.lease_owner, f.taken, f.leased FROM unnest($1::text[]) AS n (run_id)
 	CROSS JOIN LATERAL (SELECT r.run_id, r.event_id, r.name, r.version, r.status, r.position, r.input, r.output, r.steps, r.error, r.cause,
-		r.started_at, r.deadline, r.wake_at, r.ended_at, r.lease_owner, r.taken, r.lease_owner <> '' AND r.lease_until > (SELECT clock_timestamp()) AS leased
+		r.started_at, r.deadline, r.wake_at, r.ended_at, r.lease_owner, r.taken, r.lease_owner <> '' AND r.lease_until > statement_timestamp() AS leased
 		FROM saga.run AS r WHERE r.run_id = n.run_id LIMIT 1 FOR UPDATE) AS f`
 
 // lookBehindRuns is a statement of its own: what it sees is what the locks keep.
@@ -146,7 +146,7 @@ func (s *Store) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) e
 }
 
 const claimRuns = `WITH due AS (SELECT r.run_id, extract(epoch FROM clock_timestamp() - r.wake_at)::float8 AS late FROM saga.run AS r
-		WHERE r.status = 'running' AND r.wake_at <= (SELECT clock_timestamp()) AND r.lease_until <= (SELECT clock_timestamp())
+		WHERE r.status = 'running' AND r.wake_at <= statement_timestamp() AND r.lease_until <= statement_timestamp()
 		ORDER BY r.wake_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 	UPDATE saga.run SET lease_owner = $1, taken = taken + 1, lease_until = clock_timestamp() + $2::float8 * INTERVAL '1 second',
 		wake_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'

@@ -95,7 +95,7 @@ func (s *Store) Run(ctx context.Context, run string) (saga.Run, []saga.Step, err
 }
 
 const (
-	endedRuns = `SELECT run_id FROM saga.run WHERE status <> 'running' AND ended_at < clock_timestamp() - $1::float8 * INTERVAL '1 second'
+	endedRuns = `SELECT run_id FROM saga.run WHERE status <> 'running' AND ended_at < statement_timestamp() - $1::float8 * INTERVAL '1 second'
 	ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED`
 	deleteSteps   = `DELETE FROM saga.step WHERE run_id = ANY($1)`
 	deleteSignals = `DELETE FROM saga.signal WHERE run_id = ANY($1)`

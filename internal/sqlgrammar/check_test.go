@@ -24,10 +24,11 @@ func check(s statement) []string {
 	if err != nil {
 		return []string{"CockroachDB's grammar: " + err.Error()}
 	}
-	c := &checker{statement: s, with: map[string]bool{}}
+	c := &checker{statement: s, with: map[string]bool{}, compared: map[string]bool{}}
 	c.walk(reflect.ValueOf(parsed), false)
 	c.oneMutationPerTable()
 	c.ownSchemaOnly()
+	c.nullsSaid()
 	return c.wrong
 }
 
@@ -55,6 +56,9 @@ type checker struct {
 	tables  []*tree.TableName // as they are named; a schema alone has no ObjectName
 	mutated []string
 	with    map[string]bool // names that WITH defines
+
+	orders   []*tree.Order
+	compared map[string]bool // columns that a condition takes up
 }
 
 func (c *checker) refuse(format string, args ...any) {
@@ -115,6 +119,7 @@ func (c *checker) walk(v reflect.Value, embedded bool) {
 			return
 		}
 		c.look(v.Addr().Interface())
+		c.lookTwice(v.Addr().Interface())
 	}
 	for i := range v.NumField() {
 		if f := v.Type().Field(i); f.IsExported() {
@@ -139,10 +144,14 @@ func (c *checker) leaf(node any) bool {
 		if column := n.Parts[0]; systemColumns[column] {
 			c.refuse("%s is not a column that both engines have", column)
 		}
+		if n.Star {
+			c.refuse("SELECT %s gives 0A000 on CockroachDB once a column was added; spell the columns out", n)
+		}
 	case *tree.Order:
 		if n.OrderType == tree.OrderByIndex {
 			c.refuse("ORDER BY INDEX is CockroachDB's own")
 		}
+		c.orders = append(c.orders, n)
 		c.walk(reflect.ValueOf(&n.Expr).Elem(), false) // its table is for ORDER BY INDEX
 	case *tree.LockingItem: // its targets are aliases, not tables
 	case *tree.NumVal, *tree.StrVal, *tree.DBool:

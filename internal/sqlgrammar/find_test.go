@@ -169,16 +169,25 @@ func inMigrations(t *testing.T, dir string) []statement {
 	t.Helper()
 	var found []statement
 	for _, name := range glob(t, dir, "*.sql") {
-		text, err := os.ReadFile(filepath.Join(root, name))
+		statements, err := inMigration(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range sqldb.SplitStatements(string(text)) {
-			first, _, _ := strings.Cut(s, "\n")
-			found = append(found, statement{name + ": " + first, name, s})
-		}
+		found = append(found, statements...)
 	}
 	return found
+}
+
+func inMigration(name string) (found []statement, err error) {
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sqldb.SplitStatements(string(text)) {
+		first, _, _ := strings.Cut(s, "\n")
+		found = append(found, statement{name + ": " + first, name, s})
+	}
+	return found, nil
 }
 
 func glob(t *testing.T, dir, pattern string) []string {

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS booking.quota (
 	position bigint NOT NULL,
 	name text NOT NULL,
 	size bigint NOT NULL,
-	held bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
+	held bigint NOT NULL DEFAULT 0 CONSTRAINT quota_held_check CHECK (held >= 0),
 	sold bigint NOT NULL DEFAULT 0 CHECK (sold >= 0),
 	allocated bigint NOT NULL DEFAULT 0 CHECK (allocated >= 0),
 	CONSTRAINT quota_not_oversold CHECK (held + sold + allocated <= size),

@@ -4,14 +4,14 @@ CREATE SCHEMA IF NOT EXISTS bus;
 
 -- One counter row per bucket, raised in the transaction that writes the rows: its
 -- lock makes the order of commits the order of seq.
-CREATE TABLE bus.bucket (
+CREATE TABLE IF NOT EXISTS bus.bucket (
 	bucket bigint NOT NULL PRIMARY KEY,
 	last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0)
 );
 INSERT INTO bus.bucket (bucket) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15)
 ON CONFLICT (bucket) DO NOTHING;
 
-CREATE TABLE bus.outbox (
+CREATE TABLE IF NOT EXISTS bus.outbox (
 	bucket bigint NOT NULL,
 	seq bigint NOT NULL,
 	event_key text NOT NULL,
@@ -23,22 +23,22 @@ CREATE TABLE bus.outbox (
 );
 
 -- How far each bucket was relayed.
-CREATE TABLE bus.relay_cursor (
+CREATE TABLE IF NOT EXISTS bus.relay_cursor (
 	bucket bigint NOT NULL PRIMARY KEY,
 	seq bigint NOT NULL DEFAULT 0 CHECK (seq >= 0)
 );
 INSERT INTO bus.relay_cursor (bucket) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15)
 ON CONFLICT (bucket) DO NOTHING;
 
-CREATE TABLE bus.inbox (
+CREATE TABLE IF NOT EXISTS bus.inbox (
 	consumer text NOT NULL,
 	message_id text NOT NULL,
 	seen_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (consumer, message_id)
 );
-CREATE INDEX inbox_by_age ON bus.inbox (seen_at);
+CREATE INDEX IF NOT EXISTS inbox_by_age ON bus.inbox (seen_at);
 
-CREATE TABLE bus.parked (
+CREATE TABLE IF NOT EXISTS bus.parked (
 	consumer text NOT NULL,
 	message_id text NOT NULL,
 	subject text NOT NULL,
@@ -48,4 +48,4 @@ CREATE TABLE bus.parked (
 	parked_at timestamptz NOT NULL DEFAULT now(),
 	PRIMARY KEY (consumer, message_id)
 );
-CREATE INDEX parked_by_age ON bus.parked (parked_at);
+CREATE INDEX IF NOT EXISTS parked_by_age ON bus.parked (parked_at);

@@ -2,13 +2,13 @@ CREATE SCHEMA IF NOT EXISTS registry;
 CREATE SCHEMA IF NOT EXISTS placement;
 
 -- One row: the map's version. Its lock makes changes of the map one after the other.
-CREATE TABLE registry.map (
+CREATE TABLE IF NOT EXISTS registry.map (
 	only_row bool NOT NULL PRIMARY KEY CHECK (only_row),
 	version bigint NOT NULL CHECK (version >= 0)
 );
 INSERT INTO registry.map (only_row, version) VALUES (true, 0) ON CONFLICT (only_row) DO NOTHING;
 
-CREATE TABLE registry.cell (
+CREATE TABLE IF NOT EXISTS registry.cell (
 	cell text NOT NULL PRIMARY KEY,
 	region text NOT NULL,
 	residency text NOT NULL,
@@ -23,14 +23,14 @@ CREATE TABLE registry.cell (
 	CHECK (target = 100 OR expires_at IS NOT NULL)
 );
 
-CREATE TABLE registry.process (
+CREATE TABLE IF NOT EXISTS registry.process (
 	cell text NOT NULL REFERENCES registry.cell (cell),
 	url text NOT NULL,
 	last_beat timestamptz NOT NULL,
 	PRIMARY KEY (cell, url)
 );
 
-CREATE TABLE placement.event (
+CREATE TABLE IF NOT EXISTS placement.event (
 	event_id text NOT NULL PRIMARY KEY,
 	home text NOT NULL,
 	epoch bigint NOT NULL CHECK (epoch > 1),
@@ -39,7 +39,7 @@ CREATE TABLE placement.event (
 );
 
 -- What was asked and what came of it; never changed afterwards.
-CREATE TABLE placement.operation (
+CREATE TABLE IF NOT EXISTS placement.operation (
 	operation_id text NOT NULL PRIMARY KEY,
 	event_id text NOT NULL,
 	to_cell text NOT NULL,
@@ -49,4 +49,4 @@ CREATE TABLE placement.operation (
 	done_at timestamptz NOT NULL,
 	UNIQUE (event_id, epoch)
 );
-CREATE INDEX operation_by_age ON placement.operation (done_at);
+CREATE INDEX IF NOT EXISTS operation_by_age ON placement.operation (done_at);
