@@ -21,30 +21,30 @@ const (
 	allowIdle       = `SET LOCAL idle_in_transaction_session_timeout = 0`
 	selectApplied   = `SELECT file, statement FROM public.guichet_migration`
 	insertStatement = `INSERT INTO public.guichet_migration (file, statement) VALUES ($1, $2)`
-	migrationLimit  = 2 * time.Minute
+	// insertStatements remembers many at once.
+	insertStatements = `INSERT INTO public.guichet_migration (file, statement) SELECT u.file, u.statement FROM unnest($1::text[], $2::bigint[]) AS u (file, statement)`
+	migrationLimit   = 2 * time.Minute
 )
 
 // Migrate applies the *.sql files of dir in name order, statement by statement,
-// because DDL inside a transaction is not atomic on CockroachDB. What was
-// applied is remembered, so an interrupted run goes on where it stopped; several
-// processes may start at once, a row lock lets one of them work. Files are
-// forward only, a file that was applied never changes. On PostgreSQL a statement
+// because a change of the schema of an old table inside a transaction is not atomic
+// on CockroachDB. What was
+// applied is remembered by file and number, so an interrupted run goes on where it
+// stopped; several processes may start at once, a row lock lets one of them work, or on
+// CockroachDB a lease. Files are forward only: of one that was applied, statements keep their
+// order, number and meaning. On PostgreSQL a statement
 // and its memory are one transaction; on CockroachDB a process that dies between
-// the two repeats the statement, so write IF NOT EXISTS.
+// the two repeats the statement, so write IF NOT EXISTS. An empty CockroachDB gets all files in one
+// transaction.
 func (db *DB) Migrate(ctx context.Context, dir fs.FS) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationLimit)
 	defer cancel()
-	return db.locked(ctx, func(conn *pgx.Conn) error { return applyMissing(ctx, conn, dir) })
+	return db.locked(ctx, func(ctx context.Context, conn *pgx.Conn) error { return applyMissing(ctx, conn, dir) })
 }
 
 // locked lets one process after the other work on the schema. It takes two
-// connections beside the pool, which may be small: one holds the lock row.
-func (db *DB) locked(ctx context.Context, work func(conn *pgx.Conn) error) error {
-	holder, err := db.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeSoon(ctx, holder)
+// connections beside the pool, which may be small: one holds the lock row, or renews the lease.
+func (db *DB) locked(ctx context.Context, work func(ctx context.Context, conn *pgx.Conn) error) error {
 	worker, err := db.connect(ctx)
 	if err != nil {
 		return err
@@ -53,10 +53,18 @@ func (db *DB) locked(ctx context.Context, work func(conn *pgx.Conn) error) error
 	if err := createMigrationTable(ctx, worker); err != nil {
 		return fmt.Errorf("create migration table: %w", Classify(err))
 	}
+	if onCockroach(worker) {
+		return newLease(db.connect, leaseFor).during(ctx, func(ctx context.Context) error { return work(ctx, worker) })
+	}
+	holder, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeSoon(ctx, holder)
 	if err := lockMigrations(ctx, holder); err != nil {
 		return fmt.Errorf("wait for the other migration: %w", Classify(err))
 	}
-	return work(worker)
+	return work(ctx, worker)
 }
 
 // connect opens a session in which a statement may take as long as Migrate: an
@@ -64,6 +72,7 @@ func (db *DB) locked(ctx context.Context, work func(conn *pgx.Conn) error) error
 func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
 	cfg := db.Pool.Config().ConnConfig
 	cfg.RuntimeParams["statement_timeout"] = "0"
+	db.hosts.arrange(cfg)
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to migrate: %w", Classify(err))
@@ -104,12 +113,14 @@ func lockMigrations(ctx context.Context, conn *pgx.Conn) error {
 func createMigrationTable(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		_, err := conn.Exec(ctx, createMigration)
-		if err == nil {
+		if err == nil && onCockroach(conn) {
+			_, err = conn.Exec(ctx, createLease)
+		} else if err == nil {
 			_, err = conn.Exec(ctx, insertLockRow)
 		}
 		// Two at once: PostgreSQL tells the loser of IF NOT EXISTS about its catalog,
 		// or makes it wait there for longer than lock_timeout.
-		if code := SQLState(err); code != "23505" && code != "42P07" && code != "42710" && code != "55P03" {
+		if code := SQLState(err); code != "23505" && code != "42P07" && code != "42710" && code != "55P03" && !retryable(err) {
 			return err
 		}
 	}
@@ -142,6 +153,7 @@ func applyMissing(ctx context.Context, conn *pgx.Conn, dir fs.FS) error {
 		return errors.New("there are no migrations")
 	}
 	slices.Sort(files)
+	var missing []change
 	for _, file := range files {
 		text, err := fs.ReadFile(dir, file)
 		if err != nil {
@@ -152,21 +164,53 @@ func applyMissing(ctx context.Context, conn *pgx.Conn, dir fs.FS) error {
 			if slices.Contains(applied, s) {
 				continue
 			}
-			if err := apply(ctx, conn, s, statement); err != nil {
-				return fmt.Errorf("migration %s statement %d: %w", file, i+1, Classify(err))
-			}
+			missing = append(missing, change{s, statement})
+		}
+	}
+	empty := !slices.ContainsFunc(applied, func(s step) bool { return s.file != "lock" })
+	if onCockroach(conn) && empty {
+		return changeAtOnce(ctx, conn, func(q Querier) error { return applyAll(ctx, q, missing) })
+	}
+	for _, c := range missing {
+		if err := apply(ctx, conn, c); err != nil {
+			return c.failed(err)
 		}
 	}
 	return nil
 }
 
+// change is a statement that was not applied yet.
+type change struct {
+	step
+	sql string
+}
+
+func (c change) failed(err error) error {
+	return fmt.Errorf("migration %s statement %d: %w", c.file, c.statement+1, Classify(err))
+}
+
+// applyAll runs the statements and remembers them together.
+func applyAll(ctx context.Context, q Querier, missing []change) error {
+	files, numbers := make([]string, len(missing)), make([]int64, len(missing))
+	for i, c := range missing {
+		if _, err := q.Exec(ctx, c.sql); retryable(err) {
+			return err // it runs again
+		} else if err != nil {
+			return c.failed(err)
+		}
+		files[i], numbers[i] = c.file, c.statement
+	}
+	_, err := q.Exec(ctx, insertStatements, files, numbers)
+	return err
+}
+
 // apply runs a statement and remembers it.
-func apply(ctx context.Context, conn *pgx.Conn, s step, statement string) error {
+func apply(ctx context.Context, conn *pgx.Conn, c change) error {
 	both := func(q Querier) error {
-		if _, err := q.Exec(ctx, statement); err != nil {
+		if _, err := q.Exec(ctx, c.sql); err != nil {
 			return err
 		}
-		_, err := q.Exec(ctx, insertStatement, s.file, s.statement)
+		_, err := q.Exec(ctx, insertStatement, c.file, c.statement)
 		return err
 	}
 	if onCockroach(conn) {

@@ -35,6 +35,12 @@ const (
 		GROUP BY t.table_schema, t.table_name ORDER BY t.table_schema, t.table_name`
 )
 
+// A role that is not known yet (42704) is asked for again this often.
+const (
+	roleAttempts = 20
+	rolePause    = 100 * time.Millisecond
+)
+
 // Role is whom a program's sessions work as, so that the database itself refuses
 // what the program must never do. It owns nothing and cannot log in.
 type Role struct {
@@ -79,15 +85,15 @@ func (db *DB) Confined() string {
 func (db *DB) Confine(ctx context.Context, role Role) error {
 	ctx, cancel := context.WithTimeout(ctx, migrationLimit)
 	defer cancel()
-	err := db.locked(ctx, func(conn *pgx.Conn) error {
-		if err := ensureRole(ctx, conn, role.Name); err != nil {
-			return err
+	err := db.locked(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		for attempt := 1; ; attempt++ {
+			// A role that another database's cell made a moment ago is not known on every node of
+			// a CockroachDB yet.
+			err := giveRights(ctx, conn, role)
+			if SQLState(err) != "42704" || attempt == roleAttempts || !pause(ctx, rolePause) {
+				return err
+			}
 		}
-		statements, err := missingRights(ctx, conn, role)
-		if err != nil {
-			return err
-		}
-		return runAll(ctx, conn, statements)
 	})
 	if err != nil {
 		return fmt.Errorf("confine to %s: %w", role.Name, Classify(err))
@@ -97,6 +103,17 @@ func (db *DB) Confine(ctx context.Context, role Role) error {
 		p.Reset() // sessions that were opened before end when they are given back
 	}
 	return nil
+}
+
+func giveRights(ctx context.Context, conn *pgx.Conn, role Role) error {
+	if err := ensureRole(ctx, conn, role.Name); err != nil {
+		return err
+	}
+	statements, err := missingRights(ctx, conn, role)
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, conn, statements)
 }
 
 // AsOwner is InTx for the few things that the pool's role may not do: it runs as the user
@@ -240,8 +257,11 @@ func runAll(ctx context.Context, conn *pgx.Conn, statements []string) error {
 		}
 		return nil
 	}
+	if len(statements) == 0 {
+		return nil
+	}
 	if onCockroach(conn) {
-		return run(conn)
+		return changeAtOnce(ctx, conn, run)
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return run(tx) })
 }

@@ -45,6 +45,7 @@ type DB struct {
 	// asked and stored let many share a message outside of transactions.
 	asked, stored *gathering
 	role          atomic.Pointer[string] // whom new sessions work as; see Confine
+	hosts         *hosts                 // nil when the URL names one
 }
 
 // Option changes a DB, or its pool's configuration, before it is opened.
@@ -59,7 +60,9 @@ func MaxConns(n int) Option {
 	}
 }
 
-// Open prepares a pool; it does not wait for the database to be there.
+// Open prepares a pool; it does not wait for the database to be there. Several hosts in
+// the URL are nodes of one database: they share the sessions, and one that does not answer
+// is left within 2 s.
 func Open(ctx context.Context, dsn, application string, opts ...Option) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -71,12 +74,15 @@ func Open(ctx context.Context, dsn, application string, opts ...Option) (*DB, er
 	for k, v := range map[string]string{
 		"application_name": application, "timezone": "UTC", "lock_timeout": lockWait,
 		"idle_in_transaction_session_timeout": idleInTx, "statement_timeout": statementTimeout,
+		// What is asked outside a transaction is SERIALIZABLE on CockroachDB, and waits for rows
+		// that another only has locked.
+		"default_transaction_isolation": "read committed",
 	} {
 		if _, set := cfg.ConnConfig.RuntimeParams[k]; !set {
 			cfg.ConnConfig.RuntimeParams[k] = v
 		}
 	}
-	db := &DB{}
+	db := &DB{hosts: spread(cfg)}
 	cfg.AfterConnect = db.assumeRole
 	for _, o := range opts {
 		o(db, cfg)
@@ -96,6 +102,7 @@ func Open(ctx context.Context, dsn, application string, opts ...Option) (*DB, er
 			return nil, fmt.Errorf("open database: %w", err)
 		}
 	}
+	db.hosts.watch(ctx, cfg.ConnConfig)
 	db.asked, db.stored = &gathering{pool: db.gathered}, &gathering{pool: db.gathered}
 	return db, nil
 }
@@ -141,6 +148,7 @@ func (db *DB) Close() {
 	for _, p := range db.pools() {
 		p.Close()
 	}
+	db.hosts.end()
 }
 
 // Ping reports whether the database answers.

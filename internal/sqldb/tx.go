@@ -105,8 +105,8 @@ func After(ctx context.Context, do func()) {
 // locked by the statements themselves. fn may run again, so nothing in it may be
 // seen from outside. A call inside another InTx joins the outer transaction.
 //
-// cockroach-go's loop is used only on CockroachDB: on PostgreSQL it takes RELEASE
-// SAVEPOINT for the commit and loses failed commits (architecture, "Data").
+// Both engines have one loop, without savepoints (docs/adr/012): an attempt that failed is rolled
+// back and begun again.
 func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return db.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
@@ -162,9 +162,6 @@ func (db *DB) onConnection(ctx context.Context, opts pgx.TxOptions, fn func(ctx 
 
 // execute runs one transaction with its retries.
 func execute(ctx context.Context, conn *pgx.Conn, opts pgx.TxOptions, run func(tx pgx.Tx) error) error {
-	if onCockroach(conn) {
-		return Classify(executeCockroach(ctx, conn, opts, run))
-	}
 	wait := firstPause
 	for attempt := 1; ; attempt++ {
 		err := once(ctx, conn, opts, run)

@@ -81,10 +81,10 @@ func calls(v reflect.Value, function string) bool {
 		if v.IsNil() {
 			return false
 		}
-		if f, ok := v.Interface().(*tree.FuncExpr); ok && strings.EqualFold(f.Func.String(), function) {
+		if f, ok := reflect.TypeAssert[*tree.FuncExpr](v); ok && strings.EqualFold(f.Func.String(), function) {
 			return true
 		}
-		if _, ok := v.Interface().(*tree.TableName); ok {
+		if _, ok := reflect.TypeAssert[*tree.TableName](v); ok {
 			return false
 		}
 		return calls(v.Elem(), function)
@@ -328,7 +328,7 @@ func TestMigrations_alterATableOncePerFile(t *testing.T) {
 var violates = regexp.MustCompile(`Violates\([^"\n]*"([a-z_]+)"\)|"([a-z]+_[a-z_]+)": booking\.Err`)
 
 // named says whether a name is the same on both engines: it was given, or is a primary key's.
-func named(name string, migrations string) bool {
+func named(name, migrations string) bool {
 	if table, ok := strings.CutSuffix(name, "_pkey"); ok && regexp.MustCompile(`CREATE TABLE IF NOT EXISTS [a-z_]+\.`+table+` \(`).MatchString(migrations) {
 		return true
 	}
