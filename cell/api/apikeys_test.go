@@ -73,13 +73,13 @@ func TestAPIKeys_areMadeScopedListedRotatedAndRevoked(t *testing.T) {
 		{object{"name": "x", "permissions": make([]string, 10_000)}, "400 invalid_api_key"},
 		{object{"name": "x", "role": "door", "expires_at": time.Now().Add(-time.Hour)}, "400 invalid_api_key"},
 		{object{"name": "x", "role": "door", "expires_at": time.Now().AddDate(2, 0, 0)}, "400 invalid_api_key"},
-		{object{"role": "door"}, "400 invalid_api_key /name"},
+		{object{"role": "door"}, "400 missing_field /name"},
 	} {
 		if a := s.ask(t, "POST "+s.at()+"/api_keys", bad.body, s.bearer); !strings.HasPrefix(a.is(), bad.is) {
 			t.Errorf("%v: %s", bad.body, a.is())
 		}
 	}
-	s.ask(t, "POST "+s.at()+"/api_keys/"+narrow.ID+"/rotate", object{}, s.bearer).want(t, "400 invalid_api_key /grace_s")
+	s.ask(t, "POST "+s.at()+"/api_keys/"+narrow.ID+"/rotate", object{}, s.bearer).want(t, "400 missing_field /grace_s")
 	for _, grace := range []any{-1, 7*24*3600 + 1, 1 << 60} {
 		s.ask(t, "POST "+s.at()+"/api_keys/"+narrow.ID+"/rotate", object{"grace_s": grace}, s.bearer).want(t, "400 invalid_api_key /grace_s")
 	}

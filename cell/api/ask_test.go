@@ -82,6 +82,8 @@ func (h *house) send(t testing.TB, line string, body any, opts ...with) (answer,
 	var payload io.Reader
 	switch b := body.(type) {
 	case nil:
+	case io.Reader: // of a length that is not said
+		payload = b
 	case []byte:
 		payload = bytes.NewReader(b)
 	case string:

@@ -199,7 +199,7 @@ func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *bo
 // revision is a change of an event.
 type revision struct {
 	in          any                                             // the body to read first, nil for none
-	decode      func(c *gin.Context, in any) ([]byte, error)    // how; httpd.DecodeJSON when nil
+	decode      func(c *gin.Context, in any) ([]byte, error)    // how; decodeNamed when nil
 	needVersion bool                                            // whether an If-Match must come with it
 	act         func(e *booking.Event, now time.Time) error     // decides
 	then        func(ctx context.Context, event id.Event) error // follows in the same transaction; nil for nothing
@@ -219,7 +219,7 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 	if r.in != nil {
 		decode := r.decode
 		if decode == nil {
-			decode = httpd.DecodeJSON
+			decode = decodeNamed
 		}
 		if body, err = decode(c, r.in); err != nil {
 			return err
@@ -291,14 +291,38 @@ func (s *Server) patchEvent(c *gin.Context) error {
 		set(&e.Category, in.Category)
 		set(&e.StartsAt, in.StartsAt)
 		set(&e.TimeZone, in.TimeZone)
-		if in.EndsAt != nil {
-			e.EndsAt = in.EndsAt
+		if in.EndsAt.Set {
+			e.EndsAt = in.EndsAt.Value
 		}
 		if in.Venue != nil {
-			e.Venue = venueOf(*in.Venue)
+			e.Venue = mergedVenue(e.Venue, *in.Venue)
 		}
 		return nil
 	})
+}
+
+// mergedVenue changes what the patch names of a venue (RFC 7396).
+func mergedVenue(v booking.Venue, p client.PatchVenue) booking.Venue {
+	set(&v.Name, p.Name)
+	set(&v.City, p.City)
+	set(&v.Country, p.Country)
+	if p.Address.Set {
+		v.Address = value(p.Address)
+	}
+	if p.Capacity.Set {
+		v.Capacity = value(p.Capacity)
+	}
+	if p.Location.Set {
+		at := venueOf(client.Venue{Location: p.Location.Value})
+		v.Lat, v.Lon, v.Located = at.Lat, at.Lon, at.Located
+	}
+	return v
+}
+
+// value is what a patch sets, the zero value where it clears.
+func value[T any](n client.Nullable[T]) (v T) {
+	set(&v, n.Value)
+	return v
 }
 
 func set[T any](to, from *T) {
@@ -329,12 +353,15 @@ func (s *Server) putTicketType(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var in client.NewTicketType
+	in := namedBody[client.NewTicketType]{}
 	return s.change(c, &in, true, func(e *booking.Event, _ time.Time) error {
 		t := e.Type(tid)
 		if t == nil {
 			return booking.ErrTicketType.With("the event has no such ticket type")
 		}
-		return t.Revise(e, typeOf(in))
+		if !drawsOn(e, t, in.Body.Quotas) {
+			return errQuotasFixed.At("/quotas", "must be the quotas that the ticket type draws on: what was sold was counted there")
+		}
+		return t.Revise(e, typeAsNamed(&in, t))
 	})
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 
 	"github.com/gin-gonic/gin"
 
@@ -11,7 +10,6 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
-	"guichet/internal/httpd"
 )
 
 // getForm is what a buyer is asked, before he orders.
@@ -37,17 +35,17 @@ func (s *Server) putForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var in client.NewOrderForm
-	body, err := httpd.DecodeJSON(c, &in)
+	var in namedBody[client.NewOrderForm]
+	body, err := decodeNamed(c, &in)
 	if err != nil {
 		return err
 	}
-	f := formOf(in)
 	answer, err := s.once(c, e.ID, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
 		was, err := s.Checkout.Store.Form(ctx, e.ID)
 		if err != nil {
 			return nil, err
 		}
+		f := formAsNamed(&in, was)
 		if err := s.Checkout.SetForm(ctx, e.ID, &f); err != nil {
 			return nil, err
 		}
@@ -94,31 +92,22 @@ func formView(f checkout.Form) client.OrderForm {
 }
 
 // answersOf reads a person's answers; whose they are, their place says.
-func answersOf(at string, in []client.Answer) ([]checkout.Answer, error) {
-	var out []checkout.Answer
-	for i, a := range in {
-		if a.Attendee != 0 {
-			return nil, httpd.ErrUnknownField.At(at+"/answers/"+strconv.Itoa(i)+"/attendee", "is the cell's to say")
-		}
+func answersOf(in []client.Answer) (out []checkout.Answer) {
+	for _, a := range in {
 		out = append(out, checkout.Answer{Question: a.QuestionID, Value: a.Value})
 	}
-	return out, nil
+	return out
 }
 
 // replyTo reads what a buyer answered and agreed to into the request.
-func replyTo(req *checkout.Request, in client.NewOrder) (err error) {
-	if req.Answers, err = answersOf("", in.Answers); err != nil {
-		return err
-	}
+func replyTo(req *checkout.Request, in client.NewOrder) {
+	req.Answers = answersOf(in.Answers)
 	for i, a := range in.Attendees {
-		if req.Attendees[i].Answers, err = answersOf("/attendees/"+strconv.Itoa(i), a.Answers); err != nil {
-			return err
-		}
+		req.Attendees[i].Answers = answersOf(a.Answers)
 	}
 	for _, k := range in.Consents {
 		req.Consents = append(req.Consents, checkout.Consented{ID: k.ID, Version: k.Version})
 	}
-	return nil
 }
 
 // withReplies adds what was answered to an order's view.

@@ -21,7 +21,7 @@ func (s *Server) createHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	var in askedHold
+	var in newHold
 	body, err := httpd.DecodeJSON(c, &in)
 	if err != nil {
 		return err
@@ -102,25 +102,25 @@ func holdAnswer(status int) booking.Answer {
 	}
 }
 
-// askedHold is client.NewHold as buyers may send it: names and prices of a line are
+// newHold is client.NewHold as buyers may send it: names and prices of a line are
 // the cell's to say, so here they are unknown fields, whatever their type.
-type askedHold struct {
-	Items      []askedItem `json:"items"`
-	PromoCode  string      `json:"promo_code"`
-	AccessCode string      `json:"access_code"`
-	BuyerKey   string      `json:"buyer_key"`
+type newHold struct {
+	Items      []newHoldItem `json:"items"`
+	PromoCode  string        `json:"promo_code,omitempty"`
+	AccessCode string        `json:"access_code,omitempty"`
+	BuyerKey   string        `json:"buyer_key,omitempty"`
 }
 
-type askedItem struct {
+type newHoldItem struct {
 	TicketTypeID string   `json:"ticket_type_id"`
-	Quantity     int64    `json:"quantity"`
-	SeatIDs      []string `json:"seat_ids"`
-	Section      string   `json:"section"`
-	Accessible   bool     `json:"accessible"`
+	Quantity     int64    `json:"quantity,omitempty"` // or seats by their ids
+	SeatIDs      []string `json:"seat_ids,omitempty"`
+	Section      string   `json:"section,omitempty"`
+	Accessible   bool     `json:"accessible,omitempty"`
 }
 
 // requestOf reads what a buyer asks for; his key names the hold.
-func requestOf(event id.Event, in askedHold) (want booking.Request, err error) {
+func requestOf(event id.Event, in newHold) (want booking.Request, err error) {
 	want = booking.Request{Promo: in.PromoCode, Access: in.AccessCode}
 	if in.BuyerKey != "" {
 		if want.Buyer, err = booking.BuyerOf(event, in.BuyerKey); err != nil {
@@ -131,7 +131,7 @@ func requestOf(event id.Event, in askedHold) (want booking.Request, err error) {
 	return want, err
 }
 
-func linesOf(in askedHold) ([]booking.Line, error) {
+func linesOf(in newHold) ([]booking.Line, error) {
 	var lines []booking.Line
 	for i, item := range in.Items {
 		at := "/items/" + strconv.Itoa(i)

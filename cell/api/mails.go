@@ -74,6 +74,9 @@ func (s *Server) foundTickets(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := noBody(c, &route{}); err != nil {
+		return err
+	}
 	orders, tickets, err := s.reached(c, hash)
 	if err != nil {
 		return err

@@ -222,7 +222,7 @@ func TestInvitation_isCreatedOnceAndMailedOnce(t *testing.T) {
 	} {
 		s.ask(t, "POST "+s.at()+"/invitations", bad.body, s.bearer).want(t, "400 invalid_invitation "+bad.at)
 	}
-	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "a@example.org"}, s.bearer).want(t, "400 invalid_invitation /role")
+	s.ask(t, "POST "+s.at()+"/invitations", object{"email": "a@example.org"}, s.bearer).want(t, "400 missing_field /role")
 }
 
 func TestMembership_tokenShowsARoleAndASecondFactorIsDemanded(t *testing.T) {
@@ -244,7 +244,7 @@ func TestMembership_tokenShowsARoleAndASecondFactorIsDemanded(t *testing.T) {
 	if m.Role != "reader" || m.OrganizerID != s.org.ID || time.Until(m.ExpiresAt) > access.MembershipLife {
 		t.Errorf("%+v", m)
 	}
-	s.ask(t, "PUT "+s.at()+"/security", object{}, bearer(s.membership(t, "olga", strong).Token)).want(t, "400 invalid_security /required_acr") // nothing said is not "nothing demanded"
+	s.ask(t, "PUT "+s.at()+"/security", object{}, bearer(s.membership(t, "olga", strong).Token)).want(t, "400 missing_field /required_acr") // nothing said is not "nothing demanded"
 	s.ask(t, "GET "+s.at()+"/security", nil, s.bearer).want(t, "200").looks(t, `{"required_acr":"urn:mfa"}`)
 	// At another cell's organizer the membership is asked for there.
 	far := id.NewOrganizer("use1").String()

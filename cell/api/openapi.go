@@ -1,16 +1,13 @@
 package api
 
 import (
-	"encoding"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -29,6 +26,11 @@ type object = map[string]any
 // document is openapi.json, made once from the routes that are served.
 var document = sync.OnceValue(func() []byte {
 	g := &generator{schemas: object{}}
+	for _, r := range routes { // answers have the plain names
+		if r.out != nil {
+			g.schema(reflect.TypeOf(r.out))
+		}
+	}
 	paths := object{}
 	for _, r := range routes {
 		at, ok := paths[r.path].(object)
@@ -67,8 +69,6 @@ var document = sync.OnceValue(func() []byte {
 	return out
 })
 
-type generator struct{ schemas object }
-
 func (g *generator) operation(r route) object {
 	op := object{"summary": r.doc, "operationId": operationID(r), "responses": g.responses(r)}
 	var params []object
@@ -106,7 +106,7 @@ func (g *generator) operation(r route) object {
 		op["parameters"] = params
 	}
 	if r.in != nil {
-		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", g.schema(reflect.TypeOf(r.in)))}
+		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", g.request(reflect.TypeOf(r.in), ""))}
 	}
 	if r.foreign {
 		op["requestBody"] = object{"required": true, "content": jsonOf("application/json", object{})}
@@ -160,7 +160,10 @@ func (g *generator) responses(r route) object {
 		codes = append(codes, "body_too_large", "invalid_json")
 	}
 	if r.in != nil {
-		codes = append(codes, "invalid_json", "unknown_field", "invalid_field", "body_too_large", "unsupported_media_type")
+		codes = append(codes, "invalid_json", "unknown_field", "missing_field", "invalid_field", "body_too_large", "unsupported_media_type")
+	}
+	if r.bodyless() {
+		codes = append(codes, "unexpected_body", "invalid_json")
 	}
 	if r.key == keyRequired {
 		codes = append(codes, "idempotency_key_required")
@@ -233,83 +236,4 @@ var headers = object{
 
 func header(kind, doc string) object {
 	return object{"description": doc, "schema": object{"type": kind}}
-}
-
-// schema is the JSON schema of a wire type; named structs become components.
-func (g *generator) schema(t reflect.Type) object {
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		return object{"type": "string", "format": "date-time"}
-	case t == reflect.TypeFor[json.RawMessage]():
-		return object{}
-	case t.Kind() == reflect.Pointer:
-		return object{"anyOf": []object{g.schema(t.Elem()), {"type": "null"}}}
-	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
-		return object{"type": "string"}
-	}
-	switch t.Kind() {
-	case reflect.Bool:
-		return object{"type": "boolean"}
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		return object{"type": "integer"}
-	case reflect.Float64:
-		return object{"type": "number"}
-	case reflect.String:
-		return object{"type": "string"}
-	case reflect.Slice:
-		return object{"type": "array", "items": g.schema(t.Elem())}
-	case reflect.Map:
-		return object{"type": "object", "additionalProperties": g.schema(t.Elem())}
-	case reflect.Struct:
-		return g.component(t)
-	default:
-		return object{}
-	}
-}
-
-func (g *generator) component(t reflect.Type) object {
-	name := componentName(t)
-	ref := object{"$ref": "#/components/schemas/" + name}
-	if _, done := g.schemas[name]; done {
-		return ref
-	}
-	g.schemas[name] = object{} // a type that holds itself ends here
-	props, required := g.fields(t)
-	s := object{"type": "object", "properties": props}
-	if len(required) > 0 {
-		s["required"] = required
-	}
-	g.schemas[name] = s
-	return ref
-}
-
-// fields are a struct's fields by their JSON names, with those of embedded ones.
-func (g *generator) fields(t reflect.Type) (props object, required []string) {
-	props = object{}
-	for f := range t.Fields() {
-		field, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous && field == "" {
-			inner, must := g.fields(f.Type)
-			maps.Copy(props, inner)
-			required = append(required, must...)
-			continue
-		}
-		if field == "" || field == "-" {
-			continue
-		}
-		props[field] = g.schema(f.Type)
-		if !strings.Contains(opts, "omit") {
-			required = append(required, field)
-		}
-	}
-	return props, required
-}
-
-func componentName(t reflect.Type) string {
-	name := t.Name()
-	if base, arg, generic := strings.Cut(name, "["); generic {
-		arg = strings.TrimSuffix(arg, "]")
-		name = base + "Of" + arg[strings.LastIndexByte(arg, '.')+1:]
-	}
-	return strings.ToUpper(name[:1]) + name[1:]
 }

@@ -90,7 +90,7 @@ func TestEvent_draftedChangedPublishedCanceled(t *testing.T) {
 		t.Errorf("%+v", e.Quotas)
 	}
 	h.ask(t, "PUT "+path+"/quotas/"+e.Quotas[0].ID, object{"name": "balcony", "size": 120}, as, ifMatch("*")).want(t, "400 invalid_event /name")
-	a = h.ask(t, "PUT "+path+"/ticket_types/"+e.TicketTypes[0].ID, object{"name": "Late", "price": eur(5000), "quotas": []string{"parterre"}}, as, ifMatch("*")).want(t, "200")
+	a = h.ask(t, "PUT "+path+"/ticket_types/"+e.TicketTypes[0].ID, object{"name": "Late", "price": eur(5000), "fees": nil, "quotas": []string{"parterre", "balcony"}}, as, ifMatch("*")).want(t, "200")
 	if e = read[client.Event](t, a); e.TicketTypes[0].Name != "Late" || e.TicketTypes[0].PriceAllIn.Amount != 5000 || len(e.TicketTypes[0].Quotas) != 2 {
 		t.Errorf("%+v", e.TicketTypes)
 	}

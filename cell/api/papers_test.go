@@ -46,7 +46,7 @@ func TestForm_isAskedAnsweredAndKept(t *testing.T) {
 	}
 	s.ask(t, put, asked).want(t, "401 unauthorized")
 	s.ask(t, put, asked, bearer(s.account(t, "Other").APIKey)).want(t, "404 event_not_found")
-	s.ask(t, put, object{"questions": []object{{"id": "X"}}}, s.bearer).want(t, "400 invalid_form /questions/0/id")
+	s.ask(t, put, object{"questions": []object{{"id": "X", "label": "x", "kind": "text", "per": "order"}}}, s.bearer).want(t, "400 invalid_form /questions/0/id")
 	s.ask(t, put, asked, s.bearer).want(t, "200").looks(t, `{"version":1,"seller":{"name":""},"questions":[
 		{"id":"meal","label":"Meal","kind":"choice","choices":["Fish","Rice"],"required":true,"per":"attendee"},{"id":"note","label":"Note","kind":"text","per":"order"}],
 		"consents":[{"id":"terms","text":"You agree.","required":true,"version":1}]}`)

@@ -193,7 +193,7 @@ func TestRegression12_holdOf1000TicketsIsRefusedWithTheLimitNamed(t *testing.T) 
 	}
 	s.ask(t, "POST "+s.path()+"/holds", object{"items": many}).want(t, "400 invalid_quantity /items")
 	s.ask(t, "POST "+s.path()+"/holds", object{"items": []object{}}).want(t, "400 invalid_quantity /items")
-	s.ask(t, "POST "+s.path()+"/holds", object{}).want(t, "400 invalid_quantity /items")
+	s.ask(t, "POST "+s.path()+"/holds", object{}).want(t, "400 missing_field /items")
 	if after := s.rows(t); after != before {
 		t.Errorf("refused holds left\n%s\nwas\n%s", after, before)
 	}
@@ -316,8 +316,8 @@ func TestOrder_atAnotherPriceThanShownIsRefused(t *testing.T) {
 			t.Errorf("%s", a.body)
 		}
 	}
-	for _, half := range []object{{"amount": 4250}, {}} {
-		s.ask(t, "POST /v1/orders", object{"hold_id": hold.ID, "buyer": buyer(), "shown_total": half}).want(t, "400 invalid_order /shown_total/currency")
+	for at, half := range map[string]object{"currency": {"amount": 4250}, "amount": {}} {
+		s.ask(t, "POST /v1/orders", object{"hold_id": hold.ID, "buyer": buyer(), "shown_total": half}).want(t, "400 missing_field /shown_total/"+at)
 	}
 	if after := s.rows(t); after != before {
 		t.Errorf("refused orders left\n%s\nwas\n%s", after, before)
@@ -325,7 +325,7 @@ func TestOrder_atAnotherPriceThanShownIsRefused(t *testing.T) {
 	// The step ends now: the next buyer sees another price, this one pays the old.
 	tag := s.ask(t, "GET "+s.path(), nil).header.Get("ETag")
 	s.ask(t, "PUT "+s.path()+"/ticket_types/"+s.floor, object{"name": "Floor", "price": eur(5000), "quotas": []string{"floor"}}, s.bearer, ifMatch(tag)).want(t, "200")
-	if next := s.hold(t, s.floor, 1); amount(next.Total) != "50.00 EUR" {
+	if next := s.hold(t, s.floor, 1); amount(next.Total) != "52.50 EUR" {
 		t.Errorf("the next hold costs %s", next.Total)
 	}
 	if o := s.order(t, hold); amount(o.Total) != "42.50 EUR" {

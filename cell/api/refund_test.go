@@ -44,9 +44,11 @@ func TestRefund_buyersGetAllOrNothingOrganizersMayGiveAPart(t *testing.T) {
 	other := bearer(s.account(t, "Other").APIKey)
 	before := s.rows(t)
 	s.ask(t, path, object{"amount": eur(1000)}).want(t, "403 not_allowed")
-	for _, amount := range []object{eur(0), eur(-1), {"amount": 100, "currency": "USD"}, {"amount": 100}, {}} {
+	for _, amount := range []object{eur(0), eur(-1), {"amount": 100, "currency": "USD"}} {
 		s.ask(t, path, object{"amount": amount}).want(t, "400 invalid_order /amount")
 	}
+	s.ask(t, path, object{"amount": object{"amount": 100}}).want(t, "400 missing_field /amount/currency")
+	s.ask(t, path, object{"amount": object{}}).want(t, "400 missing_field /amount/amount")
 	s.ask(t, path, object{"amount": eur(8501)}, s.bearer).want(t, "422 refund_too_large")
 	s.ask(t, path, object{"reason": "x\x07"}, s.bearer).want(t, "400 invalid_order /reason")
 	s.ask(t, path, object{"items": []object{{"ticket_id": o.Tickets[0].ID}}}).want(t, "403 not_allowed")

@@ -57,9 +57,13 @@ type route struct {
 	on503        any  // what 503 answers where it is no problem document
 	media        string
 	guard        guard
+	instead      string // of a call without a body: what to do instead of sending one
 	cached       bool   // takes If-None-Match
 	problems     string // codes, space-separated, besides the ones every call has
 }
+
+// bodyless says that the call takes no body at all.
+func (r *route) bodyless() bool { return r.in == nil && !r.foreign && !r.form }
 
 func (r *route) knows(name string) bool {
 	return slices.ContainsFunc(r.params, func(p param) bool { return p.name == name })
@@ -115,7 +119,7 @@ var attendeeRoutes = []route{
 		problems: "invalid_id event_not_found unknown_access_code code_not_valid code_used_up moved",
 	},
 	{
-		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, guard: guardHolds, key: keyRequired, in: client.NewHold{}, out: client.Hold{}, status: 201,
+		method: http.MethodPost, path: "/v1/events/{event_id}/holds", handle: (*Server).createHold, guard: guardHolds, key: keyRequired, in: newHold{}, out: client.Hold{}, status: 201,
 		doc: "Keep tickets aside for a short while. Their prices are fixed: what is held is what is charged. Who says who he is (buyer_key) is told of his own_holds when they are why there is nothing left; one whose token is sent as the bearer is named.",
 		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
 			"seat_taken unknown_seat unknown_section wrong_category single_seat_gap companion_alone invalid_seat " +
@@ -144,7 +148,9 @@ var attendeeRoutes = []route{
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, auth: capOrder, orStaff: access.ReadOrders, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/cancel", handle: (*Server).cancelOrder, auth: capOrder, orStaff: access.WriteOrders, key: keyOptional, out: client.Order{}, status: 200,
-		doc: "Cancel an order: unpaid, its stock goes back; paid, the whole is refunded too.", problems: "invalid_id order_not_found invalid_state payment_disputed moved",
+		doc:      "Cancel a whole order: unpaid, its stock goes back; paid, the whole is refunded too. Single tickets are given back by refunds.",
+		instead:  "it cancels the whole order; POST …/refunds with items gives single tickets back",
+		problems: "invalid_id order_not_found invalid_state payment_disputed moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, auth: capOrder, orStaff: access.WriteOrders, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
@@ -230,17 +236,17 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/ticket_types/{ticket_type_id}", handle: (*Server).putTicketType, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchRequired, in: client.NewTicketType{}, out: client.Event{}, status: 200,
-		doc: "Change a ticket type; the quotas it draws on stay, and so do terms that are left out.", problems: "invalid_id event_not_found invalid_event unknown_ticket_type tier_too_small version_mismatch if_match_required moved",
+		doc: "Change a ticket type. It draws on the quotas that it was made with, which are named again. An optional member that is left out stays as it is; null or empty takes it away.", problems: "invalid_id event_not_found invalid_event unknown_ticket_type quotas_fixed tier_too_small version_mismatch if_match_required moved",
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/codes/{code}", handle: (*Server).putCode, auth: organizer, need: access.WriteEvents, key: keyOptional, in: client.NewCode{}, out: client.Code{}, status: 200,
-		doc:      "Make a promo code or an access code, or change its terms and limits, never below what is used. Case does not count.",
+		doc:      "Make a promo code or an access code, or change its terms and limits, never below what is used. Case does not count. An optional member that is left out stays as it is; null takes it away.",
 		problems: "invalid_id event_not_found invalid_code code_too_small too_many_codes moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/codes", handle: (*Server).listCodes, auth: organizer, need: access.ReadEvents, out: Page[client.Code]{}, status: 200, params: page, doc: "The event's codes and what is used of them.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/order_form", handle: (*Server).putForm, auth: organizer, need: access.WriteEvents, key: keyOptional, in: client.NewOrderForm{}, out: client.OrderForm{}, status: 200,
-		doc: "Say what buyers and attendees are asked, what they agree to, and who sells. A consent whose text is new has a new version.", problems: "invalid_id event_not_found invalid_form form_changed moved",
+		doc: "Say what buyers and attendees are asked, what they agree to, and who sells. A consent whose text is new has a new version. A member that is left out stays as it is; null takes it away.", problems: "invalid_id event_not_found invalid_form form_changed moved",
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/seating", handle: (*Server).putSeating, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchRequired, in: client.Seating{}, out: client.Event{}, status: 200,

@@ -342,7 +342,7 @@ func (m *seatMaps) forget(key seatMapKey, k *madeMap) {
 }
 
 // seatLine adds what a line of a hold says of seats.
-func seatLine(at string, item askedItem, line booking.Line) (booking.Line, error) {
+func seatLine(at string, item newHoldItem, line booking.Line) (booking.Line, error) {
 	line.Seats, line.Section, line.Accessible = seatIDs(item.SeatIDs), item.Section, item.Accessible
 	if len(line.Seats) > 0 {
 		if item.Quantity != 0 && item.Quantity != int64(len(line.Seats)) {

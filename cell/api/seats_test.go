@@ -185,7 +185,7 @@ func TestSeats_refusalsSayWhyAndWhere(t *testing.T) {
 		{kills, object{"seat_ids": []string{"B-8"}, "killed": true}, "409 seat_taken"},
 		{seating, object{"plan": planOf("A", 2), "categories": []object{{"category": "Stalls", "ticket_types": []string{"Floor"}}}}, "409 invalid_state"}, // it is published
 		{seating, object{"plan": object{"zones": []object{{"rows": []object{{"seats": []object{{"seat_guid": 1}}}}}}}}, "400 invalid_field /plan/zones/0/rows/0/seats/0/seat_guid"},
-		{seating, object{"plan": object{"zones": []object{{"areas": []object{{"color": "url(x)"}}}}}}, "400 invalid_event /plan/zones/0/areas/0"},
+		{seating, object{"plan": object{"zones": []object{{"areas": []object{{"color": "url(x)"}}}}}}, "400 missing_field /plan/zones/0/areas/0/position"},
 	} {
 		if a := s.ask(t, c.line, c.body, s.bearer, ifMatch("*")); a.is() != c.want {
 			t.Errorf("%s %s: %s, want %s: %s", c.line, show(t, c.body), a.is(), c.want, a.member("detail"))

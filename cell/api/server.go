@@ -154,6 +154,9 @@ func (s *Server) checked(r route) gin.HandlerFunc {
 		if err == nil {
 			err = s.enter(c, &r)
 		}
+		if err == nil && r.bodyless() && r.auth != capLink { // who has a link's token, its handler says
+			err = noBody(c, &r)
+		}
 		if err == nil {
 			s.note(c, &r)
 			err = r.handle(s, c)

@@ -12,7 +12,6 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
-	"guichet/internal/httpd"
 )
 
 // draftTerms are the terms of a ticket type in a body.
@@ -125,8 +124,8 @@ func (s *Server) putCode(c *gin.Context) error {
 	if name == "" {
 		return booking.ErrInvalidCode.With("a code is 1 to %d letters, digits, - and _", booking.MaxCode)
 	}
-	var in client.NewCode
-	body, err := httpd.DecodeJSON(c, &in)
+	var in namedBody[client.NewCode]
+	body, err := decodeNamed(c, &in)
 	if err != nil {
 		return err
 	}
@@ -144,10 +143,11 @@ func (s *Server) putCode(c *gin.Context) error {
 				return booking.Code{}, err
 			}
 			currency = e.Currency
-			code, err := codeOf(name, in, e.Currency)
+			code, err := codeOf(name, in.Body, e.Currency)
 			if err != nil {
 				return booking.Code{}, err
 			}
+			codeAsNamed(&in, &code, before)
 			return code, code.Check(e, before)
 		})
 		if err != nil {

@@ -269,7 +269,7 @@ func TestTerms_stayWhenATicketTypeIsPutWithoutThem(t *testing.T) {
 	put(object{"tiers": []object{{"name": "Early", "price": eur(1), "quantity": 0}, {"name": "Late", "price": eur(1)}}}).want(t, "400 invalid_event /tiers/1/starts_at")
 	put(object{"requires": "Parterre"}).want(t, "400 invalid_event /requires")
 	e = read[client.Event](t, put(object{"tiers": []object{{"name": "Early", "price": eur(1500), "quantity": 2}, {"name": "Late", "price": eur(2500)}}, "tax": object{"basis_points": 0}, "max_per_buyer": 0}).want(t, "200"))
-	if got := e.TicketTypes[0]; got.Tier != "Late" || got.PriceAllIn.Amount != 2500 || got.Tax != nil || got.MaxPerBuyer != 0 {
+	if got := e.TicketTypes[0]; got.Tier != "Late" || got.PriceAllIn.Amount != 2750 || got.Tax != nil || got.MaxPerBuyer != 0 {
 		t.Errorf("%s", mustJSON(t, got))
 	}
 }

@@ -177,12 +177,14 @@ func TestTransfer_refusals(t *testing.T) {
 	s.ask(t, at(o.Tickets[0]), good, withoutKey).want(t, "400 idempotency_key_required")
 	for pointer, body := range map[string]object{
 		"/to/name": recipient(" ", "b@example.org"), "/to/email": recipient("B", "b"), "/to/email ": recipient("A", "ANA@example.org"),
-		"/to/locale": {"to": object{"name": "B", "email": "b@example.org", "locale": "d\n"}}, "/to/name ": {"to": object{}}, "/to/name  ": {},
+		"/to/locale": {"to": object{"name": "B", "email": "b@example.org", "locale": "d\n"}},
 	} {
 		if got := s.ask(t, at(o.Tickets[0]), body).is(); got != "400 invalid_order "+strings.TrimSpace(pointer) && !(strings.HasSuffix(pointer, " ") && strings.HasPrefix(got, "400 invalid_order /to/")) {
 			t.Errorf("%v: %s", body, got)
 		}
 	}
+	s.ask(t, at(o.Tickets[0]), object{"to": object{}}).want(t, "400 missing_field /to/name")
+	s.ask(t, at(o.Tickets[0]), object{}).want(t, "400 missing_field /to")
 	for i, state := range []string{"checked_in", "canceled", "revoked"} {
 		s.set(t, o.Tickets[i], state)
 		a := s.ask(t, at(o.Tickets[i]), good).want(t, "409 invalid_state")
@@ -197,9 +199,8 @@ func TestTransfer_refusals(t *testing.T) {
 	s.owned(t, `UPDATE payment.dispute SET state = 'won' WHERE order_id = $1`, o.ID)
 	policy := s.path() + "/transfer_policy"
 	s.ask(t, "GET "+policy, nil).want(t, "200").looks(t, `{"transfers":"allowed"}`)
-	for _, bad := range []object{{"transfers": "perhaps"}, {}} {
-		s.ask(t, "PUT "+policy, bad, s.bearer).want(t, "400 invalid_transfer_policy /transfers")
-	}
+	s.ask(t, "PUT "+policy, object{"transfers": "perhaps"}, s.bearer).want(t, "400 invalid_transfer_policy /transfers")
+	s.ask(t, "PUT "+policy, object{}, s.bearer).want(t, "400 missing_field /transfers")
 	s.ask(t, "PUT "+policy, object{"transfers": "forbidden"}).want(t, "401 unauthorized")
 	s.ask(t, "PUT "+policy, object{"transfers": "forbidden"}, other).want(t, "404 event_not_found")
 	if after := s.rows(t); after != before {

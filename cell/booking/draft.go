@@ -18,15 +18,15 @@ import (
 
 // Limits of an event's description, in characters, and of its parts.
 const (
-	MaxName      = 200
-	MaxSummary   = 2000
-	MaxCategory  = 60
-	MaxQuotas    = 50
-	MaxTypes     = 100
-	MaxQuotaSize = 10_000_000
-	MaxPerOrder  = 1000
-	defaultMax   = 10
-	maxLead      = 10 * 365 * 24 * time.Hour
+	MaxName            = 200
+	MaxSummary         = 2000
+	MaxCategory        = 60
+	MaxQuotas          = 50
+	MaxTypes           = 100
+	MaxQuotaSize       = 10_000_000
+	MaxPerOrder        = 1000
+	DefaultMaxPerOrder = 10
+	maxLead            = 10 * 365 * 24 * time.Hour
 )
 
 // Draft is what an organizer says of a new event.
@@ -170,7 +170,7 @@ func (t *TicketType) set(e *Event, d DraftType, at string) error {
 		lo = 1
 	}
 	if hi == 0 {
-		hi = max(defaultMax, lo)
+		hi = max(DefaultMaxPerOrder, lo)
 	}
 	if lo < 1 || hi < lo || hi > MaxPerOrder {
 		return ErrInvalidEvent.At(at+"/max_per_order", "must be 1 <= min_per_order <= max_per_order <= %d", MaxPerOrder)

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
 
@@ -33,7 +34,7 @@ type Venue struct {
 	Address  string    `json:"address,omitempty"`
 	City     string    `json:"city"`
 	Country  string    `json:"country"` // ISO 3166-1 alpha-2
-	Location *Location `json:"location"`
+	Location *Location `json:"location" in:"optional"`
 	Capacity int64     `json:"capacity,omitempty"`
 }
 
@@ -369,14 +370,49 @@ type FieldError struct {
 
 // PatchEvent changes what is set; the event's currency and stock stay.
 type PatchEvent struct {
-	Name     *string    `json:"name,omitempty"`
-	Summary  *string    `json:"summary,omitempty"`
-	Category *string    `json:"category,omitempty"`
-	Venue    *Venue     `json:"venue,omitempty"`
-	StartsAt *time.Time `json:"starts_at,omitempty"`
-	EndsAt   *time.Time `json:"ends_at,omitempty"`
-	TimeZone *string    `json:"time_zone,omitempty"`
+	Name     *string             `json:"name,omitempty" in:"notnull"`
+	Summary  *string             `json:"summary,omitempty" in:"notnull"`
+	Category *string             `json:"category,omitempty" in:"notnull"`
+	Venue    *PatchVenue         `json:"venue,omitempty" in:"notnull"`
+	StartsAt *time.Time          `json:"starts_at,omitempty" in:"notnull"`
+	EndsAt   Nullable[time.Time] `json:"ends_at,omitzero"`
+	TimeZone *string             `json:"time_zone,omitempty" in:"notnull"`
 }
+
+// PatchVenue changes what is set of a venue. A location is one value: it is replaced.
+type PatchVenue struct {
+	Name     *string            `json:"name,omitempty" in:"notnull"`
+	Address  Nullable[string]   `json:"address,omitzero"`
+	City     *string            `json:"city,omitempty" in:"notnull"`
+	Country  *string            `json:"country,omitempty" in:"notnull"` // ISO 3166-1 alpha-2
+	Location Nullable[Location] `json:"location,omitzero"`
+	Capacity Nullable[int64]    `json:"capacity,omitzero"`
+}
+
+// Nullable is a member of a merge patch (RFC 7396) that may be cleared: left out it
+// changes nothing, null clears it.
+type Nullable[T any] struct {
+	Set   bool // whether it was named
+	Value *T   // nil clears
+}
+
+// To is a Nullable that sets a value.
+func To[T any](v T) Nullable[T] { return Nullable[T]{Set: true, Value: &v} }
+
+// Cleared is a Nullable that clears.
+func Cleared[T any]() Nullable[T] { return Nullable[T]{Set: true} }
+
+// Named is where to read the value to, for who reads requests: it counts as named then.
+func (n *Nullable[T]) Named() any {
+	n.Set = true
+	return &n.Value
+}
+
+// MarshalJSON writes the value, or null. What is not set is left out by omitzero.
+func (n Nullable[T]) MarshalJSON() ([]byte, error) { return json.Marshal(n.Value) }
+
+// UnmarshalJSON reads a value or null.
+func (n *Nullable[T]) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, n.Named()) }
 
 // Moved is the problem of a cell that is not the home: where to go instead, where
 // that is known. Of an event that is on its way it is not yet.

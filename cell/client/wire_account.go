@@ -61,7 +61,7 @@ type MembershipToken struct {
 
 // Security is how members of an organizer must sign in; empty demands nothing.
 type Security struct {
-	RequiredACR *string `json:"required_acr"` // not null
+	RequiredACR *string `json:"required_acr" in:"notnull"`
 }
 
 // NewAPIKey asks for an API key with either a role or permissions.
@@ -74,7 +74,7 @@ type NewAPIKey struct {
 
 // RotateAPIKey says how long the old key goes on beside the new one.
 type RotateAPIKey struct {
-	GraceS *int64 `json:"grace_s"` // not null; seconds, at most 7 days; 0 ends it at once
+	GraceS *int64 `json:"grace_s" in:"notnull"` // seconds, at most 7 days; 0 ends it at once
 }
 
 // APIKey is an API key of an organizer.

@@ -49,7 +49,7 @@ type Consent struct {
 type Answer struct {
 	QuestionID string `json:"question_id"`
 	Value      string `json:"value"`
-	Attendee   int    `json:"attendee,omitempty"` // answers only: which attendee said it, from 1
+	Attendee   int    `json:"attendee,omitempty" in:"-"` // answers only: which attendee said it, from 1
 }
 
 // Consented is a text that a buyer agreed to, in its version.

@@ -12,7 +12,7 @@ type NewSeries struct {
 	Name string `json:"name"`
 	// Template is each occurrence but for its times. starts_at is where a rule begins;
 	// together with ends_at it says how long an occurrence lasts. Without a name it is the series'.
-	Template    NewEvent    `json:"template"`
+	Template    NewEvent    `json:"template" in:"spare=name+starts_at"`
 	Occurrences []time.Time `json:"occurrences,omitempty"`
 	// Rule is an RRULE of RFC 5545 with FREQ (DAILY to YEARLY), INTERVAL, COUNT or UNTIL, BYDAY, BYMONTHDAY, BYMONTH, WKST.
 	Rule      string     `json:"rule,omitempty"`

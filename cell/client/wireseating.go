@@ -132,11 +132,14 @@ type PlanShape struct {
 
 // PlanText is a label. Older plans give the text alone.
 type PlanText struct {
-	Position PlanPoint `json:"position"`
+	Position PlanPoint `json:"position" in:"optional"`
 	Color    string    `json:"color,omitempty"`
 	Size     float64   `json:"size,omitempty"`
 	Text     string    `json:"text"`
 }
+
+// FromText is the older form.
+func (t *PlanText) FromText(text string) { *t = PlanText{Text: text} }
 
 // UnmarshalJSON reads a label in either form.
 func (t *PlanText) UnmarshalJSON(b []byte) error {

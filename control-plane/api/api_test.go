@@ -268,18 +268,18 @@ func TestProblems_everyErrorIsADocumentWithItsCode(t *testing.T) {
 		"no content type":   {"PUT", weight, `{}`, []string{"Content-Type", "text/plain"}, 415, "unsupported_media_type"},
 		"unknown field":     {"PUT", weight, `{"percent":1,"colour":"red"}`, nil, 400, "unknown_field"},
 		"wrong type":        {"PUT", weight, `{"percent":"all"}`, nil, 400, "invalid_field"},
-		"no percent":        {"PUT", weight, `{"reason":"x","expires_at":"2027-05-01T13:00:00Z"}`, nil, 400, "invalid_field"},
+		"no percent":        {"PUT", weight, `{"reason":"x","expires_at":"2027-05-01T13:00:00Z"}`, nil, 400, "missing_field"},
 		"negative percent":  {"PUT", weight, `{"percent":-1,"reason":"x","expires_at":"2027-05-01T13:00:00Z"}`, nil, 400, "invalid_field"},
-		"no expiry":         {"PUT", weight, `{"percent":50,"reason":"x"}`, nil, 400, "invalid_field"},
+		"no expiry":         {"PUT", weight, `{"percent":50,"reason":"x"}`, nil, 400, "missing_field"},
 		"last serving cell": {"PUT", weight, `{"percent":0,"reason":"x","expires_at":"2027-05-01T13:00:00Z"}`, nil, 409, "last_serving_cell"},
 		"leave as the last": {"DELETE", "/v1/cells/euw3", "", nil, 409, "last_serving_cell"},
 		"not a cell":        {"PUT", "/v1/cells/Paris/weight", `{}`, nil, 400, "invalid_cell"},
 		"unknown cell":      {"PUT", "/v1/cells/sae1/weight", `{"percent":5,"reason":"x","expires_at":"2027-05-01T13:00:00Z"}`, nil, 404, "unknown_cell"},
 		"beat of a ghost":   {"POST", "/v1/cells/sae1/beat", `{"urls":["http://x"]}`, nil, 401, "invitation_required"},
 		"beat of nobody":    {"POST", "/v1/cells/euw3/beat", `{"urls":[]}`, nil, 400, "invalid_field"},
-		"join uninvited":    {"POST", "/v1/cells", `{"cell":{"id":"use1","region":"us-east-1"}}`, nil, 401, "invitation_required"},
-		"join unsigned":     {"POST", "/v1/cells", `{"cell":{"id":"use1","region":"us-east-1"},"join_token":"join_x"}`, []string{request.Header, "nonsense"}, 401, "token_malformed"},
-		"join as nobody":    {"POST", "/v1/cells", `{"cell":{"id":"Paris","region":"us-east-1"}}`, nil, 400, "invalid_cell"},
+		"join uninvited":    {"POST", "/v1/cells", `{"cell":` + joining("use1") + `}`, nil, 401, "invitation_required"},
+		"join unsigned":     {"POST", "/v1/cells", `{"cell":` + joining("use1") + `,"join_token":"join_x"}`, []string{request.Header, "nonsense"}, 401, "token_malformed"},
+		"join as nobody":    {"POST", "/v1/cells", `{"cell":` + joining("Paris") + `}`, nil, 400, "invalid_cell"},
 		"old operator":      {"POST", "/v1/cells/euw3/beat", `{"urls":["http://x"]}`, []string{request.Header, "none"}, 401, "token_malformed"},
 		"list as nobody":    {"GET", "/v1/cells", "", []string{"Authorization", ""}, 401, "unauthorized"},
 		"place as nobody":   {"GET", place, "", []string{"Authorization", ""}, 401, "unauthorized"},
@@ -294,8 +294,8 @@ func TestProblems_everyErrorIsADocumentWithItsCode(t *testing.T) {
 		"large body":        {"POST", "/v1/cells", `{"join_token":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, "body_too_large"},
 		"malformed event":   {"GET", "/v1/placements/evt_x", "", nil, 400, "invalid_id"},
 		"hostile event":     {"GET", "/v1/placements/%00%ff'%3B--", "", nil, 400, "invalid_id"},
-		"no operation":      {"PUT", place, `{"home_cell":"euw3","epoch":1}`, nil, 400, "invalid_field"},
-		"no epoch":          {"PUT", place, `{"operation_id":"a","home_cell":"euw3"}`, nil, 400, "invalid_field"},
+		"no operation":      {"PUT", place, `{"home_cell":"euw3","epoch":1}`, nil, 400, "missing_field"},
+		"no epoch":          {"PUT", place, `{"operation_id":"a","home_cell":"euw3"}`, nil, 400, "missing_field"},
 		"unknown home":      {"PUT", place, `{"operation_id":"a","home_cell":"sae1","epoch":1}`, nil, 409, "cell_not_serving"},
 	} {
 		w := h.call(tc.method, tc.path, tc.body, tc.headers...)
@@ -344,4 +344,9 @@ func TestDatabaseAway_isUnavailableAndSaysWhen(t *testing.T) {
 	if w := h.must(503, nil, "GET", "/v1/cells", ""); w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "database_unavailable") {
 		t.Errorf("got %v %s", w.Header(), w.Body)
 	}
+}
+
+// joining is a cell that wants to join, without keys.
+func joining(id string) string {
+	return `{"id":"` + id + `","region":"us-east-1","urls":[],"weight":100,"state":"serving","residency":"x","keys":[]}`
 }

@@ -38,18 +38,18 @@ type CellList struct {
 // time, or when the cell's key is a new one.
 type Join struct {
 	Cell  topology.Cell `json:"cell"`
-	Token string        `json:"join_token"`
+	Token string        `json:"join_token,omitempty"`
 }
 
 // Beat says which processes of a cell are alive, and what the cell has revoked.
 type Beat struct {
 	URLs    []string `json:"urls"`
-	Revoked []string `json:"revoked"`
+	Revoked []string `json:"revoked,omitempty"`
 }
 
 // Weight orders another weight of a cell.
 type Weight struct {
-	Percent   *int      `json:"percent"`
+	Percent   *int      `json:"percent" in:"notnull"`
 	Reason    string    `json:"reason"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
@@ -167,10 +167,6 @@ func (a *API) setWeight(c *gin.Context) {
 	var w Weight
 	if _, err := httpd.DecodeJSON(c, &w); err != nil {
 		httpd.Fail(c, err)
-		return
-	}
-	if w.Percent == nil {
-		httpd.Fail(c, httpd.ErrField.At("/percent", "is required"))
 		return
 	}
 	m, err := a.Registry.SetWeight(c, cell, registry.Order{Percent: *w.Percent, Reason: w.Reason, ExpiresAt: w.ExpiresAt})

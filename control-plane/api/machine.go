@@ -146,7 +146,7 @@ func (w *Watch) note(c *gin.Context, cell topology.CellID, reason string, err er
 type Invite struct {
 	Cell   topology.CellID `json:"cell"`
 	Region string          `json:"region"`
-	TTL    int             `json:"ttl_seconds"` // 0 is an hour
+	TTL    int             `json:"ttl_seconds,omitempty"` // 0 is an hour
 }
 
 // Invitation is an invitation with its token, which is told this once.

@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -35,6 +34,7 @@ var (
 	ErrJSON         = kind.Invalid.New("invalid_json")
 	ErrUnknownField = kind.Invalid.New("unknown_field")
 	ErrField        = kind.Invalid.New("invalid_field")
+	ErrMissing      = kind.Invalid.New("missing_field")
 )
 
 // ReadBody reads at most MaxBody bytes.
@@ -56,6 +56,27 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) (body []byte, e
 		return nil, ErrJSON.With("the body could not be read to its end")
 	}
 	return body, nil
+}
+
+// HasBody says whether the request has a body, also when no length was said.
+func HasBody(r *http.Request) (bool, error) {
+	if r.ContentLength > 0 || r.Body == nil || r.Body == http.NoBody {
+		return r.ContentLength > 0, nil
+	}
+	n, err := io.ReadFull(r.Body, make([]byte, 1))
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n > 0, err
+}
+
+// Names are the members of a JSON object that Unmarshal took.
+func Names(body []byte) map[string]bool {
+	names := map[string]bool{}
+	for parts := (members{raw: bytes.TrimSpace(body), at: 1}); parts.more(); parts.value() {
+		names[unquoted(parts.name())] = true
+	}
+	return names
 }
 
 // firstRead bounds the memory that a length alone can ask for: what is said to be
@@ -83,8 +104,8 @@ func decode(c *gin.Context, v any, limit int) ([]byte, error) {
 }
 
 // Unmarshal is JSON as the contract wants it: one value, UTF-8, no unknown or
-// repeated names, no NUL characters (the databases cannot store them), and every
-// error points at its place.
+// repeated names, no required member missing (see Members), no NUL characters (the
+// databases cannot store them), and every error points at its place.
 func Unmarshal(body []byte, v any) error {
 	if !utf8.Valid(body) {
 		return ErrJSON.With("the body is not UTF-8")
@@ -97,10 +118,11 @@ func Unmarshal(body []byte, v any) error {
 		}
 		return ErrJSON.With("%s", detail)
 	}
-	return fill(nil, body, reflect.ValueOf(v).Elem())
+	return fill(nil, body, reflect.ValueOf(v).Elem(), "")
 }
 
-func fill(at *place, raw json.RawMessage, v reflect.Value) error {
+// fill reads a value. spared names members of the object that may be left out here.
+func fill(at *place, raw json.RawMessage, v reflect.Value, spared string) error {
 	raw = bytes.TrimSpace(raw)
 	if v.Kind() == reflect.Pointer {
 		if string(raw) == "null" {
@@ -108,17 +130,27 @@ func fill(at *place, raw json.RawMessage, v reflect.Value) error {
 			return nil
 		}
 		v.Set(reflect.New(v.Type().Elem()))
-		return fill(at, raw, v.Elem())
+		return fill(at, raw, v.Elem(), spared)
 	}
 	if v.CanAddr() {
-		switch v.Addr().Interface().(type) {
+		switch own := v.Addr().Interface().(type) {
+		case nullable:
+			return fill(at, raw, reflect.ValueOf(own.Named()).Elem(), spared)
+		case texted:
+			if raw[0] != '"' {
+				return fillStruct(at, raw, v, spared)
+			}
+			var text string
+			err := leaf(at, raw, reflect.ValueOf(&text).Elem())
+			own.FromText(text)
+			return err
 		case json.Unmarshaler, encoding.TextUnmarshaler:
 			return leaf(at, raw, v)
 		}
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		return fillStruct(at, raw, v)
+		return fillStruct(at, raw, v, spared)
 	case reflect.Slice:
 		return fillSlice(at, raw, v)
 	default:
@@ -126,7 +158,15 @@ func fill(at *place, raw json.RawMessage, v reflect.Value) error {
 	}
 }
 
-// fillSlice takes null for no elements, as Go's own clients write it.
+// nullable is a member of a merge patch that null clears. Named says that it is there and
+// where to read it to, which is a pointer to a pointer.
+type nullable interface{ Named() any }
+
+// texted is an object for which older clients send a text alone.
+type texted interface{ FromText(text string) }
+
+// fillSlice takes null for no elements, as Go's own clients write it; a required array
+// was refused before it came here.
 func fillSlice(at *place, raw json.RawMessage, v reflect.Value) error {
 	v.SetZero()
 	if string(raw) == "null" {
@@ -143,7 +183,7 @@ func fillSlice(at *place, raw json.RawMessage, v reflect.Value) error {
 		}
 		v.Grow(1)
 		v.SetLen(i + 1)
-		if err := fill(&place{up: at, index: i}, parts.value(), v.Index(i)); err != nil {
+		if err := fill(&place{up: at, index: i}, parts.value(), v.Index(i), ""); err != nil {
 			return err
 		}
 	}
@@ -238,15 +278,15 @@ func find(fields map[string]int, name []byte) (index int, known bool) {
 	return index, known
 }
 
-func fillStruct(at *place, raw json.RawMessage, v reflect.Value) error {
+func fillStruct(at *place, raw json.RawMessage, v reflect.Value, spared string) error {
 	if raw[0] != '{' {
 		return ErrField.At(at.String(), "must be an object")
 	}
-	fields := fieldsOf(v.Type())
+	shape := shapeOf(v.Type(), spared)
 	var seen [maxFields]bool
 	for parts := (members{raw: raw, at: 1}); parts.more(); {
 		here := place{up: at, name: parts.name()}
-		index, known := find(fields, here.name)
+		index, known := find(shape.index, here.name)
 		if !known {
 			return ErrUnknownField.At(cut(here.String(), len(at.String())+1+maxEchoed), "is not a field of this call")
 		}
@@ -254,11 +294,15 @@ func fillStruct(at *place, raw json.RawMessage, v reflect.Value) error {
 			return ErrField.At(here.String(), "is given twice")
 		}
 		seen[index] = true
-		if err := fill(&here, parts.value(), v.Field(index)); err != nil {
+		value, m := parts.value(), &shape.members[index]
+		if m.NotNull && string(value) == "null" {
+			return ErrField.At(here.String(), "must not be null")
+		}
+		if err := fill(&here, value, v.Field(m.Field), m.Spared); err != nil {
 			return err
 		}
 	}
-	return nil
+	return shape.missing(at, &seen)
 }
 
 // cut shortens s to n bytes, at the start of a character.
@@ -270,35 +314,4 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n] + "…"
-}
-
-// maxFields bounds the structs that are filled; more is our own bug.
-const maxFields = 64
-
-// fieldIndex remembers fieldsOf by type: the types of the API are few.
-var fieldIndex sync.Map
-
-// fieldsOf maps a struct's JSON names to its fields.
-func fieldsOf(t reflect.Type) map[string]int {
-	if m, known := fieldIndex.Load(t); known {
-		index, _ := m.(map[string]int)
-		return index
-	}
-	if t.NumField() > maxFields {
-		panic("httpd: " + t.String() + " has too many fields")
-	}
-	m := make(map[string]int, t.NumField())
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" || !f.IsExported() {
-			continue
-		}
-		if name == "" {
-			name = f.Name
-		}
-		m[name] = i
-	}
-	fieldIndex.Store(t, m)
-	return m
 }

@@ -22,31 +22,31 @@ import (
 
 // body has a field of every sort that the contract knows.
 type body struct {
-	Text    string          `json:"text"`
-	Flag    bool            `json:"flag"`
-	Whole   int64           `json:"whole"`
-	Small   int8            `json:"small"`
-	Count   uint16          `json:"count"`
-	Degrees float64         `json:"degrees"`
-	At      time.Time       `json:"at"`
-	Event   id.Event        `json:"event"`
-	Hold    *id.Hold        `json:"hold"`
-	Maybe   *int64          `json:"maybe"`
-	Later   *time.Time      `json:"later"`
-	Line    line            `json:"line"`
-	Lines   []line          `json:"lines"`
-	Other   *line           `json:"other"`
+	Text    string          `json:"text,omitempty"`
+	Flag    bool            `json:"flag,omitempty"`
+	Whole   int64           `json:"whole,omitempty"`
+	Small   int8            `json:"small,omitempty"`
+	Count   uint16          `json:"count,omitempty"`
+	Degrees float64         `json:"degrees,omitempty"`
+	At      time.Time       `json:"at,omitempty"`
+	Event   id.Event        `json:"event,omitempty"`
+	Hold    *id.Hold        `json:"hold,omitempty"`
+	Maybe   *int64          `json:"maybe,omitempty"`
+	Later   *time.Time      `json:"later,omitempty"`
+	Line    line            `json:"line,omitempty"`
+	Lines   []line          `json:"lines,omitempty"`
+	Other   *line           `json:"other,omitempty"`
 	Names   []string        `json:"names,omitempty"`
-	Raw     json.RawMessage `json:"raw"`
-	Slash   string          `json:"a/b~c"`
-	Plain   string
-	Hidden  string `json:"-"`
+	Raw     json.RawMessage `json:"raw,omitempty"`
+	Slash   string          `json:"a/b~c,omitempty"`
+	Plain   string          `json:",omitempty"`
+	Hidden  string          `json:"-"`
 	private string
 }
 
 type line struct {
-	Quantity int64  `json:"quantity"`
-	Name     string `json:"name"`
+	Quantity int64  `json:"quantity,omitempty"`
+	Name     string `json:"name,omitempty"`
 }
 
 func TestUnmarshal_readsEverySortOfField(t *testing.T) {
