@@ -12,6 +12,7 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/smtp"
 	"guichet/cell/store"
+	"guichet/internal/telemetry"
 )
 
 // newSender makes the one who sends mails; without a mail server they are kept.
@@ -49,7 +50,7 @@ func newMailWatch(reg *prometheus.Registry, s *store.Store) *mailWatch {
 			Name: "guichet_mail_delays_total", Help: "Attempts that failed and will be made again. Rising steadily: the mail server is away.",
 		}, []string{"kind"}),
 	}
-	reg.MustRegister(w.ended, w.delayed, &mailQueue{store: s})
+	reg.MustRegister(w.ended, w.delayed, telemetry.Bounded(&mailQueue{store: s}, countLimit))
 	return w
 }
 
