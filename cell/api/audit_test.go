@@ -69,6 +69,9 @@ func TestAudit_everyChangeByStaffIsThereOnceAndNoRefusalIs(t *testing.T) {
 	seated := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", concert().but(object{"publish": nil, "name": "Seated", "quotas": []object{{"name": "floor", "size": 0}}, "ticket_types": []object{{"name": "Floor", "price": eur(1), "quotas": []string{"floor"}}}}), s.bearer).want(t, "201"))
 	series := read[client.Series](t, s.ask(t, "POST "+s.at()+"/series", object(visits()), s.bearer).want(t, "201"))
 	hall := s.seated(t)
+	spare := read[client.Event](t, s.ask(t, "POST "+s.path()+"/quotas", object{"name": "spare", "size": 3}, s.bearer).want(t, "201")).Quotas[2].ID
+	spareType := read[client.Event](t, s.ask(t, "POST "+s.path()+"/ticket_types", object{"name": "Spare", "price": eur(1), "quotas": []string{"floor"}}, s.bearer).want(t, "201")).TicketTypes[3].ID
+	shelf := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", object(concert()), s.bearer).want(t, "201"))
 	const event, org = "/v1/events/{event_id}", "/v1/organizers/{organizer_id}"
 	walk := []asked{
 		{"POST /v1/organizers", "/v1/organizers", object{"name": "New"}, ops, 201, "organizer", "New"},
@@ -78,6 +81,12 @@ func TestAudit_everyChangeByStaffIsThereOnceAndNoRefusalIs(t *testing.T) {
 		{"PUT " + event + "/quotas/{quota_id}", s.path() + "/quotas/" + s.event.Quotas[0].ID, object{"name": "floor", "size": 101}, s.bearer, 200, "quota " + s.event.Quotas[0].ID, "101"},
 		{"PUT " + event + "/ticket_types/{ticket_type_id}", s.path() + "/ticket_types/" + s.floor, object{"name": "Parterre", "price": eur(4100), "quotas": []string{"floor"}}, s.bearer, 200, "ticket_type " + s.floor, "4100"},
 		{"PUT " + event + "/codes/{code}", s.path() + "/codes/spring", object{"kind": "promo", "basis_points": 1000}, s.bearer, 200, "code SPRING", "SPRING"},
+		{"DELETE " + event + "/codes/{code}", s.path() + "/codes/spring", nil, s.bearer, 204, "code SPRING", ""},
+		{"POST " + event + "/quotas", s.path() + "/quotas", object{"name": "garden", "size": 77}, s.bearer, 201, "event " + s.event.ID, "garden"},
+		{"POST " + event + "/ticket_types", s.path() + "/ticket_types", object{"name": "Lawn", "price": eur(77), "quotas": []string{"garden"}}, s.bearer, 201, "event " + s.event.ID, "Lawn"},
+		{"DELETE " + event + "/ticket_types/{ticket_type_id}", s.path() + "/ticket_types/" + spareType, nil, s.bearer, 200, "ticket_type " + spareType, ""},
+		{"DELETE " + event + "/quotas/{quota_id}", s.path() + "/quotas/" + spare, nil, s.bearer, 200, "quota " + spare, ""},
+		{"POST " + event + "/unpublish", "/v1/events/" + shelf.ID + "/unpublish", nil, s.bearer, 200, "event " + shelf.ID, "draft"},
 		{"PUT " + event + "/order_form", s.path() + "/order_form", object{"seller": object{"name": "Pleyel SA", "address": "Paris"}, "questions": []object{}, "consents": []object{}}, s.bearer, 200, "event " + s.event.ID, "Pleyel SA"},
 		{"PUT " + event + "/seating", "/v1/events/" + seated.ID + "/seating", object{"plan": planOf("A", 4), "categories": []object{{"category": "Stalls", "ticket_types": []string{"Floor"}}}}, s.bearer, 200, "event " + seated.ID, ""},
 		{"POST " + event + "/seats/kills", hall.path() + "/seats/kills", object{"seat_ids": []string{"A-1"}, "killed": true}, hall.bearer, 200, "event", "killed"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"guichet/cell/access"
 	"guichet/cell/audit"
 	"guichet/cell/booking"
 	"guichet/cell/client"
@@ -71,7 +72,7 @@ func (s *Server) getEvent(c *gin.Context) error {
 }
 
 // errNotHere is event_not_found of an event that this cell's database has not.
-var errNotHere = booking.ErrEventNotFound.With("this cell has no such event")
+var errNotHere = booking.ErrEventNotFound.With("there is no such event here") // the words of every refusal: a draft is refused alike
 
 // visible reads an event from its home's own rows, as far as who asks may see it;
 // whole says that he is its organizer.
@@ -88,6 +89,18 @@ func (s *Server) visible(c *gin.Context, event id.Event) (e booking.Event, whole
 		return e, false, booking.ErrEventNotFound
 	}
 	return e, whole, nil
+}
+
+// known refuses strangers who ask about a draft, whatever it is they ask.
+func (s *Server) known(c *gin.Context, event id.Event) error {
+	e, err := s.Booking.Store.Event(c.Request.Context(), event)
+	if err != nil || e.State != booking.Drafted {
+		return err
+	}
+	if who, err := s.organizerOf(c); err != nil || !who.owns(e.Organizer) || !who.may(access.ReadEvents) {
+		return booking.ErrEventNotFound
+	}
+	return nil
 }
 
 func (s *Server) copyOf(c *gin.Context, event id.Event) error {
@@ -203,6 +216,7 @@ type revision struct {
 	needVersion bool                                            // whether an If-Match must come with it
 	act         func(e *booking.Event, now time.Time) error     // decides
 	then        func(ctx context.Context, event id.Event) error // follows in the same transaction; nil for nothing
+	makes       bool                                            // it makes something: an Idempotency-Key must come with it, and the answer is 201
 }
 
 func (s *Server) revise(c *gin.Context, r revision) error {
@@ -225,7 +239,11 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 			return err
 		}
 	}
-	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
+	status := 200
+	if r.makes {
+		status = 201
+	}
+	answer, err := s.once(c, event, r.makes, org.String(), body, status, func(ctx context.Context) (any, error) {
 		var e booking.Event
 		var was json.RawMessage
 		unchanged := false
@@ -264,7 +282,7 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 		return fmt.Errorf("read first answer: %w", err)
 	}
 	c.Header("ETag", etag(view.Version))
-	send(c, 200, answer)
+	send(c, status, answer)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func (s *Server) getForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Booking.Store.Event(c, event); err != nil {
+	if err := s.known(c, event); err != nil {
 		return err
 	}
 	f, err := s.Checkout.Store.Form(c, event)

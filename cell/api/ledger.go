@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,32 +20,33 @@ func (s *Server) ledger(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.Reports.Ledger(c, e.ID, 0, ledgerRows)
+	rows, err := s.Reports.Ledger(c.Request.Context(), e.ID, 0, ledgerRows)
 	if err != nil {
 		return err
 	}
 	c.Header("Content-Type", "application/jsonl; charset=utf-8")
 	c.Header("Content-Disposition", `attachment; filename="`+e.ID.String()+`.ledger.jsonl"`)
 	c.Header("Cache-Control", "no-store")
-	w := bufio.NewWriter(c.Writer)
-	lines := json.NewEncoder(w)
+	out := streaming(c, "ledger")
+	lines := json.NewEncoder(out)
 	var last booking.LedgerRow
 	for len(rows) > 0 {
 		for _, r := range rows {
 			if err := lines.Encode(r); err != nil {
-				_ = c.Error(err)
-				return nil
+				out.end(err)
 			}
 			last = r
 		}
-		if rows, err = s.Reports.Ledger(c, e.ID, last.First, ledgerRows); err != nil {
-			_ = c.Error(errors.Join(err, w.Flush())) // the answer has begun; the missing seal shows
-			return nil
+		out.send()
+		ctx, done := out.reading()
+		rows, err = s.Reports.Ledger(ctx, e.ID, last.First, ledgerRows)
+		done()
+		if err != nil {
+			out.end(err)
 		}
 	}
 	seal := client.Seal{EventID: e.ID.String(), Last: last.First, Hash: last.Hash, KeyID: s.Signer.KeyID()}
 	seal.Signature = s.Signer.Seal(seal.Text())
-	_ = lines.Encode(client.LedgerSeal{Seal: seal})
-	_ = w.Flush()
+	out.end(lines.Encode(client.LedgerSeal{Seal: seal}))
 	return nil
 }

@@ -230,8 +230,9 @@ func TestAttendees_areCSVThatNoSpreadsheetRuns(t *testing.T) {
 	if a.header.Get("Content-Type") != "text/csv; charset=utf-8" || a.header.Get("Content-Disposition") != `attachment; filename="attendees.csv"` {
 		t.Errorf("%s", a.header)
 	}
-	records, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
-	if err != nil || len(records) != 1+len(names) || strings.Join(records[0], ",") != "order_code,order_id,ticket_id,ticket_type,attendee,buyer_name,buyer_email,ticket_state,section,row,seat" {
+	text, marked := strings.CutPrefix(string(a.body), "\uFEFF")
+	records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil || !marked || len(records) != 1+len(names) || strings.Join(records[0], ",") != "order_code,order_id,ticket_id,ticket_type,attendee,buyer_name,buyer_email,ticket_state,section,row,seat,other_answers" {
 		t.Fatalf("%v, %d records: %s", err, len(records), a.body)
 	}
 	for i, r := range records[1:] {
@@ -280,11 +281,27 @@ func TestStats_areOfOneMoment(t *testing.T) {
 // tornReports loses the database after the first page of orders.
 type tornReports struct{ api.Reports }
 
-func (r tornReports) OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error) {
+func (r tornReports) AnsweredOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Answered, error) {
 	if after != "" {
 		return nil, errors.New("the database is gone")
 	}
-	return r.Reports.OrdersOf(ctx, event, after, limit)
+	return r.Reports.AnsweredOf(ctx, event, after, limit)
+}
+
+func (r tornReports) Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error) {
+	if after != 0 {
+		return nil, errors.New("the database is gone")
+	}
+	return r.Reports.Ledger(ctx, event, after, limit)
+}
+
+// A ledger that breaks off must not look like a short one, also to who knows nothing of seals.
+func TestLedger_thatCannotBeReadToTheEndDoesNotLookWhole(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(h *house) { h.server.Reports = tornReports{h.server.Reports} }).stage(t)
+	if a, err := s.send(t, "GET "+s.path()+"/ledger", nil, s.bearer); err == nil && a.status == 200 {
+		t.Errorf("half a ledger was answered as whole: %s", a.body)
+	}
 }
 
 func TestAttendees_thatCannotBeReadToTheEndDoNotLookWhole(t *testing.T) {

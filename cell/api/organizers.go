@@ -2,23 +2,17 @@ package api
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
 	"guichet/cell/account"
 	"guichet/cell/audit"
 	"guichet/cell/booking"
-	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
@@ -139,40 +133,6 @@ func (s *Server) stats(ctx context.Context, event id.Event) (client.Stats, error
 	return out, nil
 }
 
-func (s *Server) listOrders(c *gin.Context) error {
-	e, err := s.ownEvent(c)
-	if err != nil {
-		return err
-	}
-	limit, err := pageLimit(c)
-	if err != nil {
-		return err
-	}
-	after := c.Query("cursor")
-	if after != "" {
-		if o, err := id.ParseOrder(after); err != nil || o.Event() != e.ID {
-			return errCursor.With("the cursor is not from this list")
-		}
-	}
-	orders, err := s.Reports.OrdersOf(c, e.ID, after, limit+1)
-	if err != nil {
-		return err
-	}
-	page := Page[client.Order]{Items: []client.Order{}}
-	if len(orders) > limit {
-		next := orders[limit-1].ID.String()
-		page.NextCursor, orders = &next, orders[:limit]
-	}
-	for _, o := range orders {
-		v := s.orderView(o)
-		v.Payment = nil // the secret is the buyer's
-		v.Tickets = presentTickets(o)
-		page.Items = append(page.Items, v)
-	}
-	c.JSON(200, page)
-	return nil
-}
-
 // pageLimit is how many items a page shall have.
 func pageLimit(c *gin.Context) (int, error) {
 	text := c.Query("limit")
@@ -184,49 +144,6 @@ func pageLimit(c *gin.Context) (int, error) {
 		return 0, errParameter.With("limit must be 1 to 100").Field("parameter", "limit")
 	}
 	return limit, nil
-}
-
-// attendeesBatch is how many orders are read at a time.
-const attendeesBatch = 100
-
-// attendees streams who comes, one line a ticket that is valid or used.
-func (s *Server) attendees(c *gin.Context) error {
-	e, err := s.ownEvent(c)
-	if err != nil {
-		return err
-	}
-	orders, err := s.Reports.OrdersOf(c, e.ID, "", attendeesBatch)
-	if err != nil {
-		return err
-	}
-	c.Header("Content-Type", "text/csv; charset=utf-8")
-	c.Header("Content-Disposition", `attachment; filename="attendees.csv"`)
-	w := csv.NewWriter(c.Writer)
-	_ = w.Write([]string{"order_code", "order_id", "ticket_id", "ticket_type", "attendee", "buyer_name", "buyer_email", "ticket_state", "section", "row", "seat"})
-	for len(orders) > 0 {
-		for _, o := range orders {
-			for _, t := range o.Tickets {
-				if t.State != checkout.TicketCanceled {
-					_ = w.Write([]string{o.Code, o.ID.String(), t.ID.String(), field(t.Name), field(t.Attendee), field(o.Buyer.Name), field(o.Buyer.Email), string(t.State), field(t.Seat.Section), field(t.Seat.Row), field(t.Seat.Number)})
-				}
-			}
-		}
-		if orders, err = s.Reports.OrdersOf(c, e.ID, orders[len(orders)-1].ID.String(), attendeesBatch); err != nil {
-			slog.ErrorContext(c.Request.Context(), "attendees end too early", slog.String("event", e.ID.String()), slog.Any("error", err))
-			panic(http.ErrAbortHandler) // the answer has begun: only a torn connection tells that its end is missing
-		}
-	}
-	w.Flush()
-	return nil
-}
-
-// field keeps a spreadsheet from running a stranger's name as a formula.
-func field(s string) string {
-	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, unicode.IsSpace))
-	if strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
-		return "'" + s
-	}
-	return s
 }
 
 func (s *Server) regions(c *gin.Context) error {

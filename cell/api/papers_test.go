@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/csv"
+	"strings"
 	"testing"
 
 	"guichet/cell/client"
@@ -69,5 +71,22 @@ func TestForm_isAskedAnsweredAndKept(t *testing.T) {
 	if len(got.Answers) != 2 || got.Answers[0] != (client.Answer{QuestionID: "note", Value: "au fond"}) || got.Answers[1] != (client.Answer{QuestionID: "meal", Value: "Rice", Attendee: 1}) ||
 		len(got.Consents) != 1 || got.Consents[0] != (client.Consented{ID: "terms", Version: 1}) {
 		t.Errorf("%+v %+v", got.Answers, got.Consents)
+	}
+	// The list of attendees has what was answered, and of a question that is asked no more too.
+	line := func() []string {
+		t.Helper()
+		text := strings.TrimPrefix(string(s.ask(t, "GET "+s.path()+"/attendees.csv", nil, s.bearer).want(t, "200").body), "\uFEFF")
+		records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if err != nil || len(records) != 2 {
+			t.Fatalf("%v: %s", err, text)
+		}
+		return append(records[0][11:], records[1][11:]...)
+	}
+	if got := strings.Join(line(), "|"); got != "Meal|Note|other_answers|Rice|au fond|" {
+		t.Errorf("the list says %s", got)
+	}
+	s.ask(t, put, object{"questions": []object{{"id": "note", "label": "=Note()", "kind": "text", "per": "order"}}}, s.bearer).want(t, "200")
+	if got := strings.Join(line(), "|"); got != "'=Note()|other_answers|au fond|meal: Rice" {
+		t.Errorf("the list says %s", got)
 	}
 }

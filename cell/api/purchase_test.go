@@ -251,11 +251,7 @@ func TestHold_isRefusedOutsideOfTheSale(t *testing.T) {
 	}
 	for name, c := range map[string]object{
 		"before": one(object{"sales_start": soon}), "after": one(object{"sales_start": past.Add(-time.Hour), "sales_end": past}),
-		"draft": one(object{}),
 	} {
-		if name == "draft" {
-			c["publish"] = false
-		}
 		s := h.stage(t, c)
 		a := s.ask(t, "POST "+s.path()+"/holds", items(s.floor, 1)).want(t, "409 not_on_sale")
 		if name == "before" && a.member("sales_start") == "" || name == "after" && a.member("sales_end") == "" {

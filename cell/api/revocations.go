@@ -27,7 +27,7 @@ func (s *Server) revocations(c *gin.Context) error {
 			return errCursor.With("the cursor is the number of the last revocation at hand")
 		}
 	}
-	if _, err := s.Booking.Store.Event(c, event); err != nil {
+	if err := s.known(c, event); err != nil {
 		return err
 	}
 	list, head, now, err := s.Reports.Revocations(c, event, after, revocationsPage)

@@ -87,7 +87,7 @@ type Page[T any] struct {
 var routes []route
 
 func init() {
-	routes = slices.Concat(attendeeRoutes, personRoutes, organizerRoutes, accountRoutes, staffRoutes, sagaRoutes, commonRoutes)
+	routes = slices.Concat(attendeeRoutes, personRoutes, organizerRoutes, partRoutes, ownRoutes, accountRoutes, staffRoutes, sagaRoutes, commonRoutes)
 }
 
 var attendeeRoutes = []route{
@@ -262,8 +262,8 @@ var organizerRoutes = []route{
 		doc: "Set seats aside for the house, or release them. They count as allocated.", problems: "invalid_id event_not_found no_seating unknown_seat invalid_seat seat_taken quota_too_small moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/stats", handle: (*Server).getStats, auth: organizer, need: access.ReadStats, out: client.Stats{}, status: 200, doc: "How the event sells.", problems: "invalid_id event_not_found moved"},
-	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, need: access.ReadOrders, out: Page[client.Order]{}, status: 200, params: page, doc: "The event's orders.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
-	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, need: access.ReadOrders, status: 200, media: "text/csv", doc: "Who comes, one line a ticket.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/orders", handle: (*Server).listOrders, auth: organizer, need: access.ReadOrders, out: Page[client.Order]{}, status: 200, params: orderParams, doc: "The event's orders, newest first. With a filter a page may have fewer than limit and not be the last: next_cursor says.", problems: "invalid_id event_not_found invalid_cursor invalid_parameter moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/attendees.csv", handle: (*Server).attendees, auth: organizer, need: access.ReadOrders, status: 200, media: "text/csv", doc: "Who comes, one line a ticket, with what was answered to each question; UTF-8 with a byte order mark. It may be of any size; a transfer that breaks off is not whole.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/ledger", handle: (*Server).ledger, auth: organizer, need: access.ReadLedger, status: 200, media: "application/jsonl", doc: "All that was ever done to the event's stock, one row a transaction, chained by hash and sealed.", problems: "invalid_id event_not_found moved"},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/payment_policy", handle: (*Server).putPaymentPolicy, auth: organizer, need: access.WriteFinance, in: client.PaymentPolicy{}, out: client.PaymentPolicy{}, status: 200,

@@ -44,12 +44,17 @@ type Reports interface {
 	Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error)
 	Revenue(ctx context.Context, event id.Event) (int64, error)
 	Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error)
-	OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error)
+	// FindOrders lists orders of an event, newest first, and where the next page begins, nil after the last.
+	FindOrders(ctx context.Context, event id.Event, q checkout.OrderQuery) ([]checkout.Order, *checkout.OrderPlace, error)
+	// AnsweredOf lists an event's orders behind an id, in the order of their ids, with what was answered.
+	AnsweredOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Answered, error)
 	// Revocations lists revoked barcodes of an event behind a number.
 	Revocations(ctx context.Context, event id.Event, after int64, limit int) (list []checkout.Revocation, head int64, now time.Time, err error)
 	// Held counts tickets in live holds by ticket type.
 	Held(ctx context.Context, event id.Event) (map[string]int64, error)
 	Books
+	Parts
+	Lists
 }
 
 // Copies are the documents of all cells' events, for when a home is away.

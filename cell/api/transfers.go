@@ -61,7 +61,7 @@ func (s *Server) getTransferPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Booking.Store.Event(c, event); err != nil {
+	if err := s.known(c, event); err != nil {
 		return err
 	}
 	policy, err := s.Checkout.Store.TransferPolicy(c, event)

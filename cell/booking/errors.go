@@ -8,6 +8,7 @@ var (
 	ErrOrganizerNotFound = kind.NotFound.New("organizer_not_found")
 	ErrHoldNotFound      = kind.NotFound.New("hold_not_found")
 	ErrTicketType        = kind.Unprocessable.New("unknown_ticket_type")
+	ErrTypeNotFound      = kind.NotFound.New("ticket_type_not_found")
 	ErrQuotaNotFound     = kind.NotFound.New("quota_not_found")
 	ErrMoved             = kind.Moved.New("moved")
 	ErrSoldOut           = kind.Conflict.New("sold_out")

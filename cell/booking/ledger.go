@@ -75,16 +75,26 @@ func (e *Event) Opening() Entry {
 	return entry
 }
 
-// Resizing is the entry about quotas that are not what they were; ok is false
-// when all are.
+// Resizing is the entry about quotas that are not what they were, or were not there, or
+// are there no more; ok is false when all are as before.
 func (e *Event) Resizing(before []Quota) (entry Entry, ok bool) {
 	entry.Kind = EntrySize
-	for i, q := range e.Quotas {
-		if i >= len(before) {
-			continue
+	was := func(qid id.Quota) Quota {
+		for _, q := range before {
+			if q.ID == qid {
+				return q
+			}
 		}
-		if c := changeOf(before[i], q); c != (Change{Quota: q.ID}) {
+		return Quota{}
+	}
+	for _, q := range e.Quotas {
+		if c := changeOf(was(q.ID), q); c != (Change{Quota: q.ID}) {
 			entry.Changes = append(entry.Changes, c)
+		}
+	}
+	for _, q := range before {
+		if e.Quota(q.ID) == nil && q.Size != 0 {
+			entry.Changes = append(entry.Changes, Change{Quota: q.ID, Size: -q.Size})
 		}
 	}
 	return entry, len(entry.Changes) > 0

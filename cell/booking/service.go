@@ -144,6 +144,9 @@ type granting struct {
 }
 
 func (g *granting) decide(stock *Stock) (err error) {
+	if stock.State == Drafted { // strangers do not learn that there is one
+		return ErrEventNotFound
+	}
 	g.dueLeft = stock.DueLeft
 	g.granted, g.op.Replayed, err = stock.GrantOnce(g.want)
 	return err

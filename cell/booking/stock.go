@@ -227,6 +227,8 @@ func (s *Stock) Extend(h *Hold) error {
 	case until.After(h.ExpiresAt):
 		h.ExpiresAt = until
 		return nil
+	case h.ExpiresAt.Before(last): // somebody else extended it just now: it lasts as long as was asked
+		return nil
 	case h.ExpiresAt.Equal(last):
 		return ErrExtendLimit.With("a hold lives at most %s", MaxHoldLife).Field("limit", int64(MaxHoldLife.Seconds())).Field("expires_at", h.ExpiresAt)
 	}

@@ -84,7 +84,8 @@ type Order struct {
 	Payment   *payment.Payment
 	Tickets   []Ticket
 	Timeline  []Moment
-	Access    int64 // generation of the tokens that admit to it
+	Access    int64     // generation of the tokens that admit to it
+	ChangedAt time.Time // of its state, refunds or tickets; read in lists only
 }
 
 // payable says that the order has all that its buyer needs to pay it, if anything. One

@@ -286,6 +286,7 @@ type Order struct {
 	Payment      *PaymentHandle `json:"payment,omitempty"`
 	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
 	CreatedAt    time.Time      `json:"created_at"`
+	UpdatedAt    *time.Time     `json:"updated_at,omitempty"`   // of its state, refunds or tickets; in the organizer's list
 	AccessToken  string         `json:"access_token,omitempty"` // admits to the order; in the answer that made it
 }
 

@@ -118,7 +118,16 @@ func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 // announce writes the outbox row that carries a published event into every
 // cell's catalogue; a draft is nobody's business.
 func (s *Store) announce(ctx context.Context, e booking.Event) error {
-	if s.Announce == nil || e.State == booking.Drafted {
+	if e.State == booking.Drafted {
+		return nil
+	}
+	return s.recall(ctx, e)
+}
+
+// recall is announce of an event that is a draft again as well: every catalogue keeps a
+// tombstone of it.
+func (s *Store) recall(ctx context.Context, e booking.Event) error {
+	if s.Announce == nil {
 		return nil
 	}
 	payload, err := s.Announce(e)
@@ -352,7 +361,8 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
-		before := slices.Clone(e.Quotas)
+		before := e
+		before.Quotas, before.Types = slices.Clone(e.Quotas), slices.Clone(e.Types)
 		e.SeenAt = now // behind the lock, which may have been waited for
 		if err := change(&e, now); err != nil {
 			return err
@@ -364,6 +374,9 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 		}
 		w := &pgx.Batch{}
 		w.Queue(updateEvent, e.ID.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, string(e.State), e.Version)
+		if err := queueParts(w, &e, &before); err != nil {
+			return err
+		}
 		for _, q := range e.Quotas {
 			w.Queue(updateQuota, q.ID.String(), q.Name, q.Size)
 		}
@@ -373,8 +386,8 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 		if err := queueSeating(w, &e); err != nil {
 			return err
 		}
-		if entries := e.Revisions(before); len(entries) > 0 {
-			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, before, head); err != nil {
+		if entries := e.Revisions(before.Quotas); len(entries) > 0 {
+			if err := queueLedger(w, &booking.Stock{Event: e, Now: now, Log: entries}, alignedQuotas(e.Quotas, before.Quotas), head); err != nil {
 				return err
 			}
 		}
@@ -383,6 +396,9 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 				return booking.ErrInvalidEvent.At("/name", "another quota has this name")
 			}
 			return err
+		}
+		if e.State == booking.Drafted && before.State != booking.Drafted {
+			return s.recall(ctx, e)
 		}
 		return s.announce(ctx, e)
 	})

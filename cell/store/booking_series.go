@@ -26,7 +26,7 @@ const selectSeries = `SELECT organizer_id, name, state, publish, total, made, dr
 
 const selectSeriesForUpdate = selectSeries + ` FOR UPDATE`
 
-const updateSeries = `UPDATE booking.series SET state = $2, made = $3, told_at = $4, told_event = $5 WHERE series_id = $1`
+const updateSeries = `UPDATE booking.series SET state = $2, made = $3, told_at = $4, told_event = $5, changed_at = clock_timestamp() WHERE series_id = $1`
 
 const selectUnfinishedSeries = `SELECT series_id FROM booking.series WHERE state IN ('making', 'publishing') ORDER BY created_at LIMIT $1`
 
@@ -40,7 +40,7 @@ const selectOccurrencesToTell = `SELECT event_id, starts_at FROM booking.event
 	WHERE series_id = $1 AND (starts_at, event_id) > ($2, $3) AND state = 'draft'
 	ORDER BY starts_at, event_id LIMIT $4 FOR UPDATE`
 
-const publishEvents = `UPDATE booking.event SET state = 'published', version = version + 1 WHERE event_id = ANY($1)`
+const publishEvents = `UPDATE booking.event SET state = 'published', version = version + 1, described_at = clock_timestamp() WHERE event_id = ANY($1)`
 
 // tellOfStock says that there is something to tell of the events' stock.
 const tellOfStock = `UPDATE booking.quota SET stock_version = stock_version + 1, stock_changed_at = clock_timestamp()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -128,23 +129,29 @@ func queueBrief(b *pgx.Batch, o *checkout.Order) {
 func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, error) {
 	o := checkout.Order{ID: order}
 	b := &pgx.Batch{}
-	queueBrief(b, &o)
-	sqldb.FindEach(b, selectItems, func(row pgx.Row) error { return scanItem(row, &o) }, order.String())
+	queueOrder(b, &o)
+	if err := s.send(ctx, b); err != nil {
+		return checkout.Order{ID: order}, sqldb.Classify(err)
+	}
+	return o, nil
+}
+
+// queueOrder queues the reads that make an order, whose id it has.
+func queueOrder(b *pgx.Batch, o *checkout.Order) {
+	order := o.ID.String()
+	queueBrief(b, o)
+	sqldb.FindEach(b, selectItems, func(row pgx.Row) error { return scanItem(row, o) }, order)
 	sqldb.FindEach(b, selectTickets, func(row pgx.Row) error {
 		t, err := scanTicket(row)
 		o.Tickets = append(o.Tickets, t)
 		return err
-	}, order.String())
+	}, order)
 	sqldb.FindEach(b, selectMoments, func(row pgx.Row) error {
 		var m checkout.Moment
 		err := row.Scan(&m.What, &m.At)
 		o.Timeline = append(o.Timeline, m)
 		return err
-	}, order.String())
-	if err := s.send(ctx, b); err != nil {
-		return checkout.Order{ID: order}, sqldb.Classify(err)
-	}
-	return o, nil
+	}, order)
 }
 
 func scanOrder(row pgx.Row, o *checkout.Order) error {
@@ -214,7 +221,7 @@ func scanTicket(row pgx.Row) (checkout.Ticket, error) {
 	return t, nil
 }
 
-const updateOrders = `UPDATE checkout.orders SET state = n.state, refund_status = n.refund_status
+const updateOrders = `UPDATE checkout.orders SET state = n.state, refund_status = n.refund_status, changed_at = statement_timestamp()
 	FROM unnest($1::text[], $2::text[], $3::text[]) AS n (order_id, state, refund_status)
 	WHERE checkout.orders.order_id = n.order_id AND checkout.orders.order_id = ANY($1)`
 
@@ -226,8 +233,17 @@ func (s *Store) SetOrder(ctx context.Context, o checkout.Order, at time.Time, wh
 	return s.DB.Put(ctx, b)
 }
 
-// Note adds a moment to the timeline, once per word.
+const touchOrders = `UPDATE checkout.orders SET changed_at = statement_timestamp() FROM unnest($1::text[]) AS n (order_id)
+	WHERE checkout.orders.order_id = n.order_id AND checkout.orders.order_id = ANY($1)`
+
+// Note adds a moment to the timeline, once per word. A moment on the way of a payment
+// does not make the order a changed one: what it comes to does.
 func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what string) error {
+	if !strings.HasPrefix(what, "payment_") {
+		if err := s.put(ctx, touchOrders, sqldb.Row(order.String())...); err != nil {
+			return err
+		}
+	}
 	return s.put(ctx, insertMoments, sqldb.Row(order.String(), what, at)...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -36,8 +37,11 @@ func Problem(w http.ResponseWriter, r *http.Request, err error) {
 	doc["title"] = http.StatusText(status)
 	doc["status"] = status
 	doc["code"] = e.Code
-	if e.Detail != "" {
+	switch {
+	case e.Detail != "":
 		doc["detail"] = e.Detail
+	case e.Kind == kind.NotFound: // it always says what was not found
+		doc["detail"] = notFound(e.Code)
 	}
 	if rid := w.Header().Get(HeaderRequestID); rid != "" {
 		doc["instance"] = "urn:guichet:request:" + rid
@@ -64,6 +68,16 @@ func Problem(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// notFound is the detail of a 404 that nobody gave one: of event_not_found, that there is
+// no such event.
+func notFound(code string) string {
+	what, named := strings.CutSuffix(code, "_not_found")
+	if !named || what == "" {
+		return "there is nothing here"
+	}
+	return "there is no such " + strings.ReplaceAll(what, "_", " ") + " here"
 }
 
 // unknown is what to say about an error that has no kind.

@@ -38,6 +38,9 @@ func AimAccount(path string, query url.Values, session string) Target {
 func (d decider) preferred() Decision {
 	if got := d.m.named(d.Target.Cell, Home); got.Err == nil && d.reachable(got.Cell) {
 		got.Affinity, got.Elsewhere = d.Client, true
+		if d.Target.Ref.Kind != "" {
+			got.Affinity = d.Target.Ref.Key.String()
+		}
 		return got
 	}
 	return d.nearest()

@@ -72,6 +72,8 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 	switch {
 	case collection == "events" && rest == "" && isRead(method):
 		target.Want = WantEvent
+	case collection == "organizers" && (rest == "events" || rest == "series") && isRead(method):
+		target.Want, target.Cell = WantPreferred, target.Ref.Key.Birth // which gathers; any other cell says what it has itself
 	case collection == "organizers" && ofRegion(rest, method) && query.Get("home_region") != "":
 		target.Want, target.Region = WantRegion, query.Get("home_region")
 	}
