@@ -168,7 +168,10 @@ func (s *Server) cancelOrder(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		v := s.orderView(o)
+		v, err := s.refundedView(ctx, o)
+		if err != nil {
+			return nil, err
+		}
 		if by == payment.ByOrganizer {
 			v.Tickets = presentTickets(o)
 		}
@@ -215,7 +218,10 @@ func (s *Server) refundOrder(c *gin.Context) error {
 			return nil, err
 		}
 		audit.Of(ctx).Changed(nil, object{"amount": in.Amount, "items": in.Items})
-		v := s.orderView(o)
+		v, err := s.refundedView(ctx, o)
+		if err != nil {
+			return nil, err
+		}
 		if by == payment.ByOrganizer {
 			v.Tickets = presentTickets(o)
 		}

@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"guichet/cell/client"
+	"guichet/cell/money"
 )
 
 const foreignNotice = `{"id":"evt_1Nabc","object":"event","api_version":"2023-10-16","created":1700000000,"type":"charge.updated","data":{"object":{"id":"ch_1","object":"charge"}}}`
@@ -100,4 +102,49 @@ func TestCancel_ofAPaidOrderRefundsTheWhole(t *testing.T) {
 	if q := s.quota(t, 1); q.Sold != 0 || q.Free != 5 || s.count(t, "payment.refund") != 1 {
 		t.Errorf("%+v, %d refunds", q, s.count(t, "payment.refund"))
 	}
+}
+
+// Every refund is there to be seen, by the order's buyer and by its organizer: in the
+// answer that made it, in the list, and in the timeline with its amount.
+func TestRefunds_areListedWithIdAmountAndTickets(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	o := s.paid(t, s.floor, 3) // 42.50 EUR each
+	path := "/v1/orders/" + o.ID + "/refunds"
+	if a := s.ask(t, "GET "+path, nil).want(t, "200"); string(a.body) != `{"items":[],"next_cursor":null}` {
+		t.Errorf("before any: %s", a.body)
+	}
+	first := read[client.Order](t, s.ask(t, "POST "+path, object{"amount": eur(1000), "reason": "late start"}, s.bearer).want(t, "201"))
+	ticket := o.Tickets[1].ID
+	second := read[client.Order](t, s.ask(t, "POST "+path, object{"items": []object{{"ticket_id": ticket}}}, s.bearer).want(t, "201"))
+	if first.Refund == nil || second.Refund == nil || first.Refund.Amount.Amount != 1000 || second.Refund.Amount.Amount != 4250 || first.Refund.ID == second.Refund.ID {
+		t.Fatalf("%+v, %+v", first.Refund, second.Refund)
+	}
+	for _, as := range []with{s.bearer, func(*http.Request) {}} {
+		list := read[client.RefundList](t, s.ask(t, "GET "+path, nil, as).want(t, "200")).Items
+		if len(list) != 2 || list[0].ID != first.Refund.ID || list[1].ID != second.Refund.ID {
+			t.Fatalf("%+v", list)
+		}
+		if list[0].Reason != "late start" || list[0].Source != "organizer" || len(list[0].Items) != 0 || list[0].CreatedAt.IsZero() {
+			t.Errorf("%+v", list[0])
+		}
+		if len(list[1].Items) != 1 || list[1].Items[0].TicketID != ticket || list[1].Amount != (money.Money{Amount: 4250, Currency: "EUR"}) {
+			t.Errorf("%+v", list[1])
+		}
+	}
+	shown := map[string]int64{}
+	for _, m := range read[client.Order](t, s.ask(t, "GET /v1/orders/"+o.ID, nil).want(t, "200")).Timeline {
+		if m.What == "refund" && m.Amount != nil {
+			shown[m.RefundID] = m.Amount.Amount
+		}
+	}
+	if len(shown) != 2 || shown[first.Refund.ID] != 1000 || shown[second.Refund.ID] != 4250 {
+		t.Errorf("the timeline has %v", shown)
+	}
+	s.ask(t, "GET "+path, nil, bearer(s.account(t, "Other").APIKey)).want(t, "404 order_not_found")
+	canceled := read[client.Order](t, s.ask(t, "POST /v1/orders/"+o.ID+"/cancel", nil, key("c")).want(t, "200"))
+	if canceled.Refund == nil || canceled.Refund.Amount.Amount != 7500 || canceled.Refund.Source != "buyer" {
+		t.Errorf("%+v", canceled.Refund)
+	}
+	s.settled(t)
 }

@@ -154,9 +154,10 @@ var attendeeRoutes = []route{
 	},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, auth: capOrder, orStaff: access.WriteOrders, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
-		doc:      "Give money back. The organizer of the event may give back any amount, or single tickets at their price; its buyer only the whole, which cancels the order.",
-		problems: "invalid_id event_not_found order_not_found ticket_not_found invalid_order invalid_state refund_too_large payment_disputed not_allowed forbidden moved",
+		doc:      "Give money back. The organizer of the event may give back any amount, or single tickets at their price; its buyer only the whole, which cancels the order. The answer names the refund that was made.",
+		problems: "invalid_id event_not_found order_not_found ticket_not_found invalid_order invalid_state refund_too_large refund_limit payment_disputed not_allowed forbidden moved",
 	},
+	{method: http.MethodGet, path: "/v1/orders/{order_id}/refunds", handle: (*Server).getRefunds, auth: capOrder, orStaff: access.ReadOrders, out: Page[client.Refund]{}, status: 200, doc: "What of the order was given back, and by whom, oldest first.", problems: "invalid_id order_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/resend", handle: (*Server).resendOrder, auth: capOrder, orStaff: access.WriteOrders, out: client.Accepted{}, status: 202,
 		doc: "Mail the order's tickets to its buyer again, a few times a day at most.", problems: "invalid_id order_not_found invalid_state mail_limit moved",

@@ -110,7 +110,7 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 		ID: o.ID.String(), Code: o.Code, EventID: o.ID.Event().String(), HoldID: o.Hold.String(), State: string(o.State),
 		PaymentState: "none", RefundStatus: string(o.Refund), Total: o.Total, CreatedAt: o.CreatedAt.UTC(),
 		Buyer: &client.Buyer{Email: o.Buyer.Email, Name: o.Buyer.Name, Locale: o.Buyer.Locale},
-		Items: []client.OrderItem{}, Tickets: []client.Ticket{}, Timeline: []client.Moment{},
+		Items: []client.OrderItem{}, Tickets: []client.Ticket{}, Timeline: timelineView(o),
 	}
 	if o.State == checkout.Pending {
 		end := o.ExpiresAt.UTC()
@@ -126,9 +126,6 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 	}
 	for _, t := range o.Tickets {
 		v.Tickets = append(v.Tickets, buyersTicket(t))
-	}
-	for _, m := range o.Timeline {
-		v.Timeline = append(v.Timeline, client.Moment{At: m.At.UTC(), What: m.What})
 	}
 	return v
 }

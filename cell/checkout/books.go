@@ -34,28 +34,38 @@ func refundable(amount int64, o *Order) error {
 	return nil
 }
 
-// promise decides on a refund of amount after given was given back: it is stored,
-// booked as owed, and a credit note is written. Our share and what the organizer's own account had goes
-// back in step with the total; sums stay exact.
+// promise decides on a refund of amount after given was given back; see promised.
 func (s *Service) promise(ctx context.Context, stock *booking.Stock, o *Order, given, amount int64, by payment.Source, reason string) (refund id.Refund, err error) {
-	back := payment.Back{
-		ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: by, Reason: reason, Organizer: stock.Organizer,
+	return s.promised(ctx, stock, o, decision{given: given, amount: amount, by: by, reason: reason})
+}
+
+// promised decides on a refund: it is stored, booked as owed, and a credit note is
+// written. Our share and what the organizer's own account had goes back in step with
+// the total; sums stay exact. The tax is the credit note's.
+func (s *Service) promised(ctx context.Context, stock *booking.Stock, o *Order, d decision) (refund id.Refund, err error) {
+	if err := s.enough(ctx, o, d); err != nil {
+		return refund, err
 	}
-	back.Amount.Amount = amount
-	fees := payment.InStep(o.Fees, given, amount, o.Total.Amount)
+	back := payment.Back{
+		ID: id.NewRefund(stock.ID), Order: o.ID, Amount: o.Total, State: payment.RefundCreated, Source: d.by, Reason: d.reason, Organizer: stock.Organizer,
+		Tickets: d.named, CreatedAt: stock.Now,
+	}
+	back.Amount.Amount = d.amount
+	fees := payment.InStep(o.Fees, d.given, d.amount, o.Total.Amount)
 	if o.Payment != nil && o.Payment.Destination != "" {
-		back.Reverse = amount - fees
+		back.Reverse = d.amount - fees
 	}
 	if err := s.Store.InsertRefund(ctx, back); err != nil {
 		return refund, err
 	}
-	tax := payment.InStep(o.tax(), given, amount, o.Total.Amount)
+	tax, err := s.creditNote(ctx, stock, o, back, d)
+	if err != nil {
+		return refund, err
+	}
 	if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees).Taxed(stock.Organizer, -tax)); err != nil {
 		return refund, err
 	}
-	if err := s.creditNote(ctx, stock, o, back, given); err != nil {
-		return refund, err
-	}
 	o.Refund = PartialRefund
+	o.Refunds = append(o.Refunds, back)
 	return back.ID, nil
 }

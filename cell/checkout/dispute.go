@@ -147,18 +147,22 @@ func (s *Service) lost(ctx context.Context, stock *booking.Stock, o *Order, d *p
 		return err
 	}
 	entry, own := d.Lose(o.Payment.Received, given, o.Fees)
-	if err := s.Store.Post(ctx, entry); err != nil || own == 0 {
-		return err
+	if own == 0 {
+		return s.Store.Post(ctx, entry)
 	}
 	back := payment.Back{
 		ID: id.NewRefund(stock.ID), Order: o.ID, Amount: d.Amount, State: payment.RefundDone, Source: payment.External,
-		Reason: "lost in a dispute: " + d.Reason, Organizer: stock.Organizer,
+		Reason: "lost in a dispute: " + d.Reason, Organizer: stock.Organizer, CreatedAt: stock.Now,
 	}
 	back.Amount.Amount = own
 	if err := s.Store.InsertRefund(ctx, back); err != nil {
 		return err
 	}
-	if err := s.creditNote(ctx, stock, o, back, given); err != nil {
+	tax, err := s.creditNote(ctx, stock, o, back, decision{given: given, amount: own})
+	if err != nil {
+		return err
+	}
+	if err := s.Store.Post(ctx, entry.Taxed(stock.Organizer, -tax)); err != nil {
 		return err
 	}
 	o.Refund = PartialRefund

@@ -31,6 +31,8 @@ var (
 	ErrState          = kind.Conflict.New("invalid_state")
 	ErrRefundTooLarge = kind.Unprocessable.New("refund_too_large")
 	ErrNotAllowed     = kind.Forbidden.New("not_allowed")
+	// ErrRefundLimit means that an order was given back in too many parts already.
+	ErrRefundLimit = kind.Unprocessable.New("refund_limit")
 	// ErrCodeTaken means another order of the event has this code; nothing was stored.
 	ErrCodeTaken = kind.Internal.New("order_code_taken")
 )
@@ -84,8 +86,9 @@ type Order struct {
 	Payment   *payment.Payment
 	Tickets   []Ticket
 	Timeline  []Moment
-	Access    int64     // generation of the tokens that admit to it
-	ChangedAt time.Time // of its state, refunds or tickets; read in lists only
+	Refunds   []payment.Back // oldest first; read where they are shown, and not with every order
+	Access    int64          // generation of the tokens that admit to it
+	ChangedAt time.Time      // of its state, refunds or tickets; read in lists only
 }
 
 // payable says that the order has all that its buyer needs to pay it, if anything. One

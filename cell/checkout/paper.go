@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/money"
-	"guichet/cell/payment"
 	"guichet/internal/kind"
 )
 
@@ -97,32 +95,6 @@ func (s *Service) invoice(ctx context.Context, stock *booking.Stock, o *Order) e
 	return nil
 }
 
-// creditNote writes what a refund takes back of an invoice, in the transaction
-// that decides the refund. Each rate's share is what the refunds up to and with
-// this one come to, less what those before it came to: in the end the sums agree
-// to the minor unit. An order without an invoice has none to take back.
-func (s *Service) creditNote(ctx context.Context, stock *booking.Stock, o *Order, back payment.Back, given int64) error {
-	invoice, err := s.Store.Paper(ctx, o.ID, Invoice, 1)
-	if errors.Is(err, ErrPaperNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read invoice: %w", err)
-	}
-	p, err := s.paper(ctx, stock, o, CreditNote, back.ID.String(), back.Amount)
-	if err != nil {
-		return err
-	}
-	p.Content.Seller, p.Content.Buyer = invoice.Content.Seller, invoice.Content.Buyer
-	p.Content.Invoice, p.Content.Reason = invoice.Title(), back.Reason
-	p.Content.Lines = []PaperLine{{Name: o.Code, Quantity: 1, Each: back.Amount.Amount}}
-	p.Content.Taxes = portions(invoice.Content.Taxes, given, back.Amount.Amount, invoice.Total.Amount)
-	if err := s.Store.IssuePaper(ctx, p); err != nil {
-		return fmt.Errorf("write credit note: %w", err)
-	}
-	return nil
-}
-
 func (s *Service) paper(ctx context.Context, stock *booking.Stock, o *Order, k PaperKind, cause string, total money.Money) (Paper, error) {
 	p := Paper{
 		Kind: k, Cause: cause, Order: o.ID, Organizer: stock.Organizer, Total: total, IssuedAt: stock.Now,
@@ -168,23 +140,6 @@ func taxOf(stock *booking.Stock, i booking.HoldItem) (basisPoints, tax int64) {
 	}
 	net := max(i.AllIn.Amount-i.Tax, 1)
 	return (i.Tax*20_000 + net) / (2 * net), i.Tax
-}
-
-// portions are an invoice's taxes for the part of it from given to given+amount.
-// The last rate takes what rounding leaves, so that the gross sums to the amount.
-func portions(all []PaperTaxes, given, amount, whole int64) []PaperTaxes {
-	part := func(n int64) int64 { return payment.InStep(n, given, amount, whole) }
-	out := make([]PaperTaxes, 0, len(all))
-	left := amount
-	for i, t := range all {
-		p := PaperTaxes{BasisPoints: t.BasisPoints, Gross: part(t.Gross), Tax: part(t.Tax)}
-		if i == len(all)-1 {
-			p.Gross = left
-		}
-		left -= p.Gross
-		out = append(out, p)
-	}
-	return out
 }
 
 // Title is the number as people quote it: "EUW3-I-000042".

@@ -73,6 +73,8 @@ type Store interface {
 	IssuePaper(ctx context.Context, p Paper) error
 	// Paper reads an order's nth paper of a kind, from 1; ErrPaperNotFound beyond.
 	Paper(ctx context.Context, order id.Order, k PaperKind, n int) (Paper, error)
+	// Papers reads an order's papers of a kind, in the order of their numbers.
+	Papers(ctx context.Context, order id.Order, k PaperKind) ([]Paper, error)
 	// SellerOf is who sells an event: what its form says, else the organizer's name.
 	SellerOf(ctx context.Context, event id.Event, org id.Organizer) (Seller, error)
 

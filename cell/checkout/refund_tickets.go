@@ -46,12 +46,10 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 	if o.State != Paid {
 		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
 	}
-	prices := o.prices()
 	back := map[id.TicketType]int64{}
 	var seats []booking.SeatID
-	var worth int64
 	left := 0 // tickets that stay
-	for i, t := range o.Tickets {
+	for _, t := range o.Tickets {
 		if t.State != TicketCanceled {
 			left++
 		}
@@ -66,7 +64,6 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 			if t.Seat.ID != "" {
 				seats = append(seats, t.Seat.ID)
 			}
-			worth += prices[i]
 			left--
 		}
 	}
@@ -79,14 +76,8 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 	if err := s.undisputed(ctx, o); err != nil {
 		return sent, err
 	}
-	given, err := s.given(ctx, o.ID)
-	if err != nil {
+	if sent, err = s.promiseTickets(ctx, stock, o, tickets, by, reason); err != nil {
 		return sent, err
-	}
-	if amount := min(worth, o.Total.Amount-given); amount > 0 {
-		if sent, err = s.promise(ctx, stock, o, given, amount, by, reason); err != nil {
-			return sent, err
-		}
 	}
 	stock.Return(o.ID, back, seats...)
 	if err := s.Store.CancelSome(ctx, o.ID, tickets); err != nil {
@@ -97,18 +88,6 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 		return sent, err
 	}
 	return sent, s.set(ctx, o, stock.Now, "tickets_refunded")
-}
-
-// prices are what each ticket cost all in, in the order of Tickets: complete issues
-// them item by item.
-func (o *Order) prices() []int64 {
-	out := make([]int64, 0, len(o.Tickets))
-	for _, item := range o.Items {
-		for range item.Quantity {
-			out = append(out, item.AllIn.Amount)
-		}
-	}
-	return out
 }
 
 func (o *Order) cancel(tickets []id.Ticket) {

@@ -243,13 +243,13 @@ func (s *Service) PrepareNew(ctx context.Context, order id.Order) (Order, error)
 	return Order{}, fmt.Errorf("prepare payment of %s: %w", order, driven)
 }
 
-// Look reads an order.
+// Look reads an order with its refunds.
 func (s *Service) Look(ctx context.Context, order id.Order) (Order, error) {
 	o, err := s.Store.Order(ctx, order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
-	return o, nil
+	return s.withRefunds(ctx, o)
 }
 
 // Cancel ends an order at its buyer's wish: unpaid, its stock goes back and the

@@ -87,7 +87,7 @@ func (s *Service) oweAll(ctx context.Context, stock *booking.Stock, o *Order, by
 	}
 	back := id.NewRefund(stock.ID)
 	return back, s.Store.InsertRefund(ctx, payment.Back{
-		ID: back, Order: o.ID, Amount: got, State: payment.RefundCreated, Source: by, Organizer: stock.Organizer, Reverse: onward, Reason: reason,
+		ID: back, Order: o.ID, Amount: got, State: payment.RefundCreated, Source: by, Organizer: stock.Organizer, Reverse: onward, Reason: reason, CreatedAt: stock.Now,
 	})
 }
 

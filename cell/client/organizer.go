@@ -16,6 +16,19 @@ type NewRefund struct {
 	Reason string       `json:"reason,omitempty"`
 }
 
+// RefundList is a page of an order's refunds.
+type RefundList struct {
+	Items      []Refund `json:"items"`
+	NextCursor *string  `json:"next_cursor"`
+}
+
+// Refunds lists what of an order was given back, oldest first.
+func (c *Client) Refunds(ctx context.Context, orderID string) (RefundList, Meta, error) {
+	var out RefundList
+	m, err := c.do(ctx, call{method: http.MethodGet, path: orderPath(orderID) + "/refunds"}, &out)
+	return out, m, err
+}
+
 // CreateOrganizer makes an account at a cell of the region. Operators only.
 func (c *Client) CreateOrganizer(ctx context.Context, homeRegion, name, idempotencyKey string) (Organizer, Meta, error) {
 	var out Organizer

@@ -288,6 +288,7 @@ type Order struct {
 	CreatedAt    time.Time      `json:"created_at"`
 	UpdatedAt    *time.Time     `json:"updated_at,omitempty"`   // of its state, refunds or tickets; in the organizer's list
 	AccessToken  string         `json:"access_token,omitempty"` // admits to the order; in the answer that made it
+	Refund       *Refund        `json:"refund,omitempty"`       // the one that was made, in the answer that made it
 }
 
 // Access is a new token of an order.
@@ -307,8 +308,10 @@ type OrderItem struct {
 
 // Moment is one entry of an order's timeline.
 type Moment struct {
-	At   time.Time `json:"at"`
-	What string    `json:"what"`
+	At       time.Time    `json:"at"`
+	What     string       `json:"what"`
+	RefundID string       `json:"refund_id,omitempty"` // where what is "refund"
+	Amount   *money.Money `json:"amount,omitempty"`    // of that refund
 }
 
 // Ticket is a right of admission.

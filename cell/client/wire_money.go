@@ -11,6 +11,21 @@ type RefundItem struct {
 	TicketID string `json:"ticket_id"`
 }
 
+// Refund is money of an order that goes back, or has gone.
+type Refund struct {
+	ID     string      `json:"id"`
+	Amount money.Money `json:"amount"`
+	// State is created (decided, not sent), in_transit, done or failed (the provider
+	// refused it, or it did not arrive: it is still owed to the buyer).
+	State string `json:"state"`
+	// Source is who decided: buyer, organizer, event_cancellation, late_payment, or
+	// external for one that a bank or somebody at the provider made.
+	Source    string       `json:"source"`
+	Reason    string       `json:"reason"`
+	Items     []RefundItem `json:"items"` // tickets that were named and went back with it; none of an amount
+	CreatedAt time.Time    `json:"created_at"`
+}
+
 // Payouts is what an organizer is owed at one cell, by currency.
 type Payouts struct {
 	OrganizerID string          `json:"organizer_id"`

@@ -1,6 +1,8 @@
 package payment
 
 import (
+	"time"
+
 	"guichet/cell/id"
 	"guichet/cell/money"
 )
@@ -87,5 +89,7 @@ type Back struct {
 	ProviderID string
 	Attempts   int64
 	Organizer  id.Organizer
-	Reverse    int64 // minor units that come back from the organizer's own account
+	Reverse    int64       // minor units that come back from the organizer's own account
+	Tickets    []id.Ticket // that were named and went back with it; none where an amount was named
+	CreatedAt  time.Time   // when it was decided
 }

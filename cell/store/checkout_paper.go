@@ -47,23 +47,43 @@ const selectPaper = `SELECT cause, organizer_id, series, number, amount, currenc
 // Paper reads an order's nth paper of a kind, from 1.
 func (s *Store) Paper(ctx context.Context, order id.Order, k checkout.PaperKind, n int) (checkout.Paper, error) {
 	p := checkout.Paper{Kind: k, Order: order}
-	var org string
-	var content []byte
-	err := s.DB.On(ctx).QueryRow(ctx, selectPaper, order.String(), string(k), n-1).
-		Scan(&p.Cause, &org, &p.Series, &p.Number, &p.Total.Amount, &p.Total.Currency, &p.IssuedAt, &content)
+	err := scanPaper(s.DB.On(ctx).QueryRow(ctx, selectPaper, order.String(), string(k), n-1), &p)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, checkout.ErrPaperNotFound
 	}
+	return p, sqldb.Classify(err)
+}
+
+const selectPapers = `SELECT cause, organizer_id, series, number, amount, currency, issued_at, content FROM checkout.paper
+	WHERE order_id = $1 AND kind = $2 ORDER BY issued_at, number`
+
+// Papers reads an order's papers of a kind, in the order of their numbers.
+func (s *Store) Papers(ctx context.Context, order id.Order, k checkout.PaperKind) ([]checkout.Paper, error) {
+	rows, err := s.DB.On(ctx).Query(ctx, selectPapers, order.String(), string(k))
 	if err != nil {
-		return p, sqldb.Classify(err)
+		return nil, sqldb.Classify(err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (checkout.Paper, error) {
+		p := checkout.Paper{Kind: k, Order: order}
+		return p, scanPaper(row, &p)
+	})
+	return all, sqldb.Classify(err)
+}
+
+func scanPaper(row pgx.Row, p *checkout.Paper) error {
+	var org string
+	var content []byte
+	err := row.Scan(&p.Cause, &org, &p.Series, &p.Number, &p.Total.Amount, &p.Total.Currency, &p.IssuedAt, &content)
+	if err != nil {
+		return err
 	}
 	if p.Organizer, err = id.ParseOrganizer(org); err != nil {
-		return p, corrupt(err)
+		return corrupt(err)
 	}
 	if err := json.Unmarshal(content, &p.Content); err != nil {
-		return p, corrupt(err)
+		return corrupt(err)
 	}
-	return p, nil
+	return nil
 }
 
 const selectSeller = `SELECT seller FROM checkout.form WHERE event_id = $1`

@@ -123,16 +123,25 @@ func (s *Store) CheckLater(ctx context.Context, order id.Order, in time.Duration
 	return sqldb.Classify(err)
 }
 
-const insertRefund = `INSERT INTO payment.refund (refund_id, order_id, event_id, amount, currency, state, source, reason, organizer_id, reverse)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+const insertRefund = `INSERT INTO payment.refund (refund_id, order_id, event_id, amount, currency, state, source, reason, organizer_id, reverse, provider_id, tickets, created_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13::timestamptz, now()))`
 
-// InsertRefund stores a refund that was decided; its saga sends it.
+// InsertRefund stores a refund that was decided; its saga sends it. One whose moment is
+// not said was decided now.
 func (s *Store) InsertRefund(ctx context.Context, r payment.Back) error {
+	tickets := make([]string, 0, len(r.Tickets))
+	for _, t := range r.Tickets {
+		tickets = append(tickets, t.String())
+	}
+	var at *time.Time
+	if !r.CreatedAt.IsZero() {
+		at = &r.CreatedAt
+	}
 	return s.put(ctx, insertRefund, r.ID.String(), r.Order.String(), r.Order.Event().String(), r.Amount.Amount,
-		r.Amount.Currency, string(r.State), string(r.Source), r.Reason, organizerText(r.Organizer), r.Reverse)
+		r.Amount.Currency, string(r.State), string(r.Source), r.Reason, organizerText(r.Organizer), r.Reverse, r.ProviderID, tickets, at)
 }
 
-const selectRefunds = `SELECT refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse
+const selectRefunds = `SELECT refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse, tickets, created_at
 	FROM payment.refund WHERE order_id = $1 ORDER BY created_at, refund_id`
 
 // Refunds lists the refunds of an order, oldest first.
@@ -148,10 +157,18 @@ func (s *Store) Refunds(ctx context.Context, order id.Order) ([]payment.Back, er
 func scanRefund(row pgx.CollectableRow) (payment.Back, error) {
 	var r payment.Back
 	var rid, oid, state, source, org string
+	var tickets []string
 	r.Amount = money.Money{}
 	if err := row.Scan(&rid, &oid, &r.Amount.Amount, &r.Amount.Currency, &state, &source, &r.Reason, &r.ProviderID, &r.Attempts,
-		&org, &r.Reverse); err != nil {
+		&org, &r.Reverse, &tickets, &r.CreatedAt); err != nil {
 		return r, err
+	}
+	for _, text := range tickets {
+		t, err := id.ParseTicket(text)
+		if err != nil {
+			return r, corrupt(err)
+		}
+		r.Tickets = append(r.Tickets, t)
 	}
 	r.State, r.Source = payment.RefundState(state), payment.Source(source)
 	var err error
@@ -170,7 +187,7 @@ func scanRefund(row pgx.CollectableRow) (payment.Back, error) {
 const claimRefunds = `UPDATE payment.refund SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
 	WHERE refund_id IN (SELECT r.refund_id FROM payment.refund AS r WHERE r.state = 'created' AND r.next_check_at <= statement_timestamp()
 		ORDER BY r.next_check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-	RETURNING refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse`
+	RETURNING refund_id, order_id, amount, currency, state, source, reason, provider_id, attempts, organizer_id, reverse, tickets, created_at`
 
 // ClaimRefunds leases refunds that were not sent yet.
 func (s *Store) ClaimRefunds(ctx context.Context, limit int, lease time.Duration) ([]payment.Back, error) {
