@@ -29,7 +29,7 @@ const (
 	validOfAll  = `SELECT count(*) FROM checkout.ticket WHERE state IN ('valid', 'checked_in', 'revoked')`
 	handedOn    = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting WHERE kind = 'onward' AND account <> 'provider'`
 	takenBack   = `SELECT coalesce(sum(reverse), 0)::bigint FROM payment.refund WHERE state IN ('in_transit', 'done')`
-	openRefunds = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.refund WHERE state = 'created'`
+	openRefunds = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.refund WHERE state IN ('created', 'failed')`
 )
 
 // audit holds the books, the provider and the stock to each other, whatever the
@@ -248,12 +248,12 @@ func (tw *town) auditMails(ctx context.Context, t *testing.T, o checkout.Order, 
 	}
 	parts := int64(0)
 	for _, b := range backs {
-		if b.Source != payment.ByLatePayment && b.Source != payment.External {
+		if b.Source != payment.ByLatePayment && (b.Source != payment.External || b.ProviderID != "") {
 			parts++
 		}
 	}
-	voided := slices.ContainsFunc(backs, func(b payment.Back) bool { return b.Source == payment.External }) // by a bank
-	if parts > 0 && want[string(notify.OrderCanceled)] == 1 && !voided {                                    // the last one is told with the cancellation
+	voided := slices.ContainsFunc(backs, func(b payment.Back) bool { return b.Source == payment.External && b.ProviderID == "" }) // by a bank
+	if parts > 0 && want[string(notify.OrderCanceled)] == 1 && !voided {                                                          // the last one is told with the cancellation
 		parts--
 	}
 	if parts > 0 {
@@ -317,7 +317,9 @@ func (tw *town) providerHas(ctx context.Context) (has, unheard int64, err error)
 		return 0, 0, err
 	}
 	for _, r := range refunds {
-		has -= r.Amount
+		if r.Status != "failed" {
+			has -= r.Amount
+		}
 	}
 	disputes, err := list[disputeAtProvider](ctx, tw, "disputes")
 	if err != nil {

@@ -47,6 +47,11 @@ func (s *Service) Hear(ctx context.Context, body []byte, signature string, now t
 	if err != nil {
 		return fmt.Errorf("read webhook: %w", err)
 	}
+	return s.take(ctx, n, body)
+}
+
+// take lets a notice that is the provider's have its effect, once by its id.
+func (s *Service) take(ctx context.Context, n payment.Notice, body []byte) error {
 	if became, ok := inert(n); ok {
 		return s.keepNotice(ctx, n, body, became)
 	}
@@ -74,10 +79,10 @@ func (s *Service) Hear(ctx context.Context, body []byte, signature string, now t
 // inert says of a notice that can have no effect here what becomes of it.
 func inert(n payment.Notice) (payment.Outcome, bool) {
 	switch {
-	case n.Dispute != nil:
-		return "", false
-	case n.Intent == nil: // kept: somebody may want to know some day
+	case n.Silent(): // kept: somebody may want to know some day
 		return payment.Ignored, true
+	case n.Intent == nil:
+		return "", false
 	}
 	return payment.Done, paidBy(n) != "" && !news(*n.Intent)
 }
@@ -103,10 +108,10 @@ func (s *Service) atItsDesk(ctx context.Context, n payment.Notice, do func(ctx c
 		if order, err := id.ParseOrder(n.Intent.OrderID); err == nil {
 			return s.shared(ctx, order, do)
 		}
-	case n.Dispute != nil:
-		order, ours, err := s.Store.OrderOfIntent(ctx, n.Dispute.IntentID)
+	case n.About() != "":
+		order, ours, err := s.Store.OrderOfIntent(ctx, n.About())
 		if err != nil {
-			return fmt.Errorf("find the disputed payment: %w", err)
+			return fmt.Errorf("find the payment of %s: %w", n.ID, err)
 		}
 		if ours {
 			return s.atDesk(ctx, order.Event(), do)
@@ -145,10 +150,14 @@ func (s *Service) effect(ctx context.Context, n payment.Notice, again time.Durat
 		became, err = s.paymentNotice(ctx, order, *n.Intent, n.ID)
 	case n.Dispute != nil:
 		order, became, err = s.disputeNotice(ctx, *n.Dispute)
+	case n.Refund != nil:
+		order, became, err = s.refundNotice(ctx, *n.Refund)
+	case n.Returned != nil:
+		order, became, err = s.returnedNotice(ctx, *n.Returned)
 	default: // kept: somebody may want to know some day
 		return payment.Ignored, nil
 	}
-	if err != nil || became == payment.Done && n.Dispute == nil {
+	if err != nil || became == payment.Done && n.Intent != nil {
 		return became, err
 	}
 	if became != payment.Waiting {
@@ -197,6 +206,11 @@ func (s *Service) again(ctx context.Context, stored payment.Stored) (became paym
 	n, err := reader.ReadNotice(stored.Body)
 	if err != nil {
 		return "", fmt.Errorf("read notice %s: %w", stored.ID, err)
+	}
+	if n.Returned != nil && stored.Attempts > 1 { // nobody has told of the refund itself
+		if err := s.askRefunds(ctx, n.Returned.IntentID); err != nil {
+			return "", fmt.Errorf("look at notice %s again: %w", stored.ID, err)
+		}
 	}
 	err = s.atItsDesk(ctx, n, func(ctx context.Context) error {
 		return s.Store.InTx(ctx, func(ctx context.Context) error {

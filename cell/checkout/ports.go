@@ -61,6 +61,7 @@ type Store interface {
 	DisputeStore
 	TransferStore
 	FeeStore
+	RecallStore
 	Post(ctx context.Context, e payment.Entry) error
 
 	InsertRefund(ctx context.Context, r payment.Back) error

@@ -177,6 +177,7 @@ func TestRefund_refusedByTheProviderStaysOwed(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	o := tw.paid(t, tw.floor, 1)
+	tw.faults(t, sandbox.Faults{WebhookBlackout: true}) // we are not told of it
 	if _, err := tw.processor().Refund(t.Context(), o.Payment.IntentID, 4000, "by hand"); err != nil {
 		t.Fatal(err)
 	}

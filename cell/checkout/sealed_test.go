@@ -6,6 +6,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/payment"
+	"guichet/cell/stripe/sandbox"
 )
 
 const followed = `SELECT concat_ws(' ', (SELECT string_agg(concat_ws(' ', order_id, state, intent_id), ' ' ORDER BY order_id) FROM payment.payment),
@@ -29,6 +30,7 @@ func TestSealed_whatFollowsADecisionWaits(t *testing.T) {
 	tw.unaudited = true // what somebody refunded at the provider's own page is not in the ledger
 	sent, refused := tw.paid(t, tw.floor, 1), tw.paid(t, tw.floor, 1)
 	tw.mustReconcile(t)
+	tw.faults(t, sandbox.Faults{WebhookBlackout: true}) // we are not told of it
 	if _, err := tw.processor().Refund(t.Context(), refused.Payment.IntentID, 4000, "by hand"); err != nil {
 		t.Fatal(err)
 	}

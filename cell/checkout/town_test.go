@@ -443,6 +443,7 @@ type disputeAtProvider struct {
 
 type refunded struct {
 	Amount        int64
+	Status        string
 	PaymentIntent string `json:"payment_intent"`
 }
 

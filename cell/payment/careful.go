@@ -20,6 +20,7 @@ type Provider interface {
 	Payees
 	Reader
 	FeeTeller
+	Historian
 }
 
 // Bounds of care.
@@ -131,4 +132,18 @@ func (c *Careful) Refund(ctx context.Context, intentID string, amount int64, key
 // ChargeFee is the provider's.
 func (c *Careful) ChargeFee(ctx context.Context, intentID string) (money.Money, error) {
 	return asked(ctx, c, func() (money.Money, error) { return c.Provider.ChargeFee(ctx, intentID) })
+}
+
+// RefundsOf is the provider's.
+func (c *Careful) RefundsOf(ctx context.Context, intentID string) ([]Refund, error) {
+	return asked(ctx, c, func() ([]Refund, error) { return c.Provider.RefundsOf(ctx, intentID) })
+}
+
+// Told is the provider's.
+func (c *Careful) Told(ctx context.Context, from, until time.Time, after string) (page []Telling, more bool, err error) {
+	page, err = asked(ctx, c, func() ([]Telling, error) {
+		page, more, err = c.Provider.Told(ctx, from, until, after)
+		return page, err
+	})
+	return page, more, err
 }

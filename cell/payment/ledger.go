@@ -126,3 +126,19 @@ func (e Entry) Onward(org id.Organizer, amount int64) Entry {
 func ChargeFee(order id.Order, fee money.Money) Entry {
 	return Entry{ID: order.String() + ":provider_fee", Kind: KindProviderFee, Order: order, Currency: fee.Currency}.and(ProviderFees, AtProvider, fee.Amount)
 }
+
+// Arrived books a refund that somebody made at the provider as one that was owed: provider
+// is its id there, which makes it once-only. What it gave beyond what was owed the buyer
+// owes us.
+func Arrived(provider string, order id.Order, amount money.Money, owed int64) Entry {
+	owed = min(owed, amount.Amount)
+	return Entry{ID: provider + ":payback", Kind: KindPayback, Order: order, Currency: amount.Currency}.
+		and(OwedToBuyer, AtProvider, owed).and(Receivable, AtProvider, amount.Amount-owed)
+}
+
+// CameBack books a refund that was sent and did not reach its buyer: the provider has the
+// money again, and it is still owed.
+func CameBack(refund id.Refund, order id.Order, amount money.Money) Entry {
+	return Entry{ID: refund.String() + ":came_back", Kind: KindPayback, Order: order, Currency: amount.Currency}.
+		and(AtProvider, OwedToBuyer, amount.Amount)
+}

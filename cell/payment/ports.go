@@ -70,9 +70,34 @@ type NewIntent struct {
 
 // Refund is money on its way back.
 type Refund struct {
-	ID     string // the provider's id, "re_…"
-	State  string // "in_transit", "done" or "failed"
-	Amount money.Money
+	ID       string // the provider's id, "re_…"
+	State    string // "in_transit", "done" or "failed"
+	Amount   money.Money
+	IntentID string // of the payment that goes back, "" when the provider does not say
+	Reversed bool   // taken back from the organizer's own account
+}
+
+// Returned is how much of a payment went back in all, whoever decided on it.
+type Returned struct {
+	IntentID string
+	Amount   money.Money
+}
+
+// Telling is an event that the provider had to tell, as a webhook has it.
+type Telling struct {
+	ID   string
+	Body []byte
+}
+
+// Historian tells again what a webhook that was lost did not tell.
+type Historian interface {
+	// Told lists what the provider told of refunds and disputes from one moment until
+	// another by its own clock, the newest first, a page of at most 100 behind the event
+	// after; more says that there are others. ErrUnknownIntent when it does not know after
+	// any more.
+	Told(ctx context.Context, from, until time.Time, after string) (page []Telling, more bool, err error)
+	// RefundsOf lists the refunds of an intent, the newest first, at most 100.
+	RefundsOf(ctx context.Context, intentID string) ([]Refund, error)
 }
 
 // Notice is a provider's event after its signature was checked.
@@ -82,6 +107,28 @@ type Notice struct {
 	Created time.Time
 	Intent  *Intent  // set for payment_intent.*
 	Dispute *Dispute // set for charge.dispute.*: without Order, Organizer and Blocked
+	Refund  *Refund  // set for refund.*
+	// Returned is set for charge.refunded, which does not say by which refund.
+	Returned *Returned
+}
+
+// Silent says of a notice that it is about nothing of ours.
+func (n *Notice) Silent() bool {
+	return n.Intent == nil && n.Dispute == nil && n.Refund == nil && n.Returned == nil
+}
+
+// About is the provider's payment that a notice of a refund or a dispute is about, "" for
+// others.
+func (n *Notice) About() string {
+	switch {
+	case n.Dispute != nil:
+		return n.Dispute.IntentID
+	case n.Refund != nil:
+		return n.Refund.IntentID
+	case n.Returned != nil:
+		return n.Returned.IntentID
+	}
+	return ""
 }
 
 // Payee is an organizer's own account at the provider.

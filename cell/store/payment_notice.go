@@ -20,7 +20,7 @@ const insertNotices = `INSERT INTO payment.notice (notice_id, type, order_id, bo
 // its type says nothing to us, else as done until SetNotice knows better.
 func (s *Store) InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (bool, error) {
 	became := payment.Done
-	if n.Intent == nil && n.Dispute == nil {
+	if n.Silent() {
 		became = payment.Ignored
 	}
 	return s.insertOne(ctx, insertNotices, n.ID, n.Type, order, body, n.Created, string(became))

@@ -60,7 +60,10 @@ func declineOf(e *api.Error) string {
 }
 
 func refundOf(re *api.Refund) (payment.Refund, error) {
-	r := payment.Refund{ID: re.ID, Amount: fromStripe(re.Amount, re.Currency)}
+	r := payment.Refund{ID: re.ID, Amount: fromStripe(re.Amount, re.Currency), Reversed: re.TransferReversal != nil}
+	if re.PaymentIntent != nil {
+		r.IntentID = re.PaymentIntent.ID
+	}
 	switch re.Status {
 	case api.RefundStatusPending, api.RefundStatusRequiresAction:
 		r.State = "in_transit"

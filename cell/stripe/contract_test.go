@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"guichet/cell/money"
 	"guichet/cell/payment"
@@ -126,6 +127,59 @@ func TestContract_connectAnswersInTheShapeOfStripesMock(t *testing.T) {
 	}
 	if err := json.Unmarshal(ours.answer(), &back); err != nil || back.Reversal == "" {
 		t.Errorf("the refund took nothing back from the organizer: %s", ours.answer())
+	}
+}
+
+// What Stripe told and which refunds there are is asked in Stripe's way, page by page, of
+// the sandbox as of stripe-mock.
+func TestContract_whatWasToldIsAskedForPageByPage(t *testing.T) {
+	tw := startSandbox(t)
+	s, m := processor(tw.url, tw.recorder), processor(startMock(t), &recorder{})
+	from, until := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if _, _, err := m.Told(t.Context(), from, until, "evt_any"); err != nil {
+		t.Fatalf("stripe-mock refuses our request: %v", err)
+	}
+	if _, err := m.RefundsOf(t.Context(), "pi_any"); err != nil {
+		t.Fatalf("stripe-mock refuses our request: %v", err)
+	}
+	in, err := s.CreateIntent(t.Context(), forTicket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serverConfirm(t, tw.recorder, in.ID, "pm_card_visa")
+	const made = 120
+	for range made {
+		if status, body := post(t, tw.url, "sk_test_sandbox_euw3", "/v1/refunds", url.Values{"payment_intent": {in.ID}, "amount": {"1"}}); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	refunds, err := s.RefundsOf(t.Context(), in.ID)
+	if err != nil || len(refunds) != 100 || refunds[0].IntentID != in.ID || refunds[0].Amount.Amount != 1 || refunds[0].State != "done" {
+		t.Fatalf("%d, %v", len(refunds), err)
+	}
+	seen, after := map[string]bool{}, ""
+	for more := true; more; {
+		var page []payment.Telling
+		if page, more, err = s.Told(t.Context(), from, until, after); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page {
+			n, err := s.ReadNotice(e.Body)
+			if err != nil || n.Refund == nil || n.ID != e.ID {
+				t.Fatalf("%+v, %v", n, err)
+			}
+			seen[n.Refund.ID] = true
+			after = e.ID
+		}
+	}
+	if len(seen) != made {
+		t.Errorf("%d refunds were told of, want %d", len(seen), made)
+	}
+	if page, _, err := s.Told(t.Context(), from.Add(-2*time.Hour), from, ""); err != nil || len(page) != 0 {
+		t.Errorf("of another time: %d, %v", len(page), err)
+	}
+	if _, _, err := s.Told(t.Context(), from, until, "evt_forgotten"); !errors.Is(err, payment.ErrUnknownIntent) {
+		t.Errorf("behind an event that went with age: %v", err)
 	}
 }
 

@@ -52,6 +52,7 @@ var Heard = []string{
 	"payment_intent.amount_capturable_updated", "payment_intent.canceled", "payment_intent.payment_failed", "payment_intent.processing",
 	"payment_intent.requires_action", "payment_intent.succeeded",
 	"charge.dispute.closed", "charge.dispute.created", "charge.dispute.funds_reinstated", "charge.dispute.funds_withdrawn", "charge.dispute.updated",
+	"charge.refunded", "refund.created", "refund.failed", "refund.updated",
 }
 
 // envelope is what is read of every event. stripe-go's own Event reads the object into a
@@ -93,28 +94,42 @@ func noticeOf(event envelope) (payment.Notice, error) {
 	if !isID(n.ID, "evt_") || n.Type == "" {
 		return payment.Notice{}, ErrNotice.With("the event has no id or no type")
 	}
-	dispute := strings.HasPrefix(n.Type, "charge.dispute.")
-	if !dispute && !strings.HasPrefix(n.Type, "payment_intent.") {
+	read := readers[n.Type]
+	for prefix, of := range readersOf {
+		if strings.HasPrefix(n.Type, prefix) {
+			read = of
+		}
+	}
+	if read == nil {
 		return n, nil
 	}
 	if len(event.Data.Object) == 0 {
 		return payment.Notice{}, ErrNotice.With("the event %s has no object", n.ID)
 	}
-	if dispute {
-		d, err := disputeOf(event.Data.Object)
-		if err != nil {
-			return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
-		}
-		n.Dispute = d
-		return n, nil
-	}
-	in, err := intentIn(event.Data.Object)
-	if err != nil {
+	if err := read(event.Data.Object, &n); err != nil {
 		return payment.Notice{}, fmt.Errorf("%w: the event %s: %w", ErrNotice, n.ID, err)
 	}
-	n.Intent = &in
 	return n, nil
 }
+
+// readers read the object of an event by its type, readersOf by how its type begins.
+var (
+	readers = map[string]func(object []byte, n *payment.Notice) error{
+		"charge.refunded": returnedIn, "charge.refund.updated": refundIn, // what the latter was called before there was refund.updated
+	}
+	readersOf = map[string]func(object []byte, n *payment.Notice) error{
+		"payment_intent.": func(object []byte, n *payment.Notice) error {
+			in, err := intentIn(object)
+			n.Intent = &in
+			return err
+		},
+		"charge.dispute.": func(object []byte, n *payment.Notice) (err error) {
+			n.Dispute, err = disputeOf(object)
+			return err
+		},
+		"refund.": refundIn,
+	}
+)
 
 // intentIn reads the payment intent of an event: of its many members those that are looked
 // at, as every order's event passes here.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stripe/stripe-go/v76/webhook"
 
+	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/cell/stripe"
 	"guichet/internal/kind"
@@ -56,14 +57,51 @@ func TestParseNotice_takesWhatStripeSigned(t *testing.T) {
 // purchase or a refund does not.
 func TestHeard_areTheEventsThatSaySomething(t *testing.T) {
 	p := processor("http://127.0.0.1:0", nil)
-	for _, kind := range append(slices.Clone(stripe.Heard), "charge.succeeded", "charge.captured", "charge.pending", "charge.failed", "charge.refunded", "refund.created") {
+	for _, kind := range append(slices.Clone(stripe.Heard), "charge.succeeded", "charge.captured", "charge.pending", "charge.failed") {
 		body := strings.Replace(noticeBody, "payment_intent.succeeded", kind, 1)
 		if strings.HasPrefix(kind, "charge.dispute.") {
 			body = strings.Replace(disputeBody, "charge.dispute.funds_withdrawn", kind, 1)
 		}
+		if strings.HasPrefix(kind, "refund.") {
+			body = refundEvent(kind, `"id":"re_1","object":"refund","amount":500,"currency":"eur","status":"succeeded","payment_intent":"pi_1"`)
+		}
+		if kind == "charge.refunded" {
+			body = refundEvent(kind, `"id":"ch_1","object":"charge","amount_refunded":500,"currency":"eur","payment_intent":"pi_1"`)
+		}
 		n, err := p.ReadNotice([]byte(body))
-		if says := n.Intent != nil || n.Dispute != nil; err != nil || n.Type != kind || says != slices.Contains(stripe.Heard, kind) {
+		if says := !n.Silent(); err != nil || n.Type != kind || says != slices.Contains(stripe.Heard, kind) {
 			t.Errorf("%s: %+v, %v", kind, n, err)
+		}
+	}
+}
+
+func refundEvent(kind, object string) string {
+	return `{"id":"evt_1","object":"event","created":1700000000,"type":"` + kind + `","data":{"object":{` + object + `}}}`
+}
+
+// A refund's notice says how much goes back of which payment, in our minor units, in
+// whatever version of the API it is told.
+func TestParseNotice_readsRefundsThatWereMadeAtTheProvider(t *testing.T) {
+	p := processor("http://127.0.0.1:0", nil)
+	for object, want := range map[string]*payment.Refund{
+		`"id":"re_1","amount":500,"currency":"eur","status":"succeeded","payment_intent":"pi_1"`:                                  {ID: "re_1", State: "done", Amount: money.Money{Amount: 500, Currency: "EUR"}, IntentID: "pi_1"},
+		`"id":"re_1","amount":500,"currency":"isk","status":"pending","payment_intent":{"id":"pi_1"},"transfer_reversal":"trr_1"`: {ID: "re_1", State: "in_transit", Amount: money.Money{Amount: 5, Currency: "ISK"}, IntentID: "pi_1", Reversed: true},
+		`"id":"pyr_1","amount":500,"currency":"eur","status":"failed","payment_intent":"pi_1"`:                                    {ID: "pyr_1", State: "failed", Amount: money.Money{Amount: 500, Currency: "EUR"}, IntentID: "pi_1"},
+		`"id":"re_1","amount":500,"currency":"eur","status":"reconsidered","payment_intent":"pi_1"`:                               nil,
+		`"id":"re_1","amount":500,"currency":"eur","status":"succeeded","payment_intent":null`:                                    nil,
+	} {
+		n, err := p.ReadNotice([]byte(refundEvent("refund.updated", object)))
+		if err != nil || (want == nil) != n.Silent() || want != nil && *n.Refund != *want {
+			t.Errorf("%s: %+v, %v", object, n.Refund, err)
+		}
+	}
+	n, err := p.ReadNotice([]byte(refundEvent("charge.refunded", `"id":"ch_1","amount_refunded":500,"currency":"eur","payment_intent":"pi_1"`)))
+	if err != nil || n.Returned == nil || *n.Returned != (payment.Returned{IntentID: "pi_1", Amount: money.Money{Amount: 500, Currency: "EUR"}}) {
+		t.Errorf("%+v, %v", n.Returned, err)
+	}
+	for _, bad := range []string{`"id":"re_1\u0000","amount":1,"status":"failed","payment_intent":"pi_1"`, `"id":"re_1","amount":-1,"status":"failed","payment_intent":"pi_1"`, `"id":1`} {
+		if _, err := p.ReadNotice([]byte(refundEvent("refund.created", bad))); !errors.Is(err, stripe.ErrNotice) {
+			t.Errorf("%s: %v", bad, err)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	api "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/account"
+	"github.com/stripe/stripe-go/v76/event"
 	"github.com/stripe/stripe-go/v76/paymentintent"
 	"github.com/stripe/stripe-go/v76/refund"
 
@@ -52,6 +53,7 @@ type Processor struct {
 	intents paymentintent.Client
 	refunds refund.Client
 	payees  account.Client
+	events  event.Client
 }
 
 var (
@@ -59,6 +61,7 @@ var (
 	_ payment.Payees    = (*Processor)(nil)
 	_ payment.Reader    = (*Processor)(nil)
 	_ payment.FeeTeller = (*Processor)(nil)
+	_ payment.Historian = (*Processor)(nil)
 )
 
 // New makes a Processor. stripe-go would repeat failed calls by itself and
@@ -80,6 +83,7 @@ func New(config Config) *Processor {
 		intents: paymentintent.Client{B: backend, Key: config.SecretKey},
 		refunds: refund.Client{B: backend, Key: config.SecretKey},
 		payees:  account.Client{B: backend, Key: config.SecretKey},
+		events:  event.Client{B: backend, Key: config.SecretKey},
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 	forgetPeriod = time.Minute
 	seriesPeriod = 2 * time.Second
 	postPeriod   = time.Second
+	// recallPeriod is when it is seen whether a look at what the provider told is due.
+	recallPeriod = 15 * time.Second
 	passLimit    = 30 * time.Second
 	sayAgain     = 10 * time.Second
 )
@@ -117,6 +119,11 @@ func (h *house) relook(ctx context.Context) {
 // bookFees asks for at most one pass's fees in each period, however many are due.
 func (h *house) bookFees(ctx context.Context) {
 	every(ctx, feesPeriod, "fees", func(ctx context.Context) (int, error) { return 0, h.server.Checkout.BookFees(ctx) })
+}
+
+// recollect finds at the provider what no webhook told of refunds and disputes.
+func (h *house) recollect(ctx context.Context) {
+	every(ctx, recallPeriod, "recollect", h.server.Checkout.Recollect)
 }
 
 // forget drops what is past its time: first answers, mails, sagas, notices, accounts, the audit log, used links, and the

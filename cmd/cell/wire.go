@@ -208,6 +208,7 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.adopt(ctx) })
 	running.Go(func() { h.relook(ctx) })
 	running.Go(func() { h.bookFees(ctx) })
+	running.Go(func() { h.recollect(ctx) })
 	running.Go(func() { h.forget(ctx) })
 	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })

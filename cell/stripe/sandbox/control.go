@@ -7,8 +7,10 @@ import (
 
 // pressed is a button of the page, POST /sandbox/payments/{id}/{what}: settle and
 // fail decide a bank debit, dispute and inquire let the buyer's bank ask for the
-// money, win and lose decide that, refund gives all that is left back behind the
-// cell's back. Programs may press too; they are answered in JSON.
+// money, win and lose decide that, refund gives all that is left (or ?amount=, in
+// Stripe's minor units) back behind the cell's back, as somebody at Stripe's dashboard
+// does, and return lets the youngest refund fail. Programs may press too; they are
+// answered in JSON.
 func (s *Sandbox) pressed(w http.ResponseWriter, r *http.Request) {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
 		writeFailure(w, refuse(http.StatusForbidden, "", "", "The buttons are for the sandbox's own page."))
@@ -20,7 +22,11 @@ func (s *Sandbox) pressed(w http.ResponseWriter, r *http.Request) {
 		writeFailure(w, missing("payment_intent", r.PathValue("id")))
 		return
 	}
-	ans, f := s.carryOut(cell, s.ownCall(r.PathValue("id"), r.URL.Path), r.Method, nil, d)
+	asked := params{}
+	if amount := r.URL.Query().Get("amount"); amount != "" {
+		asked["amount"] = []string{amount}
+	}
+	ans, f := s.carryOut(cell, s.ownCall(r.PathValue("id"), r.URL.Path), r.Method, asked, d)
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		if f != nil {
 			render(w, f.status, "told", note{"Not done", f.body.Message})
@@ -59,9 +65,14 @@ var buttons = map[string]decide{
 	"inquire": func(a *account, c call, _ params) outcome { return a.question(c, true) },
 	"win":     func(a *account, c call, _ params) outcome { return a.decideDispute(c, true) },
 	"lose":    func(a *account, c call, _ params) outcome { return a.decideDispute(c, false) },
-	"refund": func(a *account, c call, _ params) outcome {
-		return createRefund(a, c, params{"payment_intent": {c.id}})
+	"refund": func(a *account, c call, p params) outcome {
+		asked := params{"payment_intent": {c.id}}
+		if p.has("amount") {
+			asked["amount"] = p["amount"]
+		}
+		return createRefund(a, c, asked)
 	},
+	"return": func(a *account, c call, _ params) outcome { return a.bounce(c) },
 }
 
 func (a *account) bankSays(c call, pay bool) outcome {

@@ -249,6 +249,7 @@ type refund struct {
 	Created         int64             `json:"created"`
 	Currency        string            `json:"currency"`
 	Destination     destination       `json:"destination_details"`
+	FailureReason   *string           `json:"failure_reason,omitempty"`
 	Metadata        map[string]string `json:"metadata"`
 	PaymentIntent   string            `json:"payment_intent"`
 	Reason          *string           `json:"reason"`

@@ -143,6 +143,9 @@ func (a *account) afterwards(in intent, ch charge) (status string, next []button
 	if !ch.Refunded {
 		next = append(next, button{"refund", "Refund"})
 	}
+	if ch.AmountRefunded > 0 {
+		next = append(next, button{"return", "Refund fails"})
+	}
 	return status, append(next, button{"dispute", "Dispute"}, button{"inquire", "Inquire"})
 }
 

@@ -109,3 +109,31 @@ func getRefund(a *account, c call, p params) outcome {
 	}
 	return outcome{body: re}
 }
+
+// bounce lets the youngest refund of an intent fail, as when the card was closed: the
+// account has the money again.
+func (a *account) bounce(c call) outcome {
+	var found *refund
+	a.refunds.youngest(func(re refund) bool {
+		if re.PaymentIntent == c.id && re.Status != "failed" {
+			found = &re
+		}
+		return found == nil
+	})
+	if found == nil {
+		return refused(invalid("", "This payment has no refund that could fail."))
+	}
+	re := *found
+	re.Status, re.FailureReason = "failed", new("expired_or_canceled_card")
+	out := outcome{body: re, change: change{Refund: &re}}
+	if ch, ok := a.charges.get(re.Charge); ok {
+		ch.AmountRefunded -= re.Amount
+		ch.Refunded = false
+		out.change.Charge = &ch
+	}
+	before := map[string]any{"status": found.Status}
+	for _, kind := range []string{"charge.refund.updated", "refund.updated", "refund.failed"} {
+		out.change.Events = append(out.change.Events, eventOf(kind, re, before, c))
+	}
+	return out
+}
