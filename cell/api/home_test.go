@@ -199,7 +199,7 @@ func TestSearch_findsWhatTheCatalogueHasAndSaysHowSure(t *testing.T) {
 		"home":{"cell":"euw3","region":"eu-west-3","epoch":1},"source":{"name":"Mairie","id":"42"}}],
 		"facets":{"category":[{"value":"music","count":1}],"city":[{"value":"Paris","count":1}]},"total":1,"next_cursor":null}`
 	h.ask(t, line, nil).want(t, "200").looks(t, shape)
-	beat := mustJSON(t, search.Beat{Cell: here, AsOf: time.Now()})
+	beat := mustJSON(t, search.Beat{Cell: here, AsOf: time.Now(), Run: "one", Seq: 1, Whole: 1})
 	if err := h.intake.HandleBeat(t.Context(), "glb.avail.euw3", "", beat); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -31,6 +32,9 @@ const (
 	beatOverlap = 20*time.Second + StampGrain
 	beatPage    = 1000 // changes of one read
 	classPage   = 100  // events whose classes are asked for at once
+	// beatChanges bounds the changes of one beat: with a round's page it stays below what
+	// the hub lets through (bus.MaxPayload), at some 40 bytes an event.
+	beatChanges = 8000
 )
 
 // StockChange says that an event's stock, or its description, changed.
@@ -45,6 +49,10 @@ type Changes interface {
 	// StockChanges lists published events whose At is at or after since, the oldest first,
 	// and says what time the database has.
 	StockChanges(ctx context.Context, since time.Time, limit int) (changes []StockChange, now time.Time, err error)
+	// Live lists, in order of their ids, the published events behind after that are not
+	// over. It reads at most limit events, whatever they are, and answers with what id
+	// to go on; "" at the end.
+	Live(ctx context.Context, after string, limit int) (events []StockChange, next string, err error)
 	// Classes is what the public should see of these events now, at most
 	// classPage of them; one that is not there any more is left out.
 	Classes(ctx context.Context, events []string) (map[string]client.Availability, error)
@@ -52,6 +60,8 @@ type Changes interface {
 
 // Beater tells the town which of this cell's events are available, few or none.
 // Beats are hints: they may be lost, and every one says that the rest still holds.
+// They are numbered, and a round tells everything again on a fixed period, so that
+// whoever missed one knows it, and knows again after the next round (P9).
 type Beater struct {
 	Cell    topology.CellID
 	Changes Changes
@@ -62,6 +72,10 @@ type Beater struct {
 	seen   time.Time       // changes before it were all looked at, but for late commits
 	told   map[string]told // of events that changed at or after cursor
 	sent   time.Time       // of the last beat, our clock
+
+	run   string // this publisher, from its start to its end
+	seq   int64  // of the last beat that was sent, or tried
+	round round
 }
 
 // told is what was said of an event, and about which change.
@@ -74,7 +88,16 @@ type told struct {
 // Beat sends one beat. After a failure the next one says the same again. Only
 // what changed since it was told is looked at closely, so a quiet cell's beat
 // costs one read of nothing.
-func (b *Beater) Beat(ctx context.Context) error { return b.beat(ctx, b.cursor, true) }
+func (b *Beater) Beat(ctx context.Context) error {
+	if b.cursor.IsZero() { // what changed before is told by the first round
+		_, now, err := b.Changes.StockChanges(ctx, never, 1)
+		if err != nil {
+			return fmt.Errorf("read the database's clock: %w", err)
+		}
+		b.cursor = now.Add(-beatOverlap)
+	}
+	return b.beat(ctx, b.cursor, true)
+}
 
 // Look sends a beat when there is news, or when the last one is a period ago.
 func (b *Beater) Look(ctx context.Context) error {
@@ -100,18 +123,47 @@ func (b *Beater) beat(ctx context.Context, since time.Time, whole bool) error {
 		b.remember(seen, b.cursor)
 		return nil
 	}
-	payload, err := json.Marshal(Beat{Cell: b.Cell, AsOf: asOf, Changed: seen.changed})
-	if err != nil {
-		return fmt.Errorf("write beat: %w", err)
+	var part page
+	if whole {
+		if part, err = b.roundPage(ctx, asOf, &seen); err != nil {
+			return fmt.Errorf("read a page of the round: %w", err)
+		}
 	}
-	if err := b.Send(ctx, payload); err != nil {
-		return fmt.Errorf("send beat: %w", err)
+	if err := b.tell(ctx, asOf, seen.changed, &part); err != nil {
+		return err
 	}
 	next := b.cursor
 	if b.sent = asOf; whole {
 		next = seen.next
+		b.turn(&part, asOf)
 	}
 	b.remember(seen, next)
+	return nil
+}
+
+// tell sends one beat. A number is used once: a beat whose sending failed may have
+// arrived all the same, and one with the same number and other news would be taken
+// for it. Whoever missed it waits for a round, so the next one begins at once.
+func (b *Beater) tell(ctx context.Context, asOf time.Time, changed map[string]client.Availability, part *page) error {
+	if b.run == "" {
+		b.run = rand.Text()
+	}
+	b.seq++
+	if part.first {
+		part.began = b.seq
+	}
+	said := Beat{Cell: b.Cell, AsOf: asOf, Changed: changed, Run: b.run, Seq: b.seq, Whole: b.round.whole}
+	if part.last {
+		said.Whole = part.began
+	}
+	payload, err := json.Marshal(said)
+	if err == nil {
+		err = b.Send(ctx, payload)
+	}
+	if err != nil {
+		b.round.restart()
+		return fmt.Errorf("send beat: %w", err)
+	}
 	return nil
 }
 
@@ -141,8 +193,8 @@ func (b *Beater) look(ctx context.Context, since time.Time) (sight, error) {
 			}
 		}
 		s.now, s.next = now, now.Add(-beatOverlap)
-		full = len(page) == beatPage && since.After(from)     // a page of one instant leads nowhere
-		if full && len(s.changed) >= maxBeatEvents-beatPage { // the rest with the next beat
+		full = len(page) == beatPage && since.After(from)   // a page of one instant leads nowhere
+		if full && len(s.changed) >= beatChanges-beatPage { // the rest with the next beat
 			s.now, s.next = since, since
 			return s, nil
 		}
@@ -175,6 +227,7 @@ func (b *Beater) judge(ctx context.Context, some []StockChange, s *sight) error 
 			continue
 		}
 		s.news[c.Event] = told{at: c.At, version: c.Version, class: class}
+		b.round.note(c.Event, classSeen{c.Version, class, b.Now()})
 		if last, known := b.told[c.Event]; !known || last.class != class {
 			s.changed[c.Event] = class
 		}

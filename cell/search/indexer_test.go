@@ -271,7 +271,7 @@ func TestService_joinsHintsAndKeepsAnsweringWithoutThem(t *testing.T) {
 	if l := find(t, sv, "carmen"); l.Total != 1 || l.Items[0].Availability != client.Unknown || l.Items[0].AvailabilityAge != nil {
 		t.Errorf("before any beat: %d hits, %+v", l.Total, l.Items)
 	}
-	beat := fmt.Sprintf(`{"cell":"apn1","as_of":%q,"changed":{%q:"few"},"full":false}`, noon.Add(-2*time.Second).Format(time.RFC3339Nano), carmen.ID)
+	beat := fmt.Sprintf(`{"cell":"apn1","as_of":%q,"changed":{%q:"few"},"run":"one","seq":1,"whole":1}`, noon.Add(-2*time.Second).Format(time.RFC3339Nano), carmen.ID)
 	if err := in.HandleBeat(t.Context(), "glb.avail.apn1", "apn1-avail-1", []byte(beat)); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"guichet/cell/bus"
@@ -22,14 +23,19 @@ const maxBeatEvents = 20000
 // ErrBeat is returned for an availability beat that makes no sense.
 var ErrBeat = kind.Invalid.New("invalid_beat")
 
-// Beat is what a cell says about the stock of events at home there: the classes
-// that changed, or all of them (Full). Every beat, an empty one too, says that
-// what was said before still holds at AsOf.
+// maxRun bounds the name of a publisher, in bytes.
+const maxRun = 40
+
+// Beat is what a cell says about the stock of events at home there. Every beat, an
+// empty one too, says that what was said before still holds at AsOf, to whoever
+// heard all that was said before.
 type Beat struct {
 	Cell    topology.CellID                `json:"cell"`
 	AsOf    time.Time                      `json:"as_of"`
-	Changed map[string]client.Availability `json:"changed"`
-	Full    bool                           `json:"full"`
+	Changed map[string]client.Availability `json:"changed"` // and those whose turn it is in a round
+	Run     string                         `json:"run"`     // the publisher, from its start to its end; "" from one that does not number its beats
+	Seq     int64                          `json:"seq"`     // counts the beats of a run, from 1
+	Whole   int64                          `json:"whole"`   // the beats from this one on, up to this very one, told of every event; 0: none did yet
 }
 
 // Intake takes the bus's messages in. Both handlers may see a message again and
@@ -86,6 +92,12 @@ func ParseBeat(payload []byte) (Beat, error) {
 	}
 	if b.AsOf.IsZero() || !writable(b.AsOf) {
 		return b, ErrBeat.With("as_of is missing or out of range")
+	}
+	if len(b.Run) > maxRun || (b.Run == "") != (b.Seq == 0) || b.Seq < 0 || b.Whole < 0 || b.Whole > b.Seq {
+		return b, ErrBeat.With("number %d of run %.50q, whole from %d, makes no sense", b.Seq, b.Run, b.Whole)
+	}
+	if strings.ContainsFunc(b.Run, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return b, ErrBeat.With("%.50q does not name a run", b.Run)
 	}
 	if len(b.Changed) > maxBeatEvents {
 		return b, ErrBeat.With("a beat names at most %d events, this names %d", maxBeatEvents, len(b.Changed))

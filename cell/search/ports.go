@@ -49,10 +49,9 @@ type Hint struct {
 
 // Hints keeps what the cells' beats said.
 type Hints interface {
-	// PutBeat records a beat that was received at the given time; what is older
-	// than what is known changes nothing.
+	// PutBeat records a beat that was received at the given time, as Line.Hear says.
 	PutBeat(ctx context.Context, b Beat, received time.Time) error
 	// AvailabilityOf answers the hints of these events and, by cell, the time at
-	// which each cell's hints were true.
+	// which each cell's hints were true; cells of whose beats one is missing are left out.
 	AvailabilityOf(ctx context.Context, events []string) (map[string]Hint, map[topology.CellID]time.Time, error)
 }

@@ -42,18 +42,25 @@ const (
 
 	selectCounter = `SELECT source, seq FROM search.counter WHERE one = 1`
 
-	upsertFreshness = `INSERT INTO search.freshness (cell, as_of, heard_at) VALUES ($1, $2, $3)
-		ON CONFLICT (cell) DO UPDATE SET as_of = excluded.as_of, heard_at = excluded.heard_at
-		WHERE search.freshness.as_of < excluded.as_of`
+	// addFreshness makes the row that lockFreshness locks: beats of one cell are taken
+	// in one after the other.
+	addFreshness = `INSERT INTO search.freshness (cell, as_of, heard_at) VALUES ($1, $2, $2) ON CONFLICT (cell) DO NOTHING`
 
+	lockFreshness = `SELECT run, first_seq, last_seq, whole, as_of, heard_at FROM search.freshness WHERE cell = $1 FOR UPDATE`
+
+	setFreshness = `UPDATE search.freshness SET run = $2, first_seq = $3, last_seq = $4, whole = $5, as_of = $6, heard_at = $7 WHERE cell = $1`
+
+	// upsertAvailability leaves alone what says so already: most of a round does. Of two
+	// cells the later word counts, by their clocks; of one, the order of its beats.
 	upsertAvailability = `INSERT INTO search.availability (event_id, cell, class, as_of)
-		SELECT event_id, $1::text, class, $2::timestamptz FROM unnest($3::text[], $4::text[]) AS a (event_id, class)
-		ON CONFLICT (event_id) DO UPDATE SET cell = excluded.cell, class = excluded.class, as_of = excluded.as_of
-		WHERE search.availability.as_of < excluded.as_of`
+		SELECT a.event_id, $1::text, a.class, $2::timestamptz FROM unnest($3::text[], $4::text[]) AS a (event_id, class)
+		LEFT JOIN search.availability AS o ON o.event_id = a.event_id
+		WHERE o.event_id IS NULL OR o.cell <> $1 AND o.as_of < $2 OR o.cell = $1 AND (o.class <> a.class OR o.as_of < $2::timestamptz - INTERVAL '1 day')
+		ON CONFLICT (event_id) DO UPDATE SET cell = excluded.cell, class = excluded.class, as_of = excluded.as_of`
 
 	selectAvailability = `SELECT event_id, cell, class FROM search.availability WHERE event_id = ANY($1)`
 
-	selectFreshness = `SELECT cell, heard_at FROM search.freshness`
+	selectFreshness = `SELECT cell, heard_at FROM search.freshness WHERE whole`
 )
 
 // beatRows bounds the rows of one INSERT.
@@ -156,30 +163,43 @@ func (s *Store) Document(ctx context.Context, event id.Event) (search.Document, 
 	return d, nil
 }
 
-// PutBeat implements search.Hints. Each row keeps the newest word about it, so
-// beats may come twice and out of order.
+// PutBeat implements search.Hints.
 func (s *Store) PutBeat(ctx context.Context, b search.Beat, received time.Time) error {
-	asOf := b.AsOf.UTC()
-	heard := asOf
-	if received.Before(asOf) {
-		heard = received.UTC()
-	}
 	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		line, err := lineOf(ctx, tx, string(b.Cell))
+		if err != nil {
+			return err
+		}
+		next, news := line.Hear(b, received)
+		if !news {
+			return nil
+		}
 		// In order of their ids, so that two beats cannot wait for each other.
 		for ids := range slices.Chunk(slices.Sorted(maps.Keys(b.Changed)), beatRows) {
 			classes := make([]string, len(ids))
 			for i, event := range ids {
 				classes[i] = string(b.Changed[event])
 			}
-			if _, err := tx.Exec(ctx, upsertAvailability, string(b.Cell), asOf, ids, classes); err != nil {
+			if _, err := tx.Exec(ctx, upsertAvailability, string(b.Cell), b.AsOf.UTC(), ids, classes); err != nil {
 				return fmt.Errorf("put availability: %w", err)
 			}
 		}
-		if _, err := tx.Exec(ctx, upsertFreshness, string(b.Cell), asOf, heard); err != nil {
+		if _, err := tx.Exec(ctx, setFreshness, string(b.Cell), next.Run, next.First, next.Last, next.Whole, next.AsOf.UTC(), next.Heard.UTC()); err != nil {
 			return fmt.Errorf("put freshness: %w", err)
 		}
 		return nil
 	})
+}
+
+// lineOf reads what is known of a cell's beats and locks it until the transaction's end.
+func lineOf(ctx context.Context, tx pgx.Tx, cell string) (l search.Line, err error) {
+	if _, err := tx.Exec(ctx, addFreshness, cell, time.Unix(0, 0).UTC()); err != nil {
+		return l, fmt.Errorf("add freshness: %w", err)
+	}
+	if err := tx.QueryRow(ctx, lockFreshness, cell).Scan(&l.Run, &l.First, &l.Last, &l.Whole, &l.AsOf, &l.Heard); err != nil {
+		return l, fmt.Errorf("lock freshness: %w", err)
+	}
+	return l, nil
 }
 
 // AvailabilityOf implements search.Hints.

@@ -136,32 +136,47 @@ func TestPutBeat_keepsTheNewestWordAboutEachEvent(t *testing.T) {
 	now := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	a, b, c := id.NewEvent("apn1").String(), id.NewEvent("apn1").String(), id.NewEvent("apn1").String()
 	type classes = map[string]client.Availability
-	beat := func(cell topology.CellID, at time.Duration, changed classes) {
+	beat := func(cell topology.CellID, run string, seq, whole int64, at time.Duration, changed classes) {
 		t.Helper()
-		if err := s.PutBeat(t.Context(), search.Beat{Cell: cell, AsOf: now.Add(at), Changed: changed}, now); err != nil {
+		if err := s.PutBeat(t.Context(), search.Beat{Cell: cell, Run: run, Seq: seq, Whole: whole, AsOf: now.Add(at), Changed: changed}, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	beat("apn1", -5*time.Second, classes{a: client.Few})
-	beat("apn1", -9*time.Second, classes{a: client.Available, b: client.None}) // late: older for a, the only word about b
-	beat("apn1", -3*time.Second, nil)
-	beat("use1", time.Hour, nil) // its clock is ahead
+	beat("apn1", "first", 1, 1, -5*time.Second, classes{a: client.Few, b: client.Few})
+	beat("apn1", "first", 2, 1, -9*time.Second, classes{b: client.None}) // the next one of this run, whatever its clock says
+	beat("apn1", "first", 1, 1, -time.Second, classes{a: client.Available})
+	beat("apn1", "before", 7, 7, -10*time.Second, classes{a: client.Available}) // late: of an earlier run
+	beat("apn1", "first", 3, 1, -3*time.Second, nil)
+	beat("use1", "ahead", 1, 1, time.Hour, classes{c: client.Few}) // its clock is ahead
+	beat("sae1", "", 0, 0, -time.Second, nil)                      // does not number its beats, so one may be missing
 	hints, asOf, err := s.AvailabilityOf(t.Context(), []string{a, b, c})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(hints) != 2 || hints[a] != (search.Hint{Cell: "apn1", Class: client.Few}) || hints[b].Class != client.None {
+	if len(hints) != 3 || hints[a] != (search.Hint{Cell: "apn1", Class: client.Few}) || hints[b].Class != client.None {
 		t.Errorf("hints %v", hints)
 	}
 	if !asOf["apn1"].Equal(now.Add(-3*time.Second)) || !asOf["use1"].Equal(now) || len(asOf) != 2 {
 		t.Errorf("freshness %v", asOf)
+	}
+	beat("use1", "ahead", 3, 1, 2*time.Hour, nil) // the second one is missing
+	if _, asOf, err = s.AvailabilityOf(t.Context(), nil); err != nil || len(asOf) != 1 {
+		t.Errorf("after a gap: freshness %v, %v", asOf, err)
+	}
+	beat("use1", "ahead", 4, 4, 2*time.Hour, nil)
+	if _, asOf, err = s.AvailabilityOf(t.Context(), nil); err != nil || len(asOf) != 2 {
+		t.Errorf("after all was told again: freshness %v, %v", asOf, err)
+	}
+	beat("use1", "ahead", 5, 4, 3*time.Hour, classes{a: client.None}) // it is at home there now
+	if hints, _, err = s.AvailabilityOf(t.Context(), []string{a}); err != nil || hints[a] != (search.Hint{Cell: "use1", Class: client.None}) {
+		t.Errorf("of another cell: %v, %v", hints, err)
 	}
 }
 
 func TestPutBeat_takesTheLargestOne(t *testing.T) {
 	t.Parallel()
 	s := searchStore(t)
-	beat := search.Beat{Cell: "apn1", AsOf: time.Now(), Changed: map[string]client.Availability{}, Full: true}
+	beat := search.Beat{Cell: "apn1", AsOf: time.Now(), Changed: map[string]client.Availability{}}
 	var some []string
 	for i := range 2500 {
 		event := id.NewEvent("apn1").String()

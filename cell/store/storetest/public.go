@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ var publicTests = map[string]func(t *testing.T, s *store.Store){
 	"Public_changesOfStockAreListedInOrder":   publicChanges,
 	"Public_changesOfEventsAreListedToo":      publicChangesOfEvents,
 	"Public_firstQuotaCarriesTheStand":        publicStand,
+	"Public_liveEventsAreListedPageByPage":    publicLive,
 }
 
 // publicClasses: available, few, sold out by what staff set aside, canceled, over by
@@ -112,5 +114,34 @@ func publicStand(t *testing.T, s *store.Store) {
 	}
 	if now := stand(); now != opened+2 {
 		t.Errorf("a change of the event moved the ledger's end from %d to %d", opened+2, now)
+	}
+}
+
+// publicLive walks over drafts, canceled events and events that are over without a page
+// that reads more than it may.
+func publicLive(t *testing.T, s *store.Store) {
+	live, off, over := openShop(t, s, 10, 4), openShop(t, s, 10, 4), openShop(t, s, 10, 4)
+	over.exec(t, `UPDATE booking.event SET starts_at = clock_timestamp() - interval '2 hours', ends_at = clock_timestamp() WHERE event_id = $1`, over.event.ID.String())
+	if _, err := off.Change(t.Context(), off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := live.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), draft(1, 1), false); err != nil {
+		t.Fatal(err)
+	}
+	changes, _, err := s.StockChanges(t.Context(), time.Time{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []search.StockChange
+	pages := 0
+	for next := ""; pages == 0 || next != ""; pages++ {
+		var page []search.StockChange
+		if page, next, err = s.Live(t.Context(), next, 1); err != nil || len(page) > 1 {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		got = append(got, page...)
+	}
+	if pages != 5 || len(got) != 1 || !slices.Contains(changes, got[0]) || got[0].Event != live.event.ID.String() {
+		t.Errorf("%d pages: %+v; changes %+v", pages, got, changes)
 	}
 }
