@@ -170,3 +170,13 @@ func FuzzWrite_strangersTextStaysText(f *testing.F) {
 		}
 	})
 }
+
+// What a mail's words cost; docs/bench/mail.md has the figures.
+func BenchmarkWrite(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Write(OrderPaid, "fr-FR", facts()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,13 +1,10 @@
 package render
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/go-pdf/fpdf"
-
+	"guichet/cell/ticket/render/pdf"
 	"guichet/internal/kind"
 )
 
@@ -51,38 +48,32 @@ func billDocument(b Bill, compress bool) ([]byte, error) {
 	if len(b.Lines)+len(b.Taxes) > MaxBillLines {
 		return nil, ErrTooLong.With("a bill has at most %d lines", MaxBillLines).Field("limit", MaxBillLines)
 	}
-	pdf := fpdf.NewCustom(&fpdf.InitType{UnitStr: "pt", SizeStr: "A4"})
-	pdf.SetCompression(compress)
-	pdf.SetCatalogSort(true)
-	pdf.SetCreationDate(b.IssuedAt.UTC())
-	pdf.SetModificationDate(b.IssuedAt.UTC())
-	pdf.SetTitle(clean(b.Title), true)
-	pdf.SetAutoPageBreak(false, 0)
-	registerFonts(pdf)
-	w := &biller{setter: setter{pdf: pdf, country: b.Country, whole: true}, title: b.Title}
-	w.page()
+	tools, _ := idle.Get().(*tools)
+	defer idle.Put(tools)
+	doc := &pdf.Document{Title: clean(b.Title), At: b.IssuedAt, Plain: !compress}
+	w := &biller{setter: setter{tools: tools, country: b.Country, whole: true}, doc: doc, title: b.Title}
+	w.next()
 	w.head(b)
 	w.table(b)
-	if err := pdf.Error(); err != nil {
-		return nil, fmt.Errorf("lay out %s: %w", b.Title, err)
-	}
-	var out bytes.Buffer
-	if err := pdf.Output(&out); err != nil {
+	out, err := doc.Bytes()
+	if err != nil {
 		return nil, fmt.Errorf("print %s: %w", b.Title, err)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 // biller writes a bill from top to bottom.
 type biller struct {
 	setter
+
+	doc   *pdf.Document
 	title string
 	y     float64
 	pages int
 }
 
-func (w *biller) page() {
-	w.pdf.AddPage()
+func (w *biller) next() {
+	w.page = w.doc.Page()
 	w.pages++
 	w.y = margin
 	if w.pages > 1 {
@@ -93,7 +84,7 @@ func (w *biller) page() {
 // room goes on to the next page when less than height is left.
 func (w *biller) room(height float64) {
 	if w.y+height > billBottom {
-		w.page()
+		w.next()
 	}
 }
 
@@ -137,12 +128,12 @@ func (w *biller) table(b Bill) {
 }
 
 func (w *biller) label(quantity, name, each, total string) {
-	w.pdf.SetTextColor(96, 96, 96)
+	w.page.Gray(labelGray)
 	w.line(BillLine{quantity, name, each, total}, regular)
-	w.pdf.SetTextColor(0, 0, 0)
+	w.page.Gray(0)
 }
 
-func (w *biller) line(l BillLine, weight string) {
+func (w *biller) line(l BillLine, weight bool) {
 	w.room(50)
 	w.put(margin, w.y, nameStart-margin, l.Quantity, textSize, weight, 1)
 	below := w.put(nameStart, w.y, nameWidth, l.Name, textSize, weight, 2)
@@ -152,14 +143,11 @@ func (w *biller) line(l BillLine, weight string) {
 }
 
 // amount ends at x.
-func (w *biller) amount(x float64, text, weight string) {
-	text = strings.ReplaceAll(clean(text), "\u00a0", " ")
-	w.pdf.SetFont(family, weight, textSize)
-	w.pdf.Text(x-w.pdf.GetStringWidth(text), w.y+textSize, text)
+func (w *biller) amount(x float64, text string, weight bool) {
+	w.right(x, w.y+textSize, text, textSize, weight)
 }
 
 func (w *biller) rule() {
-	w.pdf.SetLineWidth(0.5)
-	w.pdf.Line(margin, w.y+4, totalEnd, w.y+4)
+	w.page.Line(0.5, margin, w.y+4, totalEnd, w.y+4)
 	w.y += 10
 }

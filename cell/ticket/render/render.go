@@ -4,20 +4,18 @@
 // wherever it is asked for.
 //
 // Names come in all the world's scripts. Latin, Greek and Cyrillic are set in
-// the Go fonts; Chinese, Japanese, Korean, Arabic, Hebrew and others are drawn
-// from a bitmap font; a letter that neither has becomes a visible box and the
+// the Go fonts; Arabic, Hebrew, Thai, Devanagari and others in subsets of Noto, joined
+// and ordered as the script wants it; Chinese, Japanese and Korean are drawn
+// from a bitmap font; a letter that none has becomes a visible box and the
 // page says where the name stands in full. Nothing is ever dropped in silence.
 package render
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
-	"github.com/go-pdf/fpdf"
-	qrcode "github.com/skip2/go-qrcode"
-
 	"guichet/cell/ticket"
+	"guichet/cell/ticket/render/pdf"
 	"guichet/internal/kind"
 )
 
@@ -26,9 +24,6 @@ var ErrTooMany = kind.Unprocessable.New("too_many_tickets")
 
 // MaxPages is the most tickets in one document.
 const MaxPages = 200
-
-// pngPixels is the width and height of a barcode's PNG.
-const pngPixels = 512
 
 // Page is one ticket as it is to be printed.
 type Page struct {
@@ -47,22 +42,6 @@ type Page struct {
 	PageURL   string // where the ticket can be seen in full; may be empty
 }
 
-// PNG is the barcode as a black and white QR code with its quiet zone.
-func PNG(barcode string) ([]byte, error) {
-	if _, err := ticket.Peek(barcode); err != nil {
-		return nil, fmt.Errorf("draw barcode: %w", err)
-	}
-	code, err := qrcode.New(barcode, qrcode.Medium)
-	if err != nil {
-		return nil, fmt.Errorf("draw barcode: %w", err)
-	}
-	image, err := code.PNG(pngPixels)
-	if err != nil {
-		return nil, fmt.Errorf("draw barcode: %w", err)
-	}
-	return image, nil
-}
-
 // PDF is a document with one A4 page per ticket, in the order given.
 func PDF(pages []Page) ([]byte, error) {
 	return document(pages, true)
@@ -77,25 +56,16 @@ func document(pages []Page, compress bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("print ticket: %w", err)
 	}
-	pdf := fpdf.NewCustom(&fpdf.InitType{UnitStr: "pt", SizeStr: "A4"})
-	pdf.SetCompression(compress)
 	// The same ticket is the same file: no clock, no map order.
-	pdf.SetCatalogSort(true)
-	pdf.SetCreationDate(first.IssuedAt)
-	pdf.SetModificationDate(first.IssuedAt)
-	pdf.SetTitle(clean(pages[0].Event), true)
-	pdf.SetAutoPageBreak(false, 0)
-	registerFonts(pdf)
+	doc := &pdf.Document{Title: clean(pages[0].Event), At: first.IssuedAt, Plain: !compress}
+	tools, _ := idle.Get().(*tools)
+	defer idle.Put(tools)
 	for _, p := range pages {
-		if err := addPage(pdf, p); err != nil {
+		if err := addPage(doc, tools, p); err != nil {
 			return nil, fmt.Errorf("print ticket: %w", err)
 		}
 	}
-	var out bytes.Buffer
-	if err := pdf.Output(&out); err != nil {
-		return nil, fmt.Errorf("print ticket: %w", err)
-	}
-	return out.Bytes(), nil
+	return doc.Bytes()
 }
 
 // when is the start as the venue's clock shows it. A zone this machine does not

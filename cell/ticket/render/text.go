@@ -6,16 +6,17 @@ import (
 	"sync"
 	"unicode"
 
-	"github.com/go-pdf/fpdf"
-	"github.com/hajimehoshi/bitmapfont/v3"
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/gofont/gobold"
-	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/sfnt"
+	"github.com/go-text/typesetting/bidi"
+	"github.com/go-text/typesetting/di"
+	"github.com/go-text/typesetting/font"
+	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/shaping"
 	"golang.org/x/image/math/fixed"
-	"golang.org/x/text/language"
-	"golang.org/x/text/unicode/bidi"
+	unibidi "golang.org/x/text/unicode/bidi"
 	"golang.org/x/text/unicode/norm"
+
+	"guichet/cell/legible"
+	"guichet/cell/ticket/render/pdf"
 )
 
 // maxRunes is the longest text that is set at all; the rest becomes an ellipsis.
@@ -25,213 +26,306 @@ const maxRunes = 300
 const box = '□'
 
 const (
-	family  = "Go"
-	regular = ""
-	bold    = "B"
+	regular = false
+	bold    = true
 )
 
-func registerFonts(pdf *fpdf.Fpdf) {
-	pdf.AddUTF8FontFromBytes(family, regular, goregular.TTF)
-	pdf.AddUTF8FontFromBytes(family, bold, gobold.TTF)
-}
-
-// outlines says which letters the Go fonts have; both weights have the same.
-var outlines = sync.OnceValue(func() func(rune) bool {
-	parsed, err := sfnt.Parse(goregular.TTF)
-	if err != nil {
-		panic("render: the Go font does not parse: " + err.Error()) // it is compiled in
-	}
-	has := make(map[rune]bool)
-	var buffer sfnt.Buffer
-	for r := rune(' '); r < 0x10000; r++ {
-		if i, err := parsed.GlyphIndex(&buffer, r); err == nil && i != 0 {
-			has[r] = true
-		}
-	}
-	return func(r rune) bool { return has[r] }
-})
-
 // clean makes one line of what strangers typed: composed letters, single spaces,
-// no control or direction-override characters, which have no ink of their own.
+// no control or direction-override characters, which have no ink of their own. The
+// joiners that a script needs stay.
 func clean(s string) string {
 	s = norm.NFC.String(strings.ToValidUTF8(s, string(box)))
-	return strings.Join(strings.FieldsFunc(strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
 			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Variation_Selector, r):
+		case unicode.IsControl(r), unicode.Is(unicode.Variation_Selector, r):
 			return -1
 		}
 		return r
-	}, s), unicode.IsSpace), " ")
+	}, s)
+	return strings.Join(strings.FieldsFunc(legible.Clean(s), unicode.IsSpace), " ")
 }
 
 // setter puts text on a page and remembers whether all of it could be printed.
 type setter struct {
-	pdf     *fpdf.Fpdf
+	page    *pdf.Page
+	tools   *tools
 	country string
 	whole   bool
 }
 
-// put sets s from (x, y) down in at most maxLines lines and gives the y below.
-func (t *setter) put(x, y, width float64, s string, size float64, weight string, maxLines int) float64 {
-	s = clean(s)
-	if s == "" {
-		return y
+// tools are what setting a text takes and is costly to make. They belong to one
+// document at a time.
+type tools struct {
+	shaper   shaping.HarfbuzzShaper
+	segments shaping.Segmenter
+	wrapper  shaping.LineWrapper
+	bidi     bidi.Paragraph
+	faces    map[*typeface]*font.Face
+	fonts    map[*font.Face]*typeface
+	pixels   *font.Face // stands for the bitmap font
+}
+
+var idle = sync.Pool{New: func() any {
+	t := &tools{faces: map[*typeface]*font.Face{}, fonts: map[*font.Face]*typeface{}, pixels: font.NewFace(goRegular().shapes)}
+	t.shaper.SetFontCacheSize(len(byScript) + 3)
+	return t
+}}
+
+func (t *tools) face(f *typeface) *font.Face {
+	face, ok := t.faces[f]
+	if !ok {
+		face = font.NewFace(f.shapes)
+		t.faces[f], t.fonts[face] = face, f
 	}
-	if runes := []rune(s); len(runes) > maxRunes {
-		s, t.whole = string(runes[:maxRunes])+"…", false
+	return face
+}
+
+// choice picks the font of each letter of one text. It is a shaping.Fontmap.
+type choice struct {
+	tools *tools
+	base  *typeface // of Latin, Greek and Cyrillic
+	han   func(rune) bool
+	last  *typeface
+}
+
+// choose prepares for a text. One that has a letter of those scripts which the Go
+// font lacks is set in the other one as a whole, not letter by letter.
+func (t *setter) choose(text []rune, weight bool) *choice {
+	c := &choice{tools: t.tools, base: goRegular(), han: pixelsOf(string(text), t.country)}
+	if weight == bold {
+		c.base = goBold()
 	}
-	lead := size * 1.35
-	face := faceFor(s, t.country)
-	s = t.boxed(s, func(r rune) bool { return outlines()(r) || drawable(face, r) })
-	// A box in a Latin name still leaves a name to be set in letters.
-	if strings.IndexFunc(s, func(r rune) bool { return !outlines()(r) }) < 0 {
-		t.pdf.SetFont(family, weight, size)
-		for _, line := range t.atMost(maxLines, t.pdf.SplitText(s, width)) {
-			t.pdf.Text(x, y+size, line)
-			y += lead
+	for _, r := range text {
+		switch s := language.LookupScript(r); s {
+		case language.Latin, language.Greek, language.Cyrillic, language.Inherited:
+			if !c.base.has(r) && wide().has(r) {
+				c.base = wide()
+			}
 		}
+	}
+	return c
+}
+
+// find gives the font that has r; nil with true means the bitmap font, nil with
+// false that nothing has it.
+func (c *choice) find(r rune) (*typeface, bool) {
+	if c.base.has(r) {
+		return c.base, true
+	}
+	script := language.LookupScript(r)
+	if of := byScript[script]; of != nil && script != language.Han {
+		if f := of(); f.has(r) {
+			return f, true
+		}
+	}
+	switch {
+	case c.last != nil && c.last.has(r): // a mark or a digit goes with the letters before it
+		return c.last, true
+	case c.han(r):
+		return nil, true
+	case script == language.Han && byScript[script]().has(r):
+		return byScript[script](), true
+	case wide().has(r):
+		return wide(), true
+	case script != language.Common && script != language.Inherited:
+		return nil, false
+	}
+	for _, s := range scripts() { // signs that several scripts share, such as the danda
+		if f := byScript[s](); f.has(r) {
+			return f, true
+		}
+	}
+	return nil, false
+}
+
+// scripts are those of byScript in an order that does not change.
+var scripts = sync.OnceValue(func() []language.Script {
+	all := make([]language.Script, 0, len(byScript))
+	for s := range byScript {
+		all = append(all, s)
+	}
+	slices.Sort(all)
+	return all
+})
+
+// ResolveFace is asked by the segmenter for letters that printable has seen.
+func (c *choice) ResolveFace(r rune) *font.Face {
+	f, _ := c.find(r)
+	if f == nil {
+		return c.tools.pixels
+	}
+	c.last = f
+	return c.tools.face(f)
+}
+
+// printable puts a box for every letter that cannot be printed, and remembers it.
+func (t *setter) printable(text []rune, c *choice) {
+	for i, r := range text {
+		if unicode.Is(unicode.Cf, r) {
+			continue // joiners have no ink
+		}
+		f, ok := c.find(r)
+		if !ok || r == box {
+			text[i], t.whole = box, false
+		}
+		if f != nil {
+			c.last = f
+		}
+	}
+	c.last = nil
+}
+
+// put sets s from (x, y) down in at most maxLines lines and gives the y below.
+func (t *setter) put(x, y, width float64, s string, size float64, weight bool, maxLines int) float64 {
+	text := []rune(clean(s))
+	if len(text) == 0 {
 		return y
 	}
-	pixel := size / 12
-	for _, line := range t.atMost(maxLines, wrap(face, s, int(width/pixel))) {
-		// Asked again after shaping: a joined form can be missing where the letter is not.
-		line = t.boxed(shape(line), func(r rune) bool { return drawable(face, r) })
-		fill(t.pdf, draw(face, line), x, y, pixel)
-		y += max(lead, 16*pixel)
+	if len(text) > maxRunes {
+		text, t.whole = append(text[:maxRunes], '…'), false
+	}
+	runs, direction := t.shape(text, size, weight)
+	config := shaping.WrapConfig{
+		Direction: direction, TruncateAfterLines: maxLines, Truncator: t.ellipsis(size, weight),
+		DisableTrailingWhitespaceTrim: true, // it would ask for the glyphs' extents, which are not worked out here
+	}
+	lines, cut := t.tools.wrapper.WrapParagraphF(config, points(width), text, shaping.NewSliceIterator(runs))
+	from := 0
+	for i, line := range lines {
+		to := len(text)
+		if i+1 < len(lines) {
+			to = begins(lines[i+1])
+		}
+		says := string(text[from:to])
+		if i+1 == len(lines) && cut > 0 {
+			says, t.whole = string(text[from:len(text)-cut])+"…", false
+		}
+		t.draw(line, text, x, y+size, size, weight, strings.TrimSpace(says))
+		y += size * 1.35
+		from = to
 	}
 	return y
 }
 
-// boxed puts a box for every letter that cannot be printed, and remembers it.
-func (t *setter) boxed(s string, printable func(rune) bool) string {
-	return strings.Map(func(r rune) rune {
-		if r == box || !printable(r) {
-			t.whole = false
-			return box
-		}
-		return r
-	}, s)
+// right sets one line that ends at x.
+func (t *setter) right(x, y float64, s string, size float64, weight bool) {
+	text := []rune(clean(s))
+	if len(text) == 0 {
+		return
+	}
+	line, _ := t.shape(text, size, weight)
+	wide := fixed.Int26_6(0)
+	for _, run := range line {
+		wide += run.Advance
+	}
+	t.draw(line, text, x-float64(wide)/64, y, size, weight, string(text))
 }
 
-// atMost cuts lines and marks the cut.
-func (t *setter) atMost(n int, lines []string) []string {
-	if len(lines) <= n {
-		return lines
-	}
-	t.whole = false
-	lines = slices.Clone(lines[:n])
-	last := []rune(strings.TrimSpace(lines[n-1]))
-	lines[n-1] = string(last[:max(0, len(last)-2)]) + "…"
-	return lines
-}
-
-// faceFor picks the shapes of Chinese characters, which differ by country. Kana
-// settles it; else the venue's country does.
-func faceFor(s, country string) font.Face {
-	if strings.IndexFunc(s, func(r rune) bool { return unicode.In(r, unicode.Hiragana, unicode.Katakana) }) >= 0 {
-		return bitmapfont.Face
-	}
-	switch country {
-	case "CN", "SG", "MY":
-		return bitmapfont.FaceSC
-	case "TW", "HK", "MO":
-		return bitmapfont.FaceTC
-	}
-	return bitmapfont.Face
-}
-
-// drawable reports whether the face has ink for r. The face answers every rune
-// below 0x10000, with an empty picture where it has none.
-func drawable(face font.Face, r rune) bool {
-	if r == ' ' || unicode.Is(unicode.Zs, r) {
-		return true
-	}
-	bounds, mask, at, _, ok := face.Glyph(fixed.Point26_6{}, r)
-	if !ok {
-		return false
-	}
-	for y := range bounds.Dy() {
-		for x := range bounds.Dx() {
-			if _, _, _, a := mask.At(at.X+x, at.Y+y).RGBA(); a != 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// shape joins Arabic letters and puts right-to-left text in the order of ink.
-func shape(line string) string {
-	direction := bitmapfont.DirectionLeftToRight
-	for _, r := range line {
-		p, _ := bidi.LookupRune(r)
-		if c := p.Class(); c == bidi.R || c == bidi.AL {
-			direction = bitmapfont.DirectionRightToLeft
-		} else if c != bidi.L {
+// shape finds the glyphs of a text, in runs of one font and one direction.
+func (t *setter) shape(text []rune, size float64, weight bool) ([]shaping.Output, di.Direction) {
+	c := t.choose(text, weight)
+	t.printable(text, c)
+	in := shaping.Input{Text: text, RunEnd: len(text), Direction: directionOf(text), Size: points(size), Language: "und"}
+	parts := t.tools.segments.Split(in, c)
+	runs := make([]shaping.Output, 0, len(parts))
+	for _, part := range parts {
+		if part.Face == t.tools.pixels {
+			runs = append(runs, t.inPixels(part))
 			continue
 		}
-		break
+		runs = append(runs, t.tools.shaper.ShapeNoExtents(part))
 	}
-	return bitmapfont.PresentationForms(line, direction, language.Und)
+	return runs, in.Direction
 }
 
-// wrap breaks a text into lines of at most width pixels: at spaces where it
-// can, between any two letters where it must, as Chinese and Japanese do.
-func wrap(face font.Face, s string, width int) []string {
-	fits := func(line []rune) bool { return font.MeasureString(face, shape(string(line))).Ceil() <= width }
-	var lines []string
-	rest := []rune(s)
-	for len(rest) > 0 {
-		n := 1
-		for n < len(rest) && (fits(rest[:n+1]) || unicode.Is(unicode.M, rest[n])) {
-			n++
+func (t *setter) ellipsis(size float64, weight bool) shaping.Output {
+	c := t.choose(nil, weight)
+	return t.tools.shaper.ShapeNoExtents(shaping.Input{Text: []rune("…"), RunEnd: 1, Face: t.tools.face(c.base), Size: points(size), Script: language.Common, Language: "und"})
+}
+
+func points(v float64) fixed.Int26_6 { return fixed.Int26_6(v * 64) }
+
+// begins is the first letter of a line, as it is read.
+func begins(line shaping.Line) int {
+	first := line[0].Runes.Offset
+	for _, run := range line[1:] {
+		first = min(first, run.Runes.Offset)
+	}
+	return first
+}
+
+// draw puts a line's runs from (x, y) on, in the order of the eye.
+func (t *setter) draw(line shaping.Line, text []rune, x, y, size float64, weight bool, says string) {
+	runs := t.ordered(line, text)
+	t.page.Begin(says)
+	defer t.page.End()
+	for _, run := range runs {
+		if run.Face == t.tools.pixels {
+			t.drawPixels(run, x, y, size)
+		} else {
+			f := t.tools.fonts[run.Face]
+			t.page.Text(f.ink, size, x, y, weight == bold && f != goBold(), placed(run, text))
 		}
-		if n < len(rest) && rest[n] != ' ' {
-			for i := n - 1; i > n/2; i-- {
-				if rest[i] == ' ' {
-					n = i
-					break
-				}
+		x += float64(run.Advance) / 64
+	}
+}
+
+// ordered puts a line's runs in the order of the eye (UAX #9, L2): whatever has a
+// level or a higher one is turned around, from the highest level down. The wrapper
+// knows directions alone, and would put a year on the wrong side of an Arabic name.
+func (t *setter) ordered(line shaping.Line, text []rune) []shaping.Output {
+	runs := slices.Clone(line)
+	if directed := slices.ContainsFunc(runs, func(r shaping.Output) bool { return r.Direction == di.DirectionRTL }); !directed {
+		return runs
+	}
+	levels := make([]bidi.Level, len(text))
+	inText := t.tools.bidi.Segment(text, bidi.LeftToRight)
+	for i := range inText.NumRuns() {
+		for at, run := inText.Run(i).Start, inText.Run(i); at < run.End; at++ {
+			levels[at] = run.Level
+		}
+	}
+	level := func(r shaping.Output) bidi.Level { return levels[min(r.Runes.Offset, len(levels)-1)] }
+	for turn := slices.Max(levels); turn > 0; turn-- {
+		for from := 0; from < len(runs); from++ {
+			to := from
+			for to < len(runs) && level(runs[to]) >= turn {
+				to++
 			}
+			slices.Reverse(runs[from:to])
+			from = max(from, to)
 		}
-		lines = append(lines, strings.TrimSpace(string(rest[:n])))
-		rest = []rune(strings.TrimSpace(string(rest[n:])))
 	}
-	return lines
+	return runs
 }
 
-// draw gives the ink of a shaped line as rows of pixels.
-func draw(face font.Face, line string) [][]bool {
-	const height = 16
-	// Marks above a letter draw into its cell, so a line is never wider than its letters.
-	cells := make([][]bool, height)
-	for y := range cells {
-		cells[y] = make([]bool, 12*len([]rune(line)))
-	}
-	dot := fixed.P(0, face.Metrics().Ascent.Ceil())
-	previous := rune(-1)
-	for _, r := range line {
-		if previous >= 0 {
-			dot.X += face.Kern(previous, r)
+// placed are a run's glyphs where they stand.
+func placed(run shaping.Output, text []rune) []pdf.Glyph {
+	glyphs := make([]pdf.Glyph, 0, len(run.Glyphs))
+	pen, cluster := fixed.Int26_6(0), -1
+	for _, g := range run.Glyphs {
+		to := pdf.Glyph{ID: uint16(g.GlyphID), X: float64(pen+g.XOffset) / 64, Y: float64(g.YOffset) / 64} //nolint:gosec // TrueType has no more
+		if at := g.TextIndex(); at != cluster && at >= 0 && at+g.RunesCount() <= len(text) {
+			to.Text, cluster = text[at:at+g.RunesCount()], at
 		}
-		bounds, mask, at, advance, _ := face.Glyph(dot, r)
-		for y := range bounds.Dy() {
-			for x := range bounds.Dx() {
-				if _, _, _, a := mask.At(at.X+x, at.Y+y).RGBA(); a != 0 {
-					set(cells, bounds.Min.X+x, bounds.Min.Y+y)
-				}
-			}
-		}
-		dot.X += advance
-		previous = r
+		glyphs = append(glyphs, to)
+		pen += g.Advance
 	}
-	return cells
+	return glyphs
 }
 
-func set(cells [][]bool, x, y int) {
-	if y >= 0 && y < len(cells) && x >= 0 && x < len(cells[y]) {
-		cells[y][x] = true
+// directionOf is that of the first letter that has one.
+func directionOf(text []rune) di.Direction {
+	for _, r := range text {
+		p, _ := unibidi.LookupRune(r)
+		switch p.Class() {
+		case unibidi.R, unibidi.AL:
+			return di.DirectionRTL
+		case unibidi.L:
+			return di.DirectionLTR
+		}
 	}
+	return di.DirectionLTR
 }
