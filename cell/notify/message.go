@@ -110,8 +110,9 @@ func AddressHash(address string) string {
 type Claimed struct {
 	Message
 	MessageID string
-	Attempt   int       // from 1; fences out a sender whose lease ran out
-	QueuedAt  time.Time // by the database's clock; the Date of the mail
+	Attempt   int           // from 1; fences out a sender whose lease ran out
+	QueuedAt  time.Time     // by the database's clock; the Date of the mail
+	Waited    time.Duration // since then, when it was claimed; by the same clock
 }
 
 // Errors of this room.

@@ -13,10 +13,14 @@ import (
 const (
 	perPass     = 16
 	atOnce      = 4                // a mail server is not to be flooded
-	lease       = 2 * time.Minute  // longer than a pass can take: 4 rounds of sendTimeout
+	lease       = 2 * time.Minute  // then the mail is anybody's again
 	sendTimeout = 25 * time.Second // for one mail
-	firstPause  = 10 * time.Second
-	maxPause    = time.Hour
+	noteTimeout = 20 * time.Second // for writing down what became of it
+	// lastBegin is how long after its claim a mail may be begun: by the end of its lease
+	// it is sent and that is written down, so that nobody else sends it a second time.
+	lastBegin  = lease - sendTimeout - noteTimeout - 5*time.Second
+	firstPause = 10 * time.Second
+	maxPause   = time.Hour
 	// MaxAttempts of them are more than two days, as mail servers try.
 	MaxAttempts = 60
 	// MaxAge is how long an unsent mail is still worth sending.
@@ -37,13 +41,15 @@ type Sender struct {
 	Composer Composer
 	Courier  Courier // nil: no mail server, messages become unsent
 	Watch    Watch
+	Pace     *Pace // nil: the sender yields to nobody
 
 	unshelved bool // unsent messages were taken up, at the first pass
 }
 
 // Pass sends what is due, bounded, and says how much there was to do. An error
 // concerns the queue, or single mails that will be tried again. One pass of a
-// Sender runs at a time.
+// Sender runs at a time. When ctx ends it begins no further mail; those under way
+// are finished and written down, since who is cut off in between sends twice.
 func (s *Sender) Pass(ctx context.Context) (int, error) {
 	if s.Courier == nil {
 		n, err := s.Queue.Shelve(ctx, NoServer, shelveBatch)
@@ -58,6 +64,7 @@ func (s *Sender) Pass(ctx context.Context) (int, error) {
 		}
 		s.unshelved = true
 	}
+	claimed := time.Now()
 	due, err := s.Queue.Claim(ctx, perPass, lease)
 	if err != nil {
 		return 0, fmt.Errorf("claim mails: %w", err)
@@ -67,20 +74,39 @@ func (s *Sender) Pass(ctx context.Context) (int, error) {
 	var running sync.WaitGroup
 	for i, c := range due {
 		slots <- struct{}{}
+		s.Pace.yield(ctx, c.Waited+time.Since(claimed))
+		if ctx.Err() != nil || time.Since(claimed) > lastBegin {
+			<-slots
+			errs[i] = s.giveBack(ctx, c)
+			continue
+		}
 		running.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = s.send(ctx, c)
+			errs[i] = s.send(context.WithoutCancel(ctx), c)
 		})
 	}
 	running.Wait()
 	return len(due), errors.Join(errs...)
 }
 
-// send takes one message to its next state.
+// giveBack lets a mail that was not begun be claimed again at once.
+func (s *Sender) giveBack(ctx context.Context, c Claimed) error {
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
+	defer cancel()
+	if err := s.Queue.Later(noting, c, 0, ""); err != nil {
+		return fmt.Errorf("give mail %s back: %w", c.MessageID, err)
+	}
+	return nil
+}
+
+// send takes one message to its next state. What became of it is written down
+// with a time of its own, whatever the sending left over.
 func (s *Sender) send(ctx context.Context, c Claimed) error {
 	sending, cancel := context.WithTimeout(ctx, sendTimeout)
 	err := s.deliver(sending, c)
 	cancel()
+	ctx, cancel = context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
 	switch {
 	case err == nil:
 		return s.end(ctx, c, Sent, "")

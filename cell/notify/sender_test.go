@@ -41,7 +41,7 @@ func (d *desk) Claim(_ context.Context, limit int, lease time.Duration) ([]Claim
 	for _, e := range d.rows {
 		if e.state == Queued && !e.due.After(time.Now()) && len(out) < limit {
 			e.Attempt++
-			e.due = time.Now().Add(lease)
+			e.due, e.Waited = time.Now().Add(lease), time.Since(e.QueuedAt)
 			out = append(out, e.Claimed)
 		}
 	}
@@ -59,11 +59,17 @@ func (d *desk) change(c Claimed, do func(e *entry)) error {
 	return nil
 }
 
-func (d *desk) End(_ context.Context, c Claimed, s State, reason string) error {
+func (d *desk) End(ctx context.Context, c Claimed, s State, reason string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return d.change(c, func(e *entry) { e.state, e.reason = s, reason })
 }
 
-func (d *desk) Later(_ context.Context, c Claimed, in time.Duration, reason string) error {
+func (d *desk) Later(ctx context.Context, c Claimed, in time.Duration, reason string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return d.change(c, func(e *entry) { e.due, e.reason = time.Now().Add(in), reason })
 }
 
@@ -229,6 +235,121 @@ func TestSender_withoutAServerKeepsMailsAndSendsThemWhenThereIsOne(t *testing.T)
 		with := &Sender{Queue: d, Composer: p, Courier: p}
 		if _, err := with.Pass(t.Context()); err != nil || young.state != Sent || old.state != Unsent {
 			t.Errorf("young %s, old %s: %v", young.state, old.state, err)
+		}
+	})
+}
+
+// A pass has 30 seconds. A mail server that takes 20 for a mail makes it end in the
+// middle of one: the mail was taken, and what is not written down is sent again.
+func TestSender_aSlowPassSendsNothingTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		p := &post{send: func(int, Mail) error { time.Sleep(20 * time.Second); return nil }}
+		s := &Sender{Queue: d, Composer: slow{p}, Courier: slow{p}}
+		for range 20 {
+			d.add(paidMail())
+		}
+		for left := true; left; {
+			pass, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			n, err := s.Pass(pass)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			left = n > 0
+		}
+		sent := map[string]int{}
+		for _, m := range p.mails {
+			sent[m.ID]++
+		}
+		for _, e := range d.rows {
+			if sent[e.MessageID] != 1 || e.state != Sent || e.Attempt > 2 {
+				t.Errorf("%s left %d times in %d attempts and is %s", e.MessageID, sent[e.MessageID], e.Attempt, e.state)
+			}
+		}
+	})
+}
+
+// slow does not hold the lock of its post while it sends.
+type slow struct{ *post }
+
+func (s slow) Send(ctx context.Context, m Mail) error {
+	s.mu.Lock()
+	s.mails = append(s.mails, m)
+	n := len(s.mails)
+	s.mu.Unlock()
+	err := s.send(n, m)
+	return errors.Join(err, ctx.Err())
+}
+
+// The mail server hangs for as long as a mail may take, for mails that are claimed
+// together: the last of them must not be begun when another sender may have it.
+func TestSender_beginsNothingWhoseLeaseWouldRunOutUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		p := &post{send: func(int, Mail) error { time.Sleep(sendTimeout); return errors.New("no answer") }}
+		s := &Sender{Queue: d, Composer: p, Courier: slow{p}}
+		for range perPass {
+			d.add(paidMail())
+		}
+		began := time.Now()
+		_, _ = s.Pass(t.Context()) // each mail's failure is reported
+		if took := time.Since(began); took > lease {
+			t.Errorf("a pass took %s, longer than the lease of %s", took, lease)
+		}
+		for _, e := range d.rows {
+			if e.due.After(began.Add(lease + firstPause)) {
+				t.Errorf("a mail waits until %s after the pass began", e.due.Sub(began))
+			}
+		}
+	})
+}
+
+// While the sale is busy a mail leaves now and then; once it is old it leaves at once,
+// and when nothing is sold it does not wait at all.
+func TestPace_yieldsToTheSaleAndNeverStarves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, p, pace := &desk{}, &post{}, &Pace{}
+		s := &Sender{Queue: d, Composer: p, Courier: p, Pace: pace}
+		ctx, stop := context.WithCancel(t.Context())
+		var selling sync.WaitGroup
+		selling.Go(func() { // orders come in, and wait 100 ms for their turn
+			for ctx.Err() == nil {
+				pace.Waited(100 * time.Millisecond)
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		time.Sleep(time.Second)
+		began := time.Now()
+		for range 1000 {
+			d.add(paidMail())
+		}
+		for range 20 {
+			if _, err := s.Pass(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took < 20*perPass*50*time.Millisecond {
+			t.Errorf("%d mails took %s from a busy sale", len(p.mails), took)
+		}
+		for {
+			if n, err := s.Pass(ctx); n == 0 || err != nil {
+				break
+			}
+		}
+		if took := time.Since(began); len(p.mails) != 1000 || took > time.Minute {
+			t.Errorf("%d of 1000 mails left in %s", len(p.mails), took)
+		}
+		stop()
+		selling.Wait()
+		time.Sleep(time.Second)
+		began = time.Now()
+		d.add(paidMail())
+		if _, err := s.Pass(t.Context()); err != nil || time.Since(began) > 0 {
+			t.Errorf("yielded %s to nobody: %v", time.Since(began), err)
 		}
 	})
 }

@@ -85,7 +85,7 @@ func (s *Store) Again(ctx context.Context, m notify.Message, prefix string, limi
 const claimMessages = `UPDATE notify.message SET attempts = attempts + 1, next_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
 	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state = 'queued' AND m.next_at <= statement_timestamp()
 		ORDER BY m.next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-	RETURNING message_id, order_id, kind, part, address, name, locale, attempts, created_at`
+	RETURNING message_id, order_id, kind, part, address, name, locale, attempts, created_at, clock_timestamp() - created_at`
 
 // Claim leases queued messages whose time has come.
 func (s *Store) Claim(ctx context.Context, limit int, lease time.Duration) ([]notify.Claimed, error) {
@@ -96,7 +96,7 @@ func (s *Store) Claim(ctx context.Context, limit int, lease time.Duration) ([]no
 	claimed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (notify.Claimed, error) {
 		var c notify.Claimed
 		var about, k string
-		if err := row.Scan(&c.MessageID, &about, &k, &c.Part, &c.To, &c.Name, &c.Locale, &c.Attempt, &c.QueuedAt); err != nil {
+		if err := row.Scan(&c.MessageID, &about, &k, &c.Part, &c.To, &c.Name, &c.Locale, &c.Attempt, &c.QueuedAt, &c.Waited); err != nil {
 			return c, err
 		}
 		if c.Kind = notify.Kind(k); c.Kind == notify.FindMyTickets || c.Kind == notify.Invitation || c.Kind == notify.SignIn {

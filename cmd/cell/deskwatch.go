@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"guichet/cell/booking"
+	"guichet/cell/notify"
 )
 
 // deskWatch counts what happens at the desks.
@@ -14,10 +15,12 @@ type deskWatch struct {
 	took    prometheus.Histogram
 	waited  prometheus.Histogram
 	refused prometheus.Counter
+	pace    *notify.Pace
 }
 
-func newDeskWatch(reg *prometheus.Registry) *deskWatch {
+func newDeskWatch(reg *prometheus.Registry, pace *notify.Pace) *deskWatch {
 	w := &deskWatch{
+		pace: pace,
 		sizes: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "guichet_desk_batch_size", Help: "Requests decided in one transaction. High values are good: many share one commit; at 512 the desk is at its limit.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
@@ -50,5 +53,9 @@ func (w *deskWatch) Batch(size int, took time.Duration) {
 	w.took.Observe(took.Seconds())
 }
 
-func (w *deskWatch) Waited(d time.Duration) { w.waited.Observe(d.Seconds()) }
-func (w *deskWatch) Refused()               { w.refused.Inc() }
+// Waited lets the mails yield to those who wait.
+func (w *deskWatch) Waited(d time.Duration) {
+	w.waited.Observe(d.Seconds())
+	w.pace.Waited(d)
+}
+func (w *deskWatch) Refused() { w.refused.Inc() }

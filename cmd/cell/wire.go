@@ -104,7 +104,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if h.sender, err = newSender(cfg, h.store, reg); err != nil {
 		return nil, err
 	}
-	desks := &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg)}
+	desks := &booking.Desks{Store: h.store, HoldTTL: cfg.HoldTTL, Patience: booking.DefaultPatience, Now: time.Now, Watch: newDeskWatch(reg, h.sender.Pace)}
 	provider := stripe.New(stripe.Config{SecretKey: cfg.StripeKey, PublishableKey: cfg.StripePublic, WebhookSecret: cfg.StripeHook, BaseURL: cfg.StripeURL, Timeout: 5 * time.Second, Methods: cfg.Methods})
 	passes, err := wallets(cfg.Wallets)
 	if err != nil {

@@ -57,21 +57,25 @@ type house struct {
 	sale      booking.Event
 	desk      deskTime
 	faults    faults
+	mails     mails
 
 	mu    sync.Mutex // guards the field below
 	await map[string]chan struct{}
 }
 
 // deskTime adds up how long the desk was at work.
-type deskTime struct{ busy, batches, ops atomic.Int64 }
+type deskTime struct {
+	busy, batches, ops atomic.Int64
+	pace               notify.Pace
+}
 
 func (d *deskTime) Batch(size int, took time.Duration) {
 	d.busy.Add(int64(took))
 	d.batches.Add(1)
 	d.ops.Add(int64(size))
 }
-func (d *deskTime) Waited(time.Duration) {}
-func (d *deskTime) Refused()             {}
+func (d *deskTime) Waited(w time.Duration) { d.pace.Waited(w) }
+func (d *deskTime) Refused()               {}
 
 // faults keeps what background work reported.
 type faults struct {
@@ -100,12 +104,22 @@ const (
 	takesAtOnce kind = iota
 	takesLater       // cards are authorized first
 	isBare           // it takes webhooks without sagas
+	asShipped        // takesLater, with the town's own database and the mails leaving
 )
+
+// database is the URL of a house's database.
+func database(b *testing.B, as kind) string {
+	b.Helper()
+	if as == asShipped {
+		return townDatabase(b)
+	}
+	return testdb.New(b, migrate, testdb.Durable)
+}
 
 // newHouse opens a house.
 func newHouse(b *testing.B, as kind) *house {
 	b.Helper()
-	db, err := sqldb.Open(b.Context(), testdb.New(b, migrate, testdb.Durable), "checkoutbench", sqldb.MaxConns(sqldb.DefaultMaxConns))
+	db, err := sqldb.Open(b.Context(), database(b, as), "checkoutbench", sqldb.MaxConns(sqldb.DefaultMaxConns))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -126,7 +140,7 @@ func newHouse(b *testing.B, as kind) *house {
 	})
 	h.checkout = &checkout.Service{
 		Store: h.store, Signer: h.signer, Notifier: &notify.Service{Queue: h.store}, Window: checkout.DefaultWindow, HoldTTL: booking.DefaultHoldTTL,
-		Desks: desks, Manual: as == takesLater, Runs: &saga.Runner{Store: h.store, Owner: crand.Text()}, Processor: h.processor,
+		Desks: desks, Manual: as == takesLater || as == asShipped, Runs: &saga.Runner{Store: h.store, Owner: crand.Text()}, Processor: h.processor,
 	}
 	if err := h.checkout.Register(); err != nil {
 		b.Fatal(err)
@@ -142,6 +156,9 @@ func newHouse(b *testing.B, as kind) *house {
 	handler.Store(h.listen(hooks))
 	h.sell(b)
 	h.work(b)
+	if as == asShipped {
+		h.post(b)
+	}
 	return h
 }
 

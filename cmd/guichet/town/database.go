@@ -108,6 +108,8 @@ func (t *Town) addPostgres(db *database, port int) error {
 	t.state.remember(dir)
 	p := &part{rank: rankDatabase, name: name, where: dir, what: db.what}
 	p.setCell(db.owner)
+	settings := pgserver.Sized(pgserver.Memory(), len(t.opts.Cells)+1) // and the control plane's
+	settings["cluster_name"] = "guichet-" + string(db.owner)
 	p.launch = func(ctx context.Context) (running, error) {
 		log, err := openLog(t.state.path("log", name+".log"))
 		if err != nil {
@@ -115,7 +117,7 @@ func (t *Town) addPostgres(db *database, port int) error {
 		}
 		server, err := pgserver.Start(ctx, pgserver.Config{
 			Dir: asked, Port: port, TemplateDir: t.pgTemplate, MaxConnections: databaseConns, Log: log, Bin: t.pgBinaries,
-			Settings: map[string]string{"cluster_name": "guichet-" + string(db.owner)},
+			Settings: settings,
 		})
 		if err != nil {
 			return nil, errors.Join(err, log.Close())
