@@ -44,6 +44,7 @@ type settings struct {
 	ControlKeys  []ed25519.PublicKey // GUICHET_CONTROL_KEY: the control plane's public key; two while it changes
 	Access       *access.Signer      // GUICHET_ACCESS_SEED, _KEY_NUMBER, _PREVIOUS, _PREVIOUS_SEED
 	People       peopleSettings      // GUICHET_OIDC_…
+	Shop         shopSettings        // GUICHET_IMPRINT_…
 	OldKey       *signed.Key         // the access key before, while it is changed
 	StripeURL    string              // GUICHET_STRIPE_URL; empty is Stripe itself
 	StripeKey    string              // GUICHET_STRIPE_SECRET_KEY
@@ -103,6 +104,7 @@ func configure(getenv func(string) string) (settings, error) {
 		MailFrom:     r.Text("GUICHET_MAIL_FROM", "Guichet <tickets@localhost>"),
 		Wallets:      configureWallets(r),
 		People:       configurePeople(r),
+		Shop:         configureShop(r),
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),

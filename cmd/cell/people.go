@@ -166,10 +166,14 @@ func (i invitations) offer(ctx context.Context, joined client.Joined, member boo
 
 // handler is all that the cell serves in public.
 func (h *house) handler() http.Handler {
-	calls := h.server.Handler()
+	calls := h.calls
 	return cellsOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/account" || strings.HasPrefix(r.URL.Path, "/account/") {
 			h.pages.ServeHTTP(w, r)
+			return
+		}
+		if h.shop.Serves(r) {
+			h.shop.ServeHTTP(w, r)
 			return
 		}
 		calls.ServeHTTP(w, r)

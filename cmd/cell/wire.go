@@ -35,6 +35,7 @@ import (
 	"guichet/cell/stripe"
 	"guichet/cell/ticket"
 	pages "guichet/cell/web/account"
+	"guichet/cell/web/shop"
 	"guichet/control-plane/topology"
 	"guichet/internal/httpd"
 	"guichet/internal/mtls"
@@ -54,6 +55,8 @@ type house struct {
 	sender   *notify.Sender
 	issuer   *oidc.Party // nil: nobody can sign in
 	pages    *pages.Pages
+	shop     *shop.Pages
+	calls    http.Handler // the cell's own calls
 	metrics  http.Handler
 	identity *mtls.Identity // nil speaks plain HTTP
 	migrated chan struct{}
@@ -130,7 +133,10 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	h.ready()
-	return h, h.openPeople(reg)
+	if err := h.openPeople(reg); err != nil {
+		return nil, err
+	}
+	return h, h.openShop(reg)
 }
 
 // watch tells of the database's role and of refused maps.

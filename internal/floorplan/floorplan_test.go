@@ -75,6 +75,7 @@ var rooms = []struct {
 	{"cell/api", "cell/access cell/walltime cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/mailaddr cell/money control-plane/topology geo internal cell/account cell/audit", "HTTP talks to services, not to adapters"},
 
 	{"cell/web", "cell/access cell/identity control-plane/topology internal", "pages talk to services, not to adapters"},
+	{"cell/web/shop", "cell/access cell/client cell/money cell/ticket/ical control-plane/topology geo internal", "a page asks the cell's own calls in the wire's words, and knows no room behind them"},
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
@@ -103,6 +104,7 @@ var vendors = []struct {
 	{"github.com/teambition/rrule-go", "cell/walltime", "recurrence is reckoned on the wall, in one room"},
 	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
 	{"github.com/go-text/typesetting github.com/hajimehoshi/bitmapfont golang.org/x/image rsc.io/qr", "cell/ticket/render", "paper is one room's business"},
+	{"github.com/a-h/templ github.com/andybalholm/brotli", "cell/web/shop", "pages are drawn and packed in one room"},
 	{"golang.org/x/net/idna", "cell/mailaddr", "names of domains are one room's business"},
 	{"github.com/skip2/go-qrcode", "cmd/guichet", "a terminal shows a code in the demo alone; paper has its own"},
 	{"github.com/stripe/stripe-mock github.com/cockroachdb/cockroachdb-parser github.com/getkin/kin-openapi github.com/makiuchi-d/gozxing github.com/anishathalye/porcupine github.com/santhosh-tekuri/jsonschema", "", "a judge of tests is not shipped"},

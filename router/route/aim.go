@@ -42,11 +42,19 @@ var kinds = map[string]string{
 // opinion of its own about what is well-formed.
 func Aim(method, path string, query url.Values, holdID string) Target {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
-	if segments[0] == "v1" {
+	page := segments[0] != "v1"
+	if !page || isLanguage(segments[0]) {
 		segments = segments[1:]
 	}
 	collection, text := at(segments, 0), at(segments, 1)
 	switch {
+	case page && (collection == "find" || collection == "found"):
+		return aimAtCell(query.Get("cell"))
+	case page && collection == "events" && at(segments, 2) == "" && isRead(method) && query.Get("at") != "home":
+		// A page about an event comes from the nearest copy; its script, and ?at=home, ask the home.
+		target := aimAtID(stem(text), "evt", WantHome)
+		target.Want = WantNearest
+		return target
 	case collection == "payments" && text == "stripe" && at(segments, 2) == "webhook":
 		return aimAtCell(query.Get("cell"))
 	case collection == "payments" && text == "notices":
@@ -78,6 +86,12 @@ func Aim(method, path string, query url.Values, holdID string) Target {
 		target.Want, target.Region = WantRegion, query.Get("home_region")
 	}
 	return target
+}
+
+// isLanguage says whether a segment is the language with which a public page's path
+// begins. Which languages there are is the cells' business.
+func isLanguage(segment string) bool {
+	return len(segment) == 2 && 'a' <= segment[0] && segment[0] <= 'z' && 'a' <= segment[1] && segment[1] <= 'z'
 }
 
 // ofRegion says whether an organizer's call may name another region than his own:

@@ -106,3 +106,28 @@ func FuzzAim_anyLineLeadsToACellOrADocumentedRefusal(f *testing.F) {
 		}
 	})
 }
+
+// A page is read at the nearest cell; what decides, and what is about one hold, order or
+// ticket, is at its home, in every language.
+func TestAim_takesPagesToTheNearestCellAndDecisionsHome(t *testing.T) {
+	for line, want := range map[string]string{
+		"GET /": "euw3 nearest", "GET /fr/": "euw3 nearest", "GET /fr/search?q=x": "euw3 nearest", "GET /assets/shop.x.css": "euw3 nearest",
+		"GET /fr/events/" + evtAPN: "euw3 nearest", "HEAD /events/" + evtAPN: "euw3 nearest", "GET /fr/events/" + evtAPN + ".ics": "euw3 nearest",
+		"GET /fr/events/" + evtAPN + "?at=home": "apn1 home", "GET /fr/events/" + evtAPN + "/seats": "apn1 home", "POST /fr/events/" + evtAPN + "/hold": "apn1 home",
+		"GET /holds/" + hldAPN: "apn1 home", "POST /holds/" + hldAPN + "/order": "apn1 home", "POST /holds/" + movedHld + "/extend": "apn1 home",
+		"GET /orders/" + ordAPN + "/pay": "apn1 home", "GET /orders/" + ordAPN + "/tickets/" + tktAPN + ".pdf": "apn1 home", "GET /tickets/" + tktAPN + ".png": "apn1 home",
+		"POST /find?cell=use1": "use1 home", "GET /found?cell=use1": "use1 home", "GET /fr/find": "euw3 nearest",
+		"GET /v1/events/" + evtAPN: "apn1 home",
+	} {
+		if got := describe(route.Decide(request(line, "", paris), town(), nil)); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+	for line, want := range map[string]string{
+		"GET /fr/events/" + evtAPN: "euw3 nearest", "POST /fr/events/" + evtAPN + "/hold": "503 home_unavailable", "GET /orders/" + ordAPN: "503 home_unavailable",
+	} {
+		if got := describe(route.Decide(request(line, "", paris), town(), down("apn1"))); got != want {
+			t.Errorf("%s while the home is away: %s, want %s", line, got, want)
+		}
+	}
+}

@@ -101,7 +101,7 @@ func TestDecide_everyCallOfTheContract(t *testing.T) {
 		// An event's page.
 		{line: "GET /v1/events/" + evtAPN, want: "apn1 home"},
 		{line: "HEAD /v1/events/" + evtAPN, want: "apn1 home"},
-		{line: "GET /events/" + evtAPN, want: "apn1 home"},
+		{line: "GET /events/" + evtAPN, want: "euw3 nearest"},
 		{line: "GET /v1/events/" + evtAPN, down: "apn1", want: "euw3 nearest copy"},
 		{line: "GET /v1/events/" + evtEUW, down: "euw3", want: "use1 nearest copy"},
 		{line: "GET /v1/events/" + evtAPN, down: "apn1 euw3 use1", want: "503 home_unavailable"},

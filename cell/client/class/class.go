@@ -40,7 +40,9 @@ const (
 	post = http.MethodPost
 )
 
-// table is read from above; the first row that fits counts.
+// table is read from above; the first row that fits counts. Paths of pages begin with a
+// language or with what they are about, see language; its rows are as pages have them
+// behind the language.
 var table = split([]row{
 	{Health, read, "livez"},
 	{Health, read, "readyz"},
@@ -65,6 +67,34 @@ var table = split([]row{
 	{Ticket, "", "v1/tickets/**"},
 	{Ticket, "", "v1/open"}, // where mailed links lead
 	{Ticket, read, "v1/open.js"},
+
+	{Mail, post, "find"},
+	{Mail, post, "orders/*/resend"},
+	{Mail, post, "tickets/*/give"},
+	{Mail, post, "orders/*/tickets/*/give"},
+	{Hold, post, "events/*/hold"},
+	{Order, post, "holds/*/order"},
+	{Hold, "", "holds/**"},
+	{Ticket, read, "orders/*/tickets/**"},
+	{Order, "", "orders/**"},
+	{Ticket, "", "tickets/**"},
+	{Ticket, "", "open"},
+	{Ticket, read, "found"},
+	{Event, read, "events/**"},
+	{Catalogue, read, "search"},
+	{Catalogue, read, "series/*"},
+	{Catalogue, read, "assets/*"},
+	{Catalogue, read, "language/*"},
+	{Catalogue, read, "find"},
+	{Catalogue, read, "help"},
+	{Catalogue, read, "privacy"},
+	{Catalogue, read, "imprint"},
+	{Catalogue, read, "credits"},
+	{Catalogue, read, "status"},
+	{Catalogue, read, "wallet"},
+	{Catalogue, read, "widget.js"},
+	{Catalogue, read, "sw.js"},
+	{Catalogue, read, "manifest.webmanifest"},
 
 	{SignIn, "", "account/**"},
 	{SignIn, "", "v1/account/**"},
@@ -128,12 +158,21 @@ func segments(into []string, path string) []string {
 func Of(method, path string) Class {
 	var room [8]string
 	parts := segments(room[:0], path)
+	if len(parts) > 0 && language(parts[0]) {
+		parts = parts[1:]
+	}
 	for i := range table {
 		if table[i].fits(method, parts) {
 			return table[i].class
 		}
 	}
 	return Other
+}
+
+// language says whether a segment is the language of a page, as public pages begin with
+// it. Which languages there are is the pages' business; no other path begins so.
+func language(segment string) bool {
+	return len(segment) == 2 && 'a' <= segment[0] && segment[0] <= 'z' && 'a' <= segment[1] && segment[1] <= 'z'
 }
 
 func (p *pattern) fits(method string, parts []string) bool {

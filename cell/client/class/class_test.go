@@ -55,3 +55,32 @@ func TestOf_knowsAnOperatorsCallInEverySpelling(t *testing.T) {
 		t.Error("opening an account is an operator's call, and nothing else at its path")
 	}
 }
+
+// Pages are limited like the calls that they make, in every language.
+func TestOf_knowsPagesInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		method, path string
+		want         class.Class
+	}{
+		{"GET", "/fr/", class.Catalogue},
+		{"GET", "/ja/search", class.Catalogue},
+		{"GET", "/events/evt_x", class.Event},
+		{"GET", "/de/events/evt_x.ics", class.Event},
+		{"POST", "/de/events/evt_x/hold", class.Hold},
+		{"POST", "/holds/hld_x/extend", class.Hold},
+		{"POST", "/holds/hld_x/order", class.Order},
+		{"GET", "/orders/ord_x", class.Order},
+		{"GET", "/orders/ord_x/tickets/tkt_x.png", class.Ticket},
+		{"POST", "/orders/ord_x/tickets/tkt_x/give", class.Mail},
+		{"POST", "/find", class.Mail},
+		{"GET", "/es/find", class.Catalogue},
+		{"GET", "/assets/shop.x.css", class.Catalogue},
+		{"GET", "/fr/metrics", class.Operator},
+		{"GET", "/french/search", class.Other},
+	} {
+		if got := class.Of(c.method, c.path); got != c.want {
+			t.Errorf("%s %s is %s, want %s", c.method, c.path, got, c.want)
+		}
+	}
+}
