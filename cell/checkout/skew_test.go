@@ -19,8 +19,8 @@ import (
 // unqualified clock_timestamp() of a session with this search path is the skewed one.
 const (
 	shadows = `CREATE SCHEMA skew`
-	shadow  = `CREATE FUNCTION skew.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-		AS $$ SELECT pg_catalog.clock_timestamp() + %d * INTERVAL '1 second' $$`
+	shadow  = `CREATE FUNCTION skew.%[1]s() RETURNS timestamptz LANGUAGE sql %[2]s
+		AS $$ SELECT pg_catalog.%[1]s() + %[3]d * INTERVAL '1 second' $$`
 	shadowPath = "skew,pg_catalog,public"
 )
 
@@ -29,7 +29,7 @@ const (
 // another time zone.
 func (tw *town) skewed(t *testing.T, seconds int, zones [2]string) {
 	t.Helper()
-	for _, sql := range []string{shadows, fmt.Sprintf(shadow, seconds)} {
+	for _, sql := range []string{shadows, fmt.Sprintf(shadow, "clock_timestamp", "VOLATILE", seconds), fmt.Sprintf(shadow, "statement_timestamp", "STABLE", seconds)} {
 		if _, err := tw.stores[0].DB.Pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}

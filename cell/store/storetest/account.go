@@ -405,7 +405,7 @@ func accountForgets(t *testing.T, s *store.Store) {
 	for _, sql := range []string{
 		`UPDATE account.member SET removed_at = removed_at - $1::float8 * INTERVAL '1 second'`,
 		`UPDATE account.invitation SET expires_at = clock_timestamp() - $1::float8 * INTERVAL '1 second'`,
-		`UPDATE account.api_key SET ends_at = clock_timestamp() - $1::float8 * INTERVAL '1 second', expires_at = clock_timestamp() - $1::float8 * INTERVAL '1 second'`,
+		`UPDATE account.api_key SET ends_at = now() - $1::float8 * INTERVAL '1 second', expires_at = now() - $1::float8 * INTERVAL '1 second'`,
 		`UPDATE account.revocation SET until_at = clock_timestamp() - $1::float8 * INTERVAL '1 second'`,
 	} {
 		if _, err := s.DB.Pool.Exec(t.Context(), sql, account.Kept.Seconds()+1); err != nil {
