@@ -177,7 +177,7 @@ func (s *Server) ownAccount(c *gin.Context) (id.Organizer, error) {
 func draftOf(in client.NewEvent) (booking.Draft, error) {
 	d := booking.Draft{
 		Name: in.Name, Summary: in.Summary, Category: in.Category, Venue: venueOf(in.Venue), StartsAt: in.StartsAt, EndsAt: in.EndsAt,
-		TimeZone: in.TimeZone, Currency: in.Currency,
+		TimeZone: in.TimeZone, Currency: in.Currency, Refunds: refundsOf(in.RefundPolicy),
 	}
 	for _, q := range in.Quotas {
 		d.Quotas = append(d.Quotas, booking.DraftQuota{Name: q.Name, Size: q.Size})
@@ -211,12 +211,12 @@ func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *bo
 
 // revision is a change of an event.
 type revision struct {
-	in          any                                             // the body to read first, nil for none
-	decode      func(c *gin.Context, in any) ([]byte, error)    // how; decodeNamed when nil
-	needVersion bool                                            // whether an If-Match must come with it
-	act         func(e *booking.Event, now time.Time) error     // decides
-	then        func(ctx context.Context, event id.Event) error // follows in the same transaction; nil for nothing
-	makes       bool                                            // it makes something: an Idempotency-Key must come with it, and the answer is 201
+	in          any                                              // the body to read first, nil for none
+	decode      func(c *gin.Context, in any) ([]byte, error)     // how; decodeNamed when nil
+	needVersion bool                                             // whether an If-Match must come with it
+	act         func(e *booking.Event, now time.Time) error      // decides
+	then        func(ctx context.Context, e booking.Event) error // follows in the same transaction; nil for nothing
+	makes       bool                                             // it makes something: an Idempotency-Key must come with it, and the answer is 201
 }
 
 func (s *Server) revise(c *gin.Context, r revision) error {
@@ -261,7 +261,7 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 			case err != nil || r.then == nil:
 				return err
 			}
-			return r.then(ctx, event)
+			return r.then(ctx, e)
 		})
 		if err != nil {
 			return nil, err
@@ -303,7 +303,7 @@ func ifMatch(c *gin.Context, required bool) (int64, error) {
 
 func (s *Server) patchEvent(c *gin.Context) error {
 	var in client.PatchEvent
-	return s.change(c, &in, true, func(e *booking.Event, _ time.Time) error {
+	return s.revise(c, revision{in: &in, needVersion: true, act: func(e *booking.Event, _ time.Time) error {
 		set(&e.Name, in.Name)
 		set(&e.Summary, in.Summary)
 		set(&e.Category, in.Category)
@@ -315,8 +315,11 @@ func (s *Server) patchEvent(c *gin.Context) error {
 		if in.Venue != nil {
 			e.Venue = mergedVenue(e.Venue, *in.Venue)
 		}
+		if policy := refundsOf(in.RefundPolicy); policy != nil {
+			return policy.Set(e, "/refund_policy")
+		}
 		return nil
-	})
+	}})
 }
 
 // mergedVenue changes what the patch names of a venue (RFC 7396).
@@ -354,7 +357,9 @@ func (s *Server) publishEvent(c *gin.Context) error {
 }
 
 func (s *Server) cancelEvent(c *gin.Context) error {
-	return s.revise(c, revision{act: func(e *booking.Event, _ time.Time) error { return e.Cancel() }, then: s.Checkout.CancelEvent})
+	return s.revise(c, revision{act: func(e *booking.Event, _ time.Time) error { return e.Cancel() }, then: func(ctx context.Context, e booking.Event) error {
+		return s.Checkout.CancelEvent(ctx, e.ID)
+	}})
 }
 
 func (s *Server) putQuota(c *gin.Context) error {

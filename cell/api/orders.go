@@ -111,6 +111,9 @@ func (s *Server) getOrder(c *gin.Context) error {
 	}
 	view := s.orderView(o)
 	withReplies(&view, replies)
+	if err := s.withRefunds(c.Request.Context(), &view, &o); err != nil {
+		return err
+	}
 	if callerOf(c).staff() {
 		view.Payment, view.Tickets = nil, presentTickets(o)
 	} else {
@@ -198,11 +201,11 @@ func (s *Server) refundOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	amount, err := s.refundAmount(c, order, in, by)
+	amount, err := s.refundAmount(c, order, in)
 	if err != nil {
 		return err
 	}
-	tickets, err := refundTickets(in, by)
+	tickets, err := refundTickets(in)
 	if err != nil {
 		return err
 	}
@@ -234,9 +237,8 @@ func (s *Server) refundOrder(c *gin.Context) error {
 	return nil
 }
 
-// refundAmount is minor units, 0 for the whole. A buyer gives tickets back by
-// canceling; only the organizer may leave them valid and give a part back.
-func (s *Server) refundAmount(c *gin.Context, order id.Order, in client.NewRefund, by payment.Source) (int64, error) {
+// refundAmount is minor units, 0 for the whole.
+func (s *Server) refundAmount(c *gin.Context, order id.Order, in client.NewRefund) (int64, error) {
 	if in.Amount == nil {
 		return 0, nil
 	}
@@ -247,19 +249,13 @@ func (s *Server) refundAmount(c *gin.Context, order id.Order, in client.NewRefun
 	if in.Amount.Currency != o.Total.Currency || in.Amount.Amount < 1 {
 		return 0, checkout.ErrInvalidOrder.At("/amount", "must be at least 1 minor unit of %s", o.Total.Currency)
 	}
-	if by == payment.ByBuyer && in.Amount.Amount != o.Total.Amount {
-		return 0, checkout.ErrNotAllowed.With("only the organizer may refund a part; without an amount the whole order is canceled and refunded")
-	}
 	return in.Amount.Amount, nil
 }
 
 // refundTickets are the single tickets to be given back, nil when none are named.
-func refundTickets(in client.NewRefund, by payment.Source) ([]id.Ticket, error) {
+func refundTickets(in client.NewRefund) ([]id.Ticket, error) {
 	if in.Items == nil {
 		return nil, nil
-	}
-	if by == payment.ByBuyer {
-		return nil, checkout.ErrNotAllowed.With("only the organizer may give single tickets back; without items the whole order is canceled and refunded")
 	}
 	if n := len(in.Items); n < 1 || n > booking.MaxTicketsPerOrder || in.Amount != nil {
 		return nil, checkout.ErrInvalidOrder.At("/items", "must be 1 to %d tickets, without an amount", booking.MaxTicketsPerOrder)

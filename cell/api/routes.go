@@ -148,14 +148,15 @@ var attendeeRoutes = []route{
 	{method: http.MethodGet, path: "/v1/orders/{order_id}", handle: (*Server).getOrder, auth: capOrder, orStaff: access.ReadOrders, out: client.Order{}, status: 200, doc: "The order.", problems: "invalid_id order_not_found moved"},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/cancel", handle: (*Server).cancelOrder, auth: capOrder, orStaff: access.WriteOrders, key: keyOptional, out: client.Order{}, status: 200,
-		doc:      "Cancel a whole order: unpaid, its stock goes back; paid, the whole is refunded too. Single tickets are given back by refunds.",
+		doc:      "Cancel a whole order: unpaid, its stock goes back; paid, all that is left is refunded too, less what the order's refund_policy keeps. The organizer is bound by no policy. Single tickets are given back by refunds.",
 		instead:  "it cancels the whole order; POST …/refunds with items gives single tickets back",
-		problems: "invalid_id order_not_found invalid_state payment_disputed moved",
+		problems: "invalid_id order_not_found invalid_state payment_disputed refund_not_allowed event_started ticket_transferred moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/orders/{order_id}/refunds", handle: (*Server).refundOrder, auth: capOrder, orStaff: access.WriteOrders, key: keyRequired, in: client.NewRefund{}, out: client.Order{}, status: 201,
-		doc:      "Give money back. The organizer of the event may give back any amount, or single tickets at their price; its buyer only the whole, which cancels the order. The answer names the refund that was made.",
-		problems: "invalid_id event_not_found order_not_found ticket_not_found invalid_order invalid_state refund_too_large refund_limit payment_disputed not_allowed forbidden moved",
+		doc: "Give money back. The organizer of the event may give back any amount, or single tickets at their price. Its buyer may by the order's refund_policy: single tickets, or the whole, which cancels the order. " +
+			"Add-ons go along with the tickets that they require. The answer names the refund that was made.",
+		problems: "invalid_id event_not_found order_not_found ticket_not_found invalid_order invalid_state refund_too_large refund_limit payment_disputed not_allowed refund_not_allowed event_started ticket_transferred too_few forbidden moved",
 	},
 	{method: http.MethodGet, path: "/v1/orders/{order_id}/refunds", handle: (*Server).getRefunds, auth: capOrder, orStaff: access.ReadOrders, out: Page[client.Refund]{}, status: 200, doc: "What of the order was given back, and by whom, oldest first.", problems: "invalid_id order_not_found moved"},
 	{
@@ -195,6 +196,16 @@ var attendeeRoutes = []route{
 		doc:      "Give a ticket to another person, who is mailed it with a new id and a new code; the old ones die. The order stays its buyer's, and so does what is refunded of it.",
 		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_order invalid_state ticket_transferred event_over transfer_not_allowed transfer_limit payment_disputed mail_limit moved",
 	},
+	{
+		method: http.MethodPost, path: "/v1/tickets/{ticket_id}/refund_consent", handle: (*Server).agreeToRefund, auth: capTicket, guard: guardOrders, key: keyOptional, out: client.RefundConsent{}, status: 200,
+		doc:      "Agree, as who was given a ticket, that its buyer gives it back and gets its money. It ends when the ticket is given on.",
+		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_state ticket_transferred moved",
+	},
+	{
+		method: http.MethodDelete, path: "/v1/tickets/{ticket_id}/refund_consent", handle: (*Server).disagreeToRefund, auth: capTicket, guard: guardOrders, key: keyOptional, out: client.RefundConsent{}, status: 200,
+		doc:      "Take that back.",
+		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_state ticket_transferred moved",
+	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/transfer_policy", handle: (*Server).getTransferPolicy, out: client.TransferPolicy{}, status: 200, doc: "Whether tickets of the event may be given on; allowed by default.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}/google_wallet", handle: (*Server).googleWallet, auth: capTicket, out: client.WalletLink{}, status: 200, doc: "Where to save the ticket in Google's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred wallet_not_configured moved"},
 	{
@@ -221,7 +232,8 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPatch, path: "/v1/events/{event_id}", handle: (*Server).patchEvent, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchRequired, in: client.PatchEvent{}, out: client.Event{}, status: 200,
-		doc: "Change an event's description.", problems: "invalid_id event_not_found invalid_event version_mismatch if_match_required moved",
+		doc:      "Change an event's description. Another time or place of an event that has buyers moves it: its state is rescheduled, what was is kept, every buyer is told, and may give tickets back for a while.",
+		problems: "invalid_id event_not_found invalid_event invalid_state event_in_past reschedule_limit version_mismatch if_match_required moved",
 	},
 	{
 		method: http.MethodPost, path: "/v1/events/{event_id}/publish", handle: (*Server).publishEvent, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchOptional, out: client.Event{}, status: 200,

@@ -108,7 +108,9 @@ func buyersTicket(t checkout.Ticket) client.Ticket {
 		return ticketView(t)
 	}
 	gone := checkout.Ticket{ID: t.Gone.ID, Order: t.Order, Type: t.Type, Name: t.Name, State: checkout.TicketCanceled, Seat: t.Seat, Gone: t.Gone}
-	return deadTicket(gone)
+	v := deadTicket(gone)
+	v.Transferred.RefundConsent = !t.Consented.IsZero()
+	return v
 }
 
 // holdersTicket is a ticket as its token shows it: without the order that it is of.
@@ -134,7 +136,7 @@ func presentTickets(o checkout.Order) []client.Ticket {
 	for _, t := range o.Tickets {
 		v := ticketView(t)
 		if !t.Owned() {
-			v.Transferred = &client.Transferred{To: t.Attendee, At: t.Gone.At.UTC()}
+			v.Transferred = &client.Transferred{To: t.Attendee, At: t.Gone.At.UTC(), RefundConsent: !t.Consented.IsZero()}
 		}
 		out = append(out, v)
 	}

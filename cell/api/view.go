@@ -19,9 +19,10 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 	v := client.Event{
 		ID: e.ID.String(), OrganizerID: e.Organizer.String(), Name: e.Name, Summary: e.Summary, Category: e.Category,
 		Venue: venueView(e.Venue), StartsAt: inZone(e.StartsAt, e.TimeZone), TimeZone: e.TimeZone, Currency: e.Currency,
-		State: string(e.State), TicketTypes: make([]client.TicketType, 0, len(e.Types)),
+		State: string(e.ShownState()), TicketTypes: make([]client.TicketType, 0, len(e.Types)),
 		Home: client.Home{Cell: cell.String(), Region: region, Epoch: int64(e.Epoch)}, Version: e.Version,
 		Seated: e.Seated, SeriesID: e.Series.String(), Slot: e.Slot,
+		RefundPolicy: refundsView(e.Refunds, e.Currency), Rescheduled: rescheduledView(&e),
 	}
 	if e.EndsAt != nil {
 		end := inZone(*e.EndsAt, e.TimeZone)
@@ -110,7 +111,13 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 		ID: o.ID.String(), Code: o.Code, EventID: o.ID.Event().String(), HoldID: o.Hold.String(), State: string(o.State),
 		PaymentState: "none", RefundStatus: string(o.Refund), Total: o.Total, CreatedAt: o.CreatedAt.UTC(),
 		Buyer: &client.Buyer{Email: o.Buyer.Email, Name: o.Buyer.Name, Locale: o.Buyer.Locale},
-		Items: []client.OrderItem{}, Tickets: []client.Ticket{}, Timeline: timelineView(o),
+		Items: []client.OrderItem{}, Tickets: []client.Ticket{}, Timeline: timelineView(o), RefundPolicy: refundsView(o.Policy, o.Total.Currency),
+	}
+	if o.Right != nil {
+		rightView(&v, *o.Right)
+	}
+	if o.Kept > 0 {
+		v.Kept = &money.Money{Amount: o.Kept, Currency: o.Total.Currency}
 	}
 	if o.State == checkout.Pending {
 		end := o.ExpiresAt.UTC()

@@ -40,6 +40,7 @@ type Draft struct {
 	Types                   []DraftType
 	Source                  *Source
 	Seating                 *DraftSeating
+	Refunds                 *DraftRefundPolicy // nil: DefaultRefundPolicy
 }
 
 // DraftQuota is a quota by its name.
@@ -77,6 +78,11 @@ func (d Draft) Event(cell topology.CellID, org id.Organizer, now time.Time) (Eve
 	}
 	if _, err := money.Exponent(d.Currency); err != nil {
 		return Event{}, ErrInvalidEvent.At("/currency", "%.12q is not a currency we can charge", d.Currency)
+	}
+	if d.Refunds != nil {
+		if err := d.Refunds.Set(&e, "/refund_policy"); err != nil {
+			return Event{}, err
+		}
 	}
 	if err := d.addQuotas(&e); err != nil {
 		return Event{}, err

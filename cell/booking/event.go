@@ -24,29 +24,31 @@ const (
 
 // Event is one thing sold with its own rules.
 type Event struct {
-	ID        id.Event
-	Organizer id.Organizer
-	Name      string
-	Summary   string
-	Category  string
-	Venue     Venue
-	StartsAt  time.Time
-	EndsAt    *time.Time
-	TimeZone  string // IANA
-	Currency  string // ISO 4217
-	State     State
-	Source    *Source
-	Types     []TicketType
-	Quotas    []Quota
-	Version   int64 // grows with every change; the ETag
-	Epoch     topology.Epoch
-	Placement topology.PlacementState
-	Series    id.Series // of an occurrence
-	Slot      string    // the occurrence's time slot; may be empty
-	SeenAt    time.Time // the database's clock when it was read
-	Seated    bool      // it has a seating plan; ticket types with categories sell its seats
-	AllowGaps bool      // buyers may leave single seats behind
-	Seating   *Seating  // a plan that is to be laid out with the event; nil otherwise
+	ID          id.Event
+	Organizer   id.Organizer
+	Name        string
+	Summary     string
+	Category    string
+	Venue       Venue
+	StartsAt    time.Time
+	EndsAt      *time.Time
+	TimeZone    string // IANA
+	Currency    string // ISO 4217
+	State       State
+	Source      *Source
+	Types       []TicketType
+	Quotas      []Quota
+	Version     int64 // grows with every change; the ETag
+	Epoch       topology.Epoch
+	Placement   topology.PlacementState
+	Series      id.Series // of an occurrence
+	Slot        string    // the occurrence's time slot; may be empty
+	SeenAt      time.Time // the database's clock when it was read
+	Seated      bool      // it has a seating plan; ticket types with categories sell its seats
+	AllowGaps   bool      // buyers may leave single seats behind
+	Seating     *Seating  // a plan that is to be laid out with the event; nil otherwise
+	Refunds     RefundPolicy
+	Rescheduled *Reschedule // nil while it takes place as it was first sold
 }
 
 // Venue is the place of an event.

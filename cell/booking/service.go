@@ -73,7 +73,10 @@ func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, 
 		if err := change(e, now); err != nil {
 			return err
 		}
-		return e.validate(now, &before)
+		if err := e.validate(now, &before); err != nil {
+			return err
+		}
+		return e.noteReschedule(&before, now)
 	})
 	if err != nil && !errors.Is(err, ErrUnchanged) {
 		return Event{}, fmt.Errorf("change event %s: %w", event, err)

@@ -211,6 +211,13 @@ func (s *Service) promiseTickets(ctx context.Context, stock *booking.Stock, o *O
 	}
 	worth, items, lines := worthOf(stock, o, tickets)
 	amount := min(worth, o.Total.Amount-given)
+	if by == payment.ByBuyer {
+		kept, err := o.keptOf(&stock.Event, o.placesOf(tickets), stock.Now)
+		if err != nil {
+			return sent, err
+		}
+		amount = o.keep(worth, o.Total.Amount-given, kept)
+	}
 	if amount <= 0 {
 		return sent, nil
 	}

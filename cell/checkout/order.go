@@ -89,6 +89,10 @@ type Order struct {
 	Refunds   []payment.Back // oldest first; read where they are shown, and not with every order
 	Access    int64          // generation of the tokens that admit to it
 	ChangedAt time.Time      // of its state, refunds or tickets; read in lists only
+
+	Policy booking.RefundPolicy // that was stated when it was made
+	Kept   int64                // of the prices of what its buyer gave back, in minor units
+	Right  *booking.RefundRight // when it was read with its event; not stored
 }
 
 // payable says that the order has all that its buyer needs to pay it, if anything. One
@@ -133,6 +137,8 @@ type Ticket struct {
 	Holder    Holder // who was given it; Attendee is his name
 	Gone      Given  // what its buyer is told once he gave it away; of a dead id, who had that
 	Access    int64  // generation of the tokens that admit to it
+
+	Consented time.Time // when who was given it agreed to its refund; zero for not
 }
 
 // Revocation is a barcode that must not be let in any more.

@@ -60,6 +60,7 @@ type Store interface {
 	Notices
 	DisputeStore
 	TransferStore
+	ConsentStore
 	FeeStore
 	RecallStore
 	Post(ctx context.Context, e payment.Entry) error

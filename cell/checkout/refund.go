@@ -54,6 +54,9 @@ func (s *Service) followRefund(ctx context.Context, back id.Refund, o *Order) er
 // refund decides on a refund and books it as owed; the id is zero when there is
 // nothing to be sent.
 func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, amount int64, by payment.Source, reason string) (sent id.Refund, err error) {
+	if o.State == Canceled && o.Kept > 0 && by == payment.ByOrganizer {
+		return s.refundKept(ctx, stock, o, amount, reason)
+	}
 	if o.State != Paid {
 		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
 	}
@@ -68,11 +71,22 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 	if amount < 0 {
 		return sent, ErrInvalidOrder.At("/amount", "must not be negative")
 	}
+	whole := left
+	if by == payment.ByBuyer {
+		kept, err := o.keptOf(&stock.Event, o.live(), stock.Now)
+		if err != nil {
+			return sent, err
+		}
+		whole = o.keep(left, left, kept)
+	}
 	if amount == 0 {
-		amount = left
+		amount = whole
 	}
 	if amount > left {
 		return sent, ErrRefundTooLarge.With("%d minor units can still be refunded", left).Field("limit", left)
+	}
+	if by == payment.ByBuyer && amount != whole {
+		return sent, ErrNotAllowed.With("only the organizer may refund a part; without an amount the order is canceled and %d minor units are given back", whole).Field("limit", whole)
 	}
 	if err := refundable(amount, o); err != nil {
 		return sent, err
@@ -82,10 +96,10 @@ func (s *Service) refund(ctx context.Context, stock *booking.Stock, o *Order, am
 			return sent, err
 		}
 	}
-	if amount < left {
+	if amount < whole {
 		return sent, s.set(ctx, o, stock.Now, "refunded_in_part")
 	}
-	if o.Total.Amount > 0 {
+	if o.Total.Amount > 0 && given+amount == o.Total.Amount {
 		o.Refund = FullRefund
 	}
 	return sent, s.void(ctx, stock, o)

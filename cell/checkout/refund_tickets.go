@@ -13,7 +13,7 @@ import (
 // RefundTickets takes single tickets of a paid order back: their prices are given
 // back as far as the order has not been refunded already, they are void, and their
 // stock returns, exactly once. With its last ticket the order is canceled and all
-// that is left goes back.
+// that is left goes back. What cannot be without them goes along.
 func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []id.Ticket, by payment.Source, reason string) (Order, error) {
 	if err := plain("/reason", reason, 0); err != nil {
 		return Order{}, err
@@ -45,6 +45,9 @@ func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []i
 func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Order, tickets []id.Ticket, by payment.Source, reason string) (sent id.Refund, err error) {
 	if o.State != Paid {
 		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
+	}
+	if tickets, err = o.together(stock, tickets, by); err != nil {
+		return sent, err
 	}
 	back := map[id.TicketType]int64{}
 	var seats []booking.SeatID

@@ -61,8 +61,10 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		o = Order{
 			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
-			Timeline: []Moment{{At: stock.Now, What: "created"}},
+			Timeline: []Moment{{At: stock.Now, What: "created"}}, Policy: stock.Refunds.Stated(),
 		}
+		right := o.RightOf(&stock.Event, stock.Now)
+		o.Right = &right
 		if err := stock.MayEnter(h); err != nil { // first: what is over needs no other reason
 			return err
 		}
@@ -110,7 +112,9 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if err := s.begin(ctx, purchaseOf(o.ID), o.ID, map[string]any{"free": free}, true); err != nil || !free {
 			return err
 		}
+		right := o.Right
 		o, err = s.Store.Order(ctx, o.ID) // it has its tickets
+		o.Right = right
 		return err
 	})
 	if err != nil {

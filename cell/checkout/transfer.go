@@ -122,6 +122,7 @@ func (s *Service) transfer(ctx context.Context, stock *booking.Stock, o *Order, 
 	}
 	now := old
 	now.ID, now.Attendee, now.Transfers = id.NewTicket(stock.ID), to.Name, old.Transfers+1
+	now.Consented = time.Time{} // who gave it on cannot agree for who has it now
 	now.Holder = Holder{Email: to.Email, Locale: to.Locale, By: giver.Name}
 	now.Barcode = s.Signer.Barcode(ticket.Claims{Ticket: now.ID, Type: now.Type, IssuedAt: stock.Now})
 	if err := s.Store.TransferTicket(ctx, from, now, stock.Now); err != nil {

@@ -9,10 +9,11 @@ import (
 	"guichet/control-plane/topology"
 )
 
-// NewRefund asks for money back; without an amount all of it.
+// NewRefund asks for money back; without an amount all that there is. A buyer's amount
+// is what he was shown that all of it is.
 type NewRefund struct {
 	Amount *money.Money `json:"amount,omitempty"`
-	Items  []RefundItem `json:"items,omitempty"` // single tickets at their price, instead of an amount; organizers only
+	Items  []RefundItem `json:"items,omitempty"` // single tickets at their price, instead of an amount
 	Reason string       `json:"reason,omitempty"`
 }
 

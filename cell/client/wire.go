@@ -63,6 +63,7 @@ type Listing struct {
 	Source          *Source      `json:"source,omitempty"`
 	SeriesID        string       `json:"series_id,omitempty"` // of an occurrence
 	Slot            string       `json:"slot,omitempty"`      // its time slot
+	Rescheduled     bool         `json:"rescheduled,omitempty"`
 }
 
 // Source credits where a listing's facts come from.
@@ -122,6 +123,9 @@ type Event struct {
 	Seated      bool         `json:"seated,omitempty"`    // its plan is at …/seats
 	SeriesID    string       `json:"series_id,omitempty"` // of an occurrence
 	Slot        string       `json:"slot,omitempty"`      // its time slot
+
+	RefundPolicy RefundPolicy `json:"refund_policy"`         // of orders that are made now
+	Rescheduled  *Rescheduled `json:"rescheduled,omitempty"` // beside the state rescheduled
 }
 
 // TicketType is what can be bought.
@@ -167,6 +171,8 @@ type NewEvent struct {
 	Source      *Source         `json:"source,omitempty"`
 	Publish     bool            `json:"publish,omitempty"` // publish at once, for importers
 	Seating     *Seating        `json:"seating,omitempty"`
+
+	RefundPolicy *RefundPolicy `json:"refund_policy,omitempty"` // default: until 24 hours before the start, without a fee
 }
 
 // NewQuota is a quota of a new event; its name is unique within the event.
@@ -289,6 +295,13 @@ type Order struct {
 	UpdatedAt    *time.Time     `json:"updated_at,omitempty"`   // of its state, refunds or tickets; in the organizer's list
 	AccessToken  string         `json:"access_token,omitempty"` // admits to the order; in the answer that made it
 	Refund       *Refund        `json:"refund,omitempty"`       // the one that was made, in the answer that made it
+
+	RefundPolicy RefundPolicy `json:"refund_policy"` // that was stated when it was made
+	// Of a live order by itself: until when its buyer may give it back, null for never,
+	// and, once it is paid, what would be given back now.
+	RefundableUntil *time.Time   `json:"refundable_until,omitempty"`
+	Refundable      *money.Money `json:"refundable,omitempty"`
+	Kept            *money.Money `json:"kept,omitempty"` // of the prices of what was given back
 }
 
 // Access is a new token of an order.
@@ -381,6 +394,8 @@ type PatchEvent struct {
 	StartsAt *time.Time          `json:"starts_at,omitempty" in:"notnull"`
 	EndsAt   Nullable[time.Time] `json:"ends_at,omitzero"`
 	TimeZone *string             `json:"time_zone,omitempty" in:"notnull"`
+
+	RefundPolicy *RefundPolicy `json:"refund_policy,omitempty" in:"notnull"` // of orders that are made from now on
 }
 
 // PatchVenue changes what is set of a venue. A location is one value: it is replaced.

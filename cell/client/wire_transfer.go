@@ -34,6 +34,8 @@ type Given struct {
 type Transferred struct {
 	To string    `json:"to"` // a name
 	At time.Time `json:"at"`
+
+	RefundConsent bool `json:"refund_consent,omitempty"` // who has it agreed that its money goes back
 }
 
 // TransferPolicy says whether tickets of an event may be given on: allowed or forbidden.

@@ -149,6 +149,6 @@ func listing(h *Hit, now time.Time) client.Listing {
 	return client.Listing{
 		ID: e.ID, Name: e.Name, Summary: e.Summary, Category: e.Category, Venue: e.Venue, StartsAt: e.StartsAt,
 		EndsAt: e.EndsAt, TimeZone: e.TimeZone, PriceFrom: h.Doc.PriceFrom(now), Availability: client.Unknown,
-		DistanceKM: h.DistanceKM, Home: e.Home, Source: e.Source, SeriesID: e.SeriesID, Slot: e.Slot,
+		DistanceKM: h.DistanceKM, Home: e.Home, Source: e.Source, SeriesID: e.SeriesID, Slot: e.Slot, Rescheduled: e.Rescheduled != nil,
 	}
 }

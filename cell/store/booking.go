@@ -39,8 +39,8 @@ func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organi
 }
 
 const insertEvent = `INSERT INTO booking.event (event_id, organizer_id, name, summary, category, venue, starts_at, ends_at,
-	time_zone, currency, state, source, version, epoch, placement, source_key, series_id, slot)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, nullif($17, ''), nullif($18, ''))
+	time_zone, currency, state, source, version, epoch, placement, source_key, series_id, slot, refund_policy)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, nullif($17, ''), nullif($18, ''), $19)
 	ON CONFLICT (organizer_id, source_key) WHERE source_key <> '' DO NOTHING`
 
 const selectEventOfSource = `SELECT event_id FROM booking.event WHERE organizer_id = $1 AND source_key = $2`
@@ -88,9 +88,13 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 // eventArgs are what insertEvent takes.
 func eventArgs(e *booking.Event) ([]any, error) {
 	venue, source, err := describe(*e)
+	if err != nil {
+		return nil, err
+	}
+	refunds, err := refundsText(e.Refunds)
 	return []any{
 		e.ID.String(), e.Organizer.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, e.Currency,
-		string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement), e.SourceKey(), e.Series.String(), e.Slot,
+		string(e.State), source, e.Version, int64(e.Epoch), string(e.Placement), e.SourceKey(), e.Series.String(), e.Slot, refunds,
 	}, err
 }
 
@@ -151,7 +155,7 @@ func describe(e booking.Event) (venue, source []byte, err error) {
 
 // eventColumns are what scanEvent takes.
 const eventColumns = `organizer_id, name, summary, category, venue, starts_at, ends_at, time_zone, currency, state,
-	source, version, epoch, placement, seated, allow_gaps, series_id, slot`
+	source, version, epoch, placement, seated, allow_gaps, series_id, slot, refund_policy, rescheduled`
 
 // selectEvent asks for the time as well: whether an event is over goes by the database's clock.
 const selectEvent = `SELECT clock_timestamp(), ` + eventColumns + ` FROM booking.event WHERE event_id = $1`
@@ -255,11 +259,11 @@ func scanSeen(row pgx.Row, e *booking.Event) error {
 
 func scanEvent(row pgx.Row, e *booking.Event) error {
 	var org, state, placement string
-	var venue, source []byte
+	var venue, source, refunds, moved []byte
 	var epoch int64
 	var series, slot *string
 	err := row.Scan(&org, &e.Name, &e.Summary, &e.Category, &venue, &e.StartsAt, &e.EndsAt, &e.TimeZone, &e.Currency, &state,
-		&source, &e.Version, &epoch, &placement, &e.Seated, &e.AllowGaps, &series, &slot)
+		&source, &e.Version, &epoch, &placement, &e.Seated, &e.AllowGaps, &series, &slot, &refunds, &moved)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.ErrEventNotFound
 	}
@@ -279,6 +283,9 @@ func scanEvent(row pgx.Row, e *booking.Event) error {
 		e.Slot = *slot
 	}
 	if err := json.Unmarshal(venue, &e.Venue); err != nil {
+		return corrupt(err)
+	}
+	if err := scanRescheduled(e, refunds, moved); err != nil {
 		return corrupt(err)
 	}
 	if len(source) > 0 {
@@ -332,7 +339,7 @@ func texts[T fmt.Stringer](ids []T) []string {
 }
 
 const updateEvent = `UPDATE booking.event SET name = $2, summary = $3, category = $4, venue = $5, starts_at = $6, ends_at = $7,
-	time_zone = $8, state = $9, version = $10, described_at = clock_timestamp()
+	time_zone = $8, state = $9, version = $10, described_at = clock_timestamp(), refund_policy = $11, rescheduled = $12
 	WHERE event_id = $1`
 
 // updateQuota says as well that what is told of the stock may be another, as the event is.
@@ -373,7 +380,15 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		w := &pgx.Batch{}
-		w.Queue(updateEvent, e.ID.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, string(e.State), e.Version)
+		refunds, err := refundsText(e.Refunds)
+		if err != nil {
+			return err
+		}
+		move, err := queueReschedule(w, &e, before.Rescheduled)
+		if err != nil {
+			return err
+		}
+		w.Queue(updateEvent, e.ID.String(), e.Name, e.Summary, e.Category, venue, e.StartsAt, e.EndsAt, e.TimeZone, string(e.State), e.Version, refunds, move)
 		if err := queueParts(w, &e, &before); err != nil {
 			return err
 		}

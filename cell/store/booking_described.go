@@ -102,7 +102,7 @@ func tiers(t booking.TicketType) int {
 
 // selectStockEvents reads descriptions; of an event that is locked, the one that is true.
 const selectStockEvents = `SELECT n.place, f.organizer_id, f.name, f.summary, f.category, f.venue, f.starts_at, f.ends_at, f.time_zone, f.currency, f.state,
-	f.source, f.version, f.epoch, f.placement, f.seated, f.allow_gaps, f.series_id, f.slot
+	f.source, f.version, f.epoch, f.placement, f.seated, f.allow_gaps, f.series_id, f.slot, f.refund_policy, f.rescheduled
 	FROM unnest($1::bigint[], $2::text[]) AS n (place, event_id)
 	CROSS JOIN LATERAL (SELECT ` + eventColumns + ` FROM booking.event AS e WHERE e.event_id = n.event_id LIMIT 1) AS f`
 

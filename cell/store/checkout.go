@@ -17,11 +17,11 @@ import (
 )
 
 const insertOrders = `INSERT INTO checkout.orders (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency,
-	buyer, attendees, created_at, expires_at)
-	SELECT n.order_id, n.event_id, n.hold_id, n.code, n.state, n.refund_status, n.total, n.fees, n.currency, n.buyer::jsonb, n.attendees::jsonb, n.created_at, n.expires_at
+	buyer, attendees, created_at, expires_at, refund_policy)
+	SELECT n.order_id, n.event_id, n.hold_id, n.code, n.state, n.refund_status, n.total, n.fees, n.currency, n.buyer::jsonb, n.attendees::jsonb, n.created_at, n.expires_at, n.refund_policy::jsonb
 	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[],
-		$12::timestamptz[], $13::timestamptz[])
-		AS n (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at)
+		$12::timestamptz[], $13::timestamptz[], $14::text[])
+		AS n (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency, buyer, attendees, created_at, expires_at, refund_policy)
 	ON CONFLICT (event_id, code) DO NOTHING RETURNING order_id`
 
 const insertItems = `INSERT INTO checkout.item (order_id, position, ticket_type_id, name, quantity, all_in, fees, tax, tax_on_top, saved, tier_name, seats)
@@ -44,9 +44,13 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 	if err != nil {
 		return fmt.Errorf("describe attendees: %w", err)
 	}
+	policy, err := json.Marshal(o.Policy.Stated())
+	if err != nil {
+		return fmt.Errorf("describe policy: %w", err)
+	}
 	return s.DB.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error {
 		stored, err := s.insertOne(ctx, insertOrders, o.ID.String(), o.ID.Event().String(), o.Hold.String(), o.Code, string(o.State), string(o.Refund),
-			o.Total.Amount, o.Fees, o.Total.Currency, buyer, attendees, o.CreatedAt, o.ExpiresAt)
+			o.Total.Amount, o.Fees, o.Total.Currency, buyer, attendees, o.CreatedAt, o.ExpiresAt, policy)
 		if err != nil {
 			return err
 		}
@@ -80,9 +84,9 @@ func describeSeats(item booking.HoldItem) ([]byte, error) {
 }
 
 // Orders are read by looking each id up, as holds are (selectHolds).
-const selectOrders = `SELECT n.order_id, f.hold_id, f.code, f.state, f.refund_status, f.total, f.fees, f.currency, f.buyer, f.attendees, f.created_at, f.expires_at, f.access_generation
+const selectOrders = `SELECT n.order_id, f.hold_id, f.code, f.state, f.refund_status, f.total, f.fees, f.currency, f.buyer, f.attendees, f.created_at, f.expires_at, f.access_generation, f.refund_policy, f.kept
 	FROM unnest($1::text[]) AS n (order_id)
-	CROSS JOIN LATERAL (SELECT o.hold_id, o.code, o.state, o.refund_status, o.total, o.fees, o.currency, o.buyer, o.attendees, o.created_at, o.expires_at, o.access_generation
+	CROSS JOIN LATERAL (SELECT o.hold_id, o.code, o.state, o.refund_status, o.total, o.fees, o.currency, o.buyer, o.attendees, o.created_at, o.expires_at, o.access_generation, o.refund_policy, o.kept
 		FROM checkout.orders AS o WHERE o.order_id = n.order_id LIMIT 1) AS f`
 
 const selectItems = `SELECT n.order_id, f.ticket_type_id, f.name, f.quantity, f.all_in, f.fees, f.tax, f.tax_on_top, f.saved, f.tier_name, f.seats
@@ -91,10 +95,10 @@ const selectItems = `SELECT n.order_id, f.ticket_type_id, f.name, f.quantity, f.
 		FROM checkout.item AS i WHERE i.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.position`
 
 const selectTickets = `SELECT n.order_id, f.ticket_id, f.order_id, f.ticket_type_id, f.name, f.attendee, f.state, f.barcode,
-	f.seat_id, f.seat_section, f.seat_row, f.seat_number, f.transfers, f.holder_email, f.holder_locale, f.given_by, f.first_id, f.given_to, f.given_at, f.access_generation
+	f.seat_id, f.seat_section, f.seat_row, f.seat_number, f.transfers, f.holder_email, f.holder_locale, f.given_by, f.first_id, f.given_to, f.given_at, f.access_generation, f.refund_consent
 	FROM unnest($1::text[]) AS n (order_id)
 	CROSS JOIN LATERAL (SELECT t.position, t.ticket_id, t.order_id, t.ticket_type_id, t.name, t.attendee, t.state, t.barcode,
-		t.seat_id, t.seat_section, t.seat_row, t.seat_number, t.transfers, t.holder_email, t.holder_locale, t.given_by, t.first_id, t.given_to, t.given_at, t.access_generation
+		t.seat_id, t.seat_section, t.seat_row, t.seat_number, t.transfers, t.holder_email, t.holder_locale, t.given_by, t.first_id, t.given_to, t.given_at, t.access_generation, t.refund_consent
 		FROM checkout.ticket AS t WHERE t.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.position`
 
 const selectMoments = `SELECT n.order_id, f.what, f.at FROM unnest($1::text[]) AS n (order_id)
@@ -156,8 +160,8 @@ func queueOrder(b *pgx.Batch, o *checkout.Order) {
 
 func scanOrder(row pgx.Row, o *checkout.Order) error {
 	var hold, state, refund string
-	var buyer, attendees []byte
-	err := row.Scan(&hold, &o.Code, &state, &refund, &o.Total.Amount, &o.Fees, &o.Total.Currency, &buyer, &attendees, &o.CreatedAt, &o.ExpiresAt, &o.Access)
+	var buyer, attendees, policy []byte
+	err := row.Scan(&hold, &o.Code, &state, &refund, &o.Total.Amount, &o.Fees, &o.Total.Currency, &buyer, &attendees, &o.CreatedAt, &o.ExpiresAt, &o.Access, &policy, &o.Kept)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return checkout.ErrOrderNotFound
 	}
@@ -170,6 +174,12 @@ func scanOrder(row pgx.Row, o *checkout.Order) error {
 	}
 	if err := errors.Join(json.Unmarshal(buyer, &o.Buyer), json.Unmarshal(attendees, &o.Attendees)); err != nil {
 		return corrupt(err)
+	}
+	if o.Policy = booking.FormerRefundPolicy(); len(policy) > 0 {
+		o.Policy = booking.RefundPolicy{}
+		if err := json.Unmarshal(policy, &o.Policy); err != nil {
+			return corrupt(err)
+		}
 	}
 	return nil
 }
@@ -198,13 +208,16 @@ func scanItem(row pgx.Row, o *checkout.Order) error {
 func scanTicket(row pgx.Row) (checkout.Ticket, error) {
 	var t checkout.Ticket
 	var kid, oid, tid, state, seat, first string
-	var givenAt *time.Time
+	var givenAt, consented *time.Time
 	if err := row.Scan(&kid, &oid, &tid, &t.Name, &t.Attendee, &state, &t.Barcode, &seat, &t.Seat.Section, &t.Seat.Row, &t.Seat.Number,
-		&t.Transfers, &t.Holder.Email, &t.Holder.Locale, &t.Holder.By, &first, &t.Gone.To, &givenAt, &t.Access); err != nil {
+		&t.Transfers, &t.Holder.Email, &t.Holder.Locale, &t.Holder.By, &first, &t.Gone.To, &givenAt, &t.Access, &consented); err != nil {
 		return t, err
 	}
 	if err := goneOf(&t, first, givenAt); err != nil {
 		return t, err
+	}
+	if consented != nil {
+		t.Consented = *consented
 	}
 	t.Seat.ID = booking.SeatID(seat)
 	t.State = checkout.TicketState(state)
@@ -221,14 +234,14 @@ func scanTicket(row pgx.Row) (checkout.Ticket, error) {
 	return t, nil
 }
 
-const updateOrders = `UPDATE checkout.orders SET state = n.state, refund_status = n.refund_status, changed_at = statement_timestamp()
-	FROM unnest($1::text[], $2::text[], $3::text[]) AS n (order_id, state, refund_status)
+const updateOrders = `UPDATE checkout.orders SET state = n.state, refund_status = n.refund_status, kept = n.kept, changed_at = statement_timestamp()
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n (order_id, state, refund_status, kept)
 	WHERE checkout.orders.order_id = n.order_id AND checkout.orders.order_id = ANY($1)`
 
 // SetOrder stores an order's state and a moment; the caller holds the event's lock.
 func (s *Store) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
 	b := &pgx.Batch{}
-	b.Queue(updateOrders, sqldb.Row(o.ID.String(), string(o.State), string(o.Refund))...)
+	b.Queue(updateOrders, sqldb.Row(o.ID.String(), string(o.State), string(o.Refund), o.Kept)...)
 	b.Queue(insertMoments, sqldb.Row(o.ID.String(), what, at)...)
 	return s.DB.Put(ctx, b)
 }
@@ -285,7 +298,7 @@ func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
 }
 
 const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee, state, barcode,
-	seat_id, seat_section, seat_row, seat_number, transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at, access_generation
+	seat_id, seat_section, seat_row, seat_number, transfers, holder_email, holder_locale, given_by, first_id, given_to, given_at, access_generation, refund_consent
 	FROM checkout.ticket WHERE ticket_id = $1`
 
 // Ticket reads a ticket; of an id that was given away, what is left to be told.

@@ -12,7 +12,7 @@ import (
 )
 
 const giveTicket = `UPDATE checkout.ticket AS t SET ticket_id = $2, attendee = $3, barcode = $4, issued_at = $5, transfers = t.transfers + 1,
-	holder_email = $6, holder_locale = $7, given_by = $8,
+	holder_email = $6, holder_locale = $7, given_by = $8, refund_consent = NULL,
 	first_id = CASE WHEN t.transfers = 0 THEN t.ticket_id ELSE t.first_id END,
 	given_to = CASE WHEN t.transfers = 0 THEN $3 ELSE t.given_to END,
 	given_at = CASE WHEN t.transfers = 0 THEN $5 ELSE t.given_at END
