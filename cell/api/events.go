@@ -303,7 +303,7 @@ func ifMatch(c *gin.Context, required bool) (int64, error) {
 
 func (s *Server) patchEvent(c *gin.Context) error {
 	var in client.PatchEvent
-	return s.revise(c, revision{in: &in, needVersion: true, act: func(e *booking.Event, _ time.Time) error {
+	return s.revise(c, revision{in: &in, needVersion: true, then: s.followReschedule, act: func(e *booking.Event, _ time.Time) error {
 		set(&e.Name, in.Name)
 		set(&e.Summary, in.Summary)
 		set(&e.Category, in.Category)
@@ -344,6 +344,14 @@ func mergedVenue(v booking.Venue, p client.PatchVenue) booking.Venue {
 func value[T any](n client.Nullable[T]) (v T) {
 	set(&v, n.Value)
 	return v
+}
+
+// followReschedule has everybody told who bought before the event was moved.
+func (s *Server) followReschedule(ctx context.Context, e booking.Event) error {
+	if !e.JustRescheduled() {
+		return nil
+	}
+	return s.Checkout.RescheduleEvent(ctx, e.ID, *e.Rescheduled)
 }
 
 func set[T any](to, from *T) {

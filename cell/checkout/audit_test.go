@@ -283,6 +283,8 @@ func (tw *town) auditMails(ctx context.Context, t *testing.T, o checkout.Order, 
 		delete(want, string(notify.OrderCanceled))
 		want[string(notify.EventCanceled)] = 1
 	}
+	delete(got, string(notify.EventRescheduled)) // the tests that move an event count these
+	delete(got, string(notify.TicketRescheduled))
 	if !maps.Equal(got, want) {
 		t.Errorf("%s is %s; mails: %v, want %v", o.ID, o.State, got, want)
 	}

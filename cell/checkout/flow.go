@@ -27,6 +27,7 @@ const (
 	CancelFlow       = "cancel"
 	RefundFlow       = "refund"
 	CancellationFlow = "event-cancellation"
+	RescheduleFlow   = "event-reschedule"
 )
 
 // waitPayment is the task that hears of a payment.
@@ -58,7 +59,7 @@ func (s *Service) Register() error {
 		}
 		return s.atDesk(ctx, at, do)
 	}
-	for _, byCaller := range []string{"extend-hold", "end-order", "decide-refund", "cancel-event"} {
+	for _, byCaller := range []string{"extend-hold", "end-order", "decide-refund", "cancel-event", "reschedule-event"} {
 		r.Handle(byCaller, saga.Handler{Caller: true})
 	}
 	r.Handle("create-intent", saga.Handler{Outside: s.createIntent, Note: s.noteIntent, Ready: s.ready}) // of flows from before make-intent
@@ -80,10 +81,11 @@ func (s *Service) Register() error {
 	r.Handle("book-refund", saga.Handler{Within: s.bookRefund, Desk: true})
 	r.Handle("refund-refused", saga.Handler{Within: s.refundRefused, Desk: true})
 	r.Handle("end-orders", saga.Handler{Within: s.endOrders, Desk: true, Alone: true})
+	r.Handle("tell-rescheduled", saga.Handler{Within: s.tellRescheduled, Alone: true})
 	for task, what := range notices {
 		r.Handle(task, saga.Handler{Within: func(ctx context.Context, c saga.Call) (any, error) { return s.notify(ctx, c, what) }})
 	}
-	for _, name := range []string{PurchaseFlow, CancelFlow, RefundFlow, CancellationFlow} {
+	for _, name := range []string{PurchaseFlow, CancelFlow, RefundFlow, CancellationFlow, RescheduleFlow} {
 		text, err := Flow(name)
 		if err == nil {
 			err = r.Define(name, text)

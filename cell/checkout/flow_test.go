@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "draw docs/checkout.md again")
 
-var allFlows = []string{checkout.PurchaseFlow, checkout.CancelFlow, checkout.RefundFlow, checkout.CancellationFlow}
+var allFlows = []string{checkout.PurchaseFlow, checkout.CancelFlow, checkout.RefundFlow, checkout.CancellationFlow, checkout.RescheduleFlow}
 
 // arn and refPath are asl-validator's own formats, which JSON Schema does not know.
 var (

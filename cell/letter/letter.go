@@ -64,7 +64,7 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 	if err != nil {
 		return notify.Facts{}, nil, fmt.Errorf("read event: %w", err)
 	}
-	if m.Kind == notify.TicketReceived || m.Kind == notify.TicketGiven || m.Kind == notify.TicketVoid {
+	if m.Kind == notify.TicketReceived || m.Kind == notify.TicketGiven || m.Kind == notify.TicketVoid || m.Kind == notify.TicketRescheduled {
 		return c.transferred(ctx, m, o, e)
 	}
 	f := notify.Facts{
@@ -74,7 +74,18 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 	for _, i := range o.Items {
 		f.Items = append(f.Items, notify.Item{Quantity: i.Quantity, Name: i.Name})
 	}
+	if m.Kind == notify.EventRescheduled {
+		if o.State != checkout.Paid {
+			return f, nil, notify.ErrObsolete.With("the order is %s", o.State)
+		}
+		if end := e.WindowEnd(); e.SeenAt.Before(end) {
+			f.RefundUntil = end
+		}
+		err := rescheduled(&f, m.Part, &e)
+		return f, []notify.Attachment{dateFile(o, OrderEntry(o, e))}, err
+	}
 	if m.Kind == notify.OrderPaid {
+		tellRefunds(&f, &o, &e)
 		files, err := c.tickets(o, e)
 		return f, files, err
 	}
@@ -109,7 +120,7 @@ func (c *Composer) tickets(o checkout.Order, e booking.Event) ([]notify.Attachme
 	}
 	return []notify.Attachment{
 		{Name: "tickets-" + o.Code + ".pdf", Media: "application/pdf", Content: paper},
-		{Name: "event-" + o.Code + ".ics", Media: ical.Media, Content: ical.File(OrderEntry(o, e))},
+		dateFile(o, OrderEntry(o, e)),
 	}, nil
 }
 
@@ -173,9 +184,13 @@ func TicketEntry(t checkout.Ticket, o checkout.Order, e booking.Event) ical.Entr
 }
 
 func entryOf(e booking.Event, o checkout.Order) ical.Entry {
+	changed := o.CreatedAt
+	if e.Rescheduled != nil && e.Rescheduled.At.After(changed) {
+		changed = e.Rescheduled.At
+	}
 	return ical.Entry{
 		UID:     o.Code + "." + e.ID.String() + "@guichet", // not the order's id: calendars are shared
-		Version: e.Version, Stamp: o.CreatedAt, StartsAt: e.StartsAt, EndsAt: e.EndsAt, Summary: e.Name, Location: address(e.Venue),
+		Version: e.Version, Stamp: changed, StartsAt: e.StartsAt, EndsAt: e.EndsAt, Summary: e.Name, Location: address(e.Venue),
 		Description: o.Code, Lat: e.Venue.Lat, Lon: e.Venue.Lon, Located: e.Venue.Located, Canceled: e.State == booking.Canceled,
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/notify"
-	"guichet/cell/ticket/ical"
 	"guichet/cell/ticket/render"
 )
 
@@ -40,12 +39,16 @@ func (c *Composer) transferred(ctx context.Context, m notify.Message, o checkout
 	t := o.Tickets[at]
 	f.Link = c.open(c.Access.TicketToken(t.ID, t.Access, o.CreatedAt))
 	f.Other, f.Items = t.Holder.By, []notify.Item{{Quantity: 1, Name: t.Name}}
+	if m.Kind == notify.TicketRescheduled {
+		err := rescheduled(&f, m.Part, &e)
+		return f, []notify.Attachment{dateFile(o, TicketEntry(t, o, e))}, err
+	}
 	paper, err := render.PDF([]render.Page{Page(t, o, e)})
 	if err != nil {
 		return f, nil, fmt.Errorf("print ticket: %w", err)
 	}
 	return f, []notify.Attachment{
 		{Name: "ticket-" + o.Code + ".pdf", Media: "application/pdf", Content: paper},
-		{Name: "event-" + o.Code + ".ics", Media: ical.Media, Content: ical.File(TicketEntry(t, o, e))},
+		dateFile(o, TicketEntry(t, o, e)),
 	}, nil
 }

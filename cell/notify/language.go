@@ -43,6 +43,7 @@ type letter struct {
 type blanks struct {
 	Name, Other, Event, Code, Amount, Organizer string
 	Count                                       int
+	Until                                       bool // there is a time until which tickets may be given back
 }
 
 // tongues are the languages that mails are written in; the first is for all others.

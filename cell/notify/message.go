@@ -30,9 +30,11 @@ const (
 	Refund            Kind = "refund" // of a part; the tickets stay
 	LatePaymentRefund Kind = "late_payment_refund"
 	EventCanceled     Kind = "event_canceled"
-	TicketReceived    Kind = "ticket_received" // by transfer, with the ticket
-	TicketGiven       Kind = "ticket_given"    // to who had it before
-	TicketVoid        Kind = "ticket_void"     // to who had it by transfer
+	EventRescheduled  Kind = "event_rescheduled"  // with the date for the calendar
+	TicketReceived    Kind = "ticket_received"    // by transfer, with the ticket
+	TicketGiven       Kind = "ticket_given"       // to who had it before
+	TicketVoid        Kind = "ticket_void"        // to who had it by transfer
+	TicketRescheduled Kind = "ticket_rescheduled" // to who has it by transfer
 	FindMyTickets     Kind = "find_my_tickets"
 	Invitation        Kind = "invitation" // to an organizer's members; its part is the invitation's id
 	SignIn            Kind = "sign_in"    // with a link that signs the reader in
@@ -40,7 +42,7 @@ const (
 
 // Kinds are all of them, in the order of an order's life.
 func Kinds() []Kind {
-	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, TicketReceived, TicketGiven, TicketVoid, FindMyTickets, Invitation, SignIn}
+	return []Kind{OrderPaid, OrderExpired, OrderCanceled, Refund, LatePaymentRefund, EventCanceled, EventRescheduled, TicketReceived, TicketGiven, TicketVoid, TicketRescheduled, FindMyTickets, Invitation, SignIn}
 }
 
 // State of a message.

@@ -10,6 +10,9 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/text/message"
+	"golang.org/x/text/number"
+
 	"guichet/cell/legible"
 	"guichet/cell/money"
 )
@@ -31,6 +34,13 @@ type Facts struct {
 	Count           int          // of orders found
 	Link            string
 	Until           time.Time // end of the link
+	// Was is when and where a rescheduled event was to take place; zero for no change.
+	WasAt                 time.Time
+	WasTimeZone, WasVenue string
+	RefundUntil           time.Time    // until when tickets may be given back; zero is not told
+	RefundFee             *money.Money // kept of each, as is RefundBasisPoints of its price
+	RefundBasisPoints     int64
+	Refunds               string // "none" or "organizer" where there is no such time; "" is not told
 }
 
 // Item is a line of an order.
@@ -81,7 +91,7 @@ func Write(k Kind, locale string, f Facts) (Mail, error) {
 }
 
 func (t *tongue) page(l letter, f Facts) (page, error) {
-	b := blanks{Name: line(f.Name), Other: line(f.Other), Event: line(f.Event), Code: f.Code, Count: f.Count, Organizer: line(f.Organizer)}
+	b := blanks{Name: line(f.Name), Other: line(f.Other), Event: line(f.Event), Code: f.Code, Count: f.Count, Organizer: line(f.Organizer), Until: !f.RefundUntil.IsZero()}
 	if f.Amount != nil {
 		b.Amount = t.price(*f.Amount)
 	}
@@ -124,6 +134,10 @@ func (t *tongue) rows(f Facts, b blanks) []row {
 		add("when", t.when(f.StartsAt, f.TimeZone))
 	}
 	add("where", line(f.Venue))
+	if !f.WasAt.IsZero() {
+		add("was_when", t.when(f.WasAt, f.WasTimeZone))
+	}
+	add("was_where", line(f.WasVenue))
 	add("order", b.Code)
 	items := make([]string, 0, len(f.Items))
 	for _, i := range f.Items {
@@ -137,7 +151,24 @@ func (t *tongue) rows(f Facts, b blanks) []row {
 	if !f.Until.IsZero() {
 		add("until", t.when(f.Until, f.TimeZone))
 	}
+	if !f.RefundUntil.IsZero() {
+		add("refund_until", t.when(f.RefundUntil, f.TimeZone))
+		add("refund_fee", t.fee(f))
+	}
+	add("refunds", t.Labels["refunds_"+f.Refunds])
 	return rows
+}
+
+// fee is what is kept of a ticket that is given back; "" for nothing.
+func (t *tongue) fee(f Facts) string {
+	var parts []string
+	if f.RefundFee != nil && f.RefundFee.Amount > 0 {
+		parts = append(parts, t.price(*f.RefundFee))
+	}
+	if f.RefundBasisPoints > 0 {
+		parts = append(parts, message.NewPrinter(t.tag).Sprint(number.Percent(float64(f.RefundBasisPoints)/10_000, number.MaxFractionDigits(2))))
+	}
+	return strings.Join(parts, " + ")
 }
 
 // maxLine bounds what a stranger's text takes of a mail, in characters.

@@ -52,6 +52,15 @@ func TestWrite_everyKindInEveryLanguageIsGolden(t *testing.T) {
 			if k == Invitation {
 				f = Facts{Organizer: "Théâtre <b>&</b> Co\nLtd.", Role: "admin", Other: f.Other, Link: f.Link, Until: f.StartsAt, TimeZone: "UTC"}
 			}
+			if k == EventRescheduled || k == TicketRescheduled {
+				f.WasAt, f.WasTimeZone, f.WasVenue = f.StartsAt.AddDate(0, 0, -7), "Asia/Tokyo", "NHKホール, Shibuya, Tokyo"
+			}
+			if k == EventRescheduled || k == OrderPaid {
+				f.RefundUntil = f.StartsAt.AddDate(0, 0, -1)
+			}
+			if k == OrderPaid {
+				f.RefundFee, f.RefundBasisPoints = &money.Money{Amount: 250, Currency: "EUR"}, 1050
+			}
 			m, err := Write(k, tag.String(), f)
 			if err != nil {
 				t.Fatal(err)
