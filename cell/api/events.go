@@ -211,12 +211,12 @@ func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *bo
 
 // revision is a change of an event.
 type revision struct {
-	in          any                                              // the body to read first, nil for none
-	decode      func(c *gin.Context, in any) ([]byte, error)     // how; decodeNamed when nil
-	needVersion bool                                             // whether an If-Match must come with it
-	act         func(e *booking.Event, now time.Time) error      // decides
-	then        func(ctx context.Context, e booking.Event) error // follows in the same transaction; nil for nothing
-	makes       bool                                             // it makes something: an Idempotency-Key must come with it, and the answer is 201
+	in          any                                             // the body to read first, nil for none
+	decode      func(c *gin.Context, in any) ([]byte, error)    // how; decodeNamed when nil
+	needVersion bool                                            // whether an If-Match must come with it
+	act         func(e *booking.Event, now time.Time) error     // decides
+	then        func(ctx context.Context, event id.Event) error // follows in the same transaction; nil for nothing
+	makes       bool                                            // it makes something: an Idempotency-Key must come with it, and the answer is 201
 }
 
 func (s *Server) revise(c *gin.Context, r revision) error {
@@ -261,7 +261,7 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 			case err != nil || r.then == nil:
 				return err
 			}
-			return r.then(ctx, e)
+			return r.then(ctx, event)
 		})
 		if err != nil {
 			return nil, err
@@ -303,7 +303,10 @@ func ifMatch(c *gin.Context, required bool) (int64, error) {
 
 func (s *Server) patchEvent(c *gin.Context) error {
 	var in client.PatchEvent
-	return s.revise(c, revision{in: &in, needVersion: true, then: s.followReschedule, act: func(e *booking.Event, _ time.Time) error {
+	var changed *booking.Event
+	follow := func(ctx context.Context, _ id.Event) error { return s.followReschedule(ctx, changed) }
+	return s.revise(c, revision{in: &in, needVersion: true, then: follow, act: func(e *booking.Event, _ time.Time) error {
+		changed = e // as it is when all is decided
 		set(&e.Name, in.Name)
 		set(&e.Summary, in.Summary)
 		set(&e.Category, in.Category)
@@ -347,7 +350,7 @@ func value[T any](n client.Nullable[T]) (v T) {
 }
 
 // followReschedule has everybody told who bought before the event was moved.
-func (s *Server) followReschedule(ctx context.Context, e booking.Event) error {
+func (s *Server) followReschedule(ctx context.Context, e *booking.Event) error {
 	if !e.JustRescheduled() {
 		return nil
 	}
@@ -365,9 +368,7 @@ func (s *Server) publishEvent(c *gin.Context) error {
 }
 
 func (s *Server) cancelEvent(c *gin.Context) error {
-	return s.revise(c, revision{act: func(e *booking.Event, _ time.Time) error { return e.Cancel() }, then: func(ctx context.Context, e booking.Event) error {
-		return s.Checkout.CancelEvent(ctx, e.ID)
-	}})
+	return s.revise(c, revision{act: func(e *booking.Event, _ time.Time) error { return e.Cancel() }, then: s.Checkout.CancelEvent})
 }
 
 func (s *Server) putQuota(c *gin.Context) error {
