@@ -114,6 +114,9 @@ func (s *Server) copyOf(c *gin.Context, event id.Event) error {
 	if err != nil {
 		return err
 	}
+	if d.Event.RefundPolicy.Kind == "" { // a copy from before there were policies
+		d.Event.RefundPolicy = refundsView(booking.RefundPolicy{}, d.Event.Currency)
+	}
 	for i := range d.Event.TicketTypes {
 		d.Event.TicketTypes[i].Availability = client.Unknown
 	}

@@ -55,7 +55,7 @@ func TestEvent_draftedChangedPublishedCanceled(t *testing.T) {
 		{"id":"typ_1","name":"Floor","price":{"amount":4000,"currency":"EUR"},"fees":{"amount":250,"currency":"EUR"},"price_all_in":{"amount":4250,"currency":"EUR"},
 			"availability":"available","min_per_order":1,"max_per_order":10,"sales_start":"TIME","sales_end":"TIME","quotas":["quo_1","quo_2"]}],
 		"quotas":[{"id":"quo_1","name":"floor","size":100,"held":0,"sold":0,"allocated":0,"free":100},{"id":"quo_2","name":"balcony","size":5,"held":0,"sold":0,"allocated":0,"free":5}],
-		"home":{"cell":"euw3","region":"eu-west-3","epoch":1},"version":1,"source":{"name":"Mairie","id":"42","licence":"ODbL","url":"https://example.org/42","shifted":true}}`
+		"home":{"cell":"euw3","region":"eu-west-3","epoch":1},"version":1,"source":{"name":"Mairie","id":"42","licence":"ODbL","url":"https://example.org/42","shifted":true},"refund_policy":{"kind":"until","until_hours":24}}`
 	a.looks(t, shape)
 	if a.header.Get("ETag") != `"1"` {
 		t.Errorf("ETag %s", a.header.Get("ETag"))

@@ -75,17 +75,11 @@ func (s *Server) withRefunds(ctx context.Context, v *client.Order, o *checkout.O
 	for _, b := range backs {
 		given += b.Amount.Amount
 	}
-	right := o.RightOf(&e, e.SeenAt)
-	rightView(v, right)
+	if right := o.RightOf(&e, e.SeenAt); !right.Until.IsZero() {
+		v.RefundableUntil = new(right.Until.UTC())
+	}
 	v.Refundable = &money.Money{Amount: o.Refundable(&e, given, e.SeenAt), Currency: o.Total.Currency}
 	return nil
-}
-
-func rightView(v *client.Order, right booking.RefundRight) {
-	if !right.Until.IsZero() {
-		until := right.Until.UTC()
-		v.RefundableUntil = &until
-	}
 }
 
 // agreeToRefund lets who was given a ticket agree that its money goes back to who paid.

@@ -30,7 +30,7 @@ func TestPurchase_fromEventToTicketLooksExactlyLikeThis(t *testing.T) {
 			"price_all_in":{"amount":7000,"currency":"EUR"},"availability":"available","min_per_order":2,"max_per_order":4,"sales_start":null,"sales_end":null},
 		{"id":"typ_3","name":"Guest","price":{"amount":0,"currency":"EUR"},"fees":{"amount":0,"currency":"EUR"},
 			"price_all_in":{"amount":0,"currency":"EUR"},"availability":"available","min_per_order":1,"max_per_order":50,"sales_start":null,"sales_end":null}],
-		"home":{"cell":"euw3","region":"eu-west-3","epoch":1},"version":1}`)
+		"home":{"cell":"euw3","region":"eu-west-3","epoch":1},"version":1,"refund_policy":{"kind":"until","until_hours":24}}`)
 	if a.header.Get("ETag") != `"1"` || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("ETag %q, Cache-Control %q", a.header.Get("ETag"), a.header.Get("Cache-Control"))
 	}
@@ -61,7 +61,7 @@ func TestPurchase_fromEventToTicketLooksExactlyLikeThis(t *testing.T) {
 		"total":{"amount":8500,"currency":"EUR"},"buyer":{"email":"ana@example.org","name":"Ana Lívia","locale":"pt-BR"},"items":[
 		{"ticket_type_id":"typ_1","name":"Floor","quantity":2,"price_all_in":{"amount":4250,"currency":"EUR"},"price":{"amount":4000,"currency":"EUR"},"fees":{"amount":250,"currency":"EUR"}},
 		{"ticket_type_id":"typ_2","name":"Guest","quantity":1,"price_all_in":{"amount":0,"currency":"EUR"}}],"tickets":[],"timeline":[{"at":"TIME","what":"created"}],
-		"payment":{"provider":"stripe","client_secret":"CLIENT_SECRET","publishable_key":"pk_test_sandbox_euw3"},"expires_at":"TIME","created_at":"TIME"}`
+		"payment":{"provider":"stripe","client_secret":"CLIENT_SECRET","publishable_key":"pk_test_sandbox_euw3"},"expires_at":"TIME","created_at":"TIME","refund_policy":{"kind":"until","until_hours":24}}`
 	a.looks(t, strings.TrimSuffix(pending, "}")+`,"access_token":"ACCESS_TOKEN"}`)
 	order := read[client.Order](t, a)
 	if left := time.Until(*order.ExpiresAt); left < 14*time.Minute || left > 16*time.Minute {
@@ -79,7 +79,7 @@ func TestPurchase_fromEventToTicketLooksExactlyLikeThis(t *testing.T) {
 		"payment_state":"captured","refund_status":"none","total":{"amount":8500,"currency":"EUR"},"buyer":{"email":"ana@example.org","name":"Ana Lívia","locale":"pt-BR"},"items":[
 		{"ticket_type_id":"typ_1","name":"Floor","quantity":2,"price_all_in":{"amount":4250,"currency":"EUR"},"price":{"amount":4000,"currency":"EUR"},"fees":{"amount":250,"currency":"EUR"}},
 		{"ticket_type_id":"typ_2","name":"Guest","quantity":1,"price_all_in":{"amount":0,"currency":"EUR"}}],"tickets":[`+tickets+`],
-		"timeline":[{"at":"TIME","what":"created"},{"at":"TIME","what":"paid"}],"created_at":"TIME"}`)
+		"timeline":[{"at":"TIME","what":"created"},{"at":"TIME","what":"paid"}],"created_at":"TIME","refund_policy":{"kind":"until","until_hours":24},"refundable_until":"TIME","refundable":{"amount":8500,"currency":"EUR"}}`)
 	a = s.ask(t, "GET /v1/orders/"+order.ID+"/tickets", nil).want(t, "200")
 	a.looks(t, `{"items":[`+tickets+`],"next_cursor":null}`)
 	s.checkTickets(t, read[struct {

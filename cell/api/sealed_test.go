@@ -21,6 +21,8 @@ func (s *stage) changes() map[string]any {
 		"POST /v1/orders/{order_id}/cancel":                              nil,
 		"POST /v1/orders/{order_id}/refunds":                             object{"reason": "x"},
 		"POST /v1/tickets/{ticket_id}/transfer":                          object{"to": object{"name": "Bob", "email": "bob@example.org"}},
+		"POST /v1/tickets/{ticket_id}/refund_consent":                    nil,
+		"DELETE /v1/tickets/{ticket_id}/refund_consent":                  nil,
 		"PATCH /v1/events/{event_id}":                                    object{"name": "x"},
 		"POST /v1/events/{event_id}/publish":                             nil,
 		"POST /v1/events/{event_id}/cancel":                              nil,

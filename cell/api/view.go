@@ -113,9 +113,6 @@ func (s *Server) orderView(o checkout.Order) client.Order {
 		Buyer: &client.Buyer{Email: o.Buyer.Email, Name: o.Buyer.Name, Locale: o.Buyer.Locale},
 		Items: []client.OrderItem{}, Tickets: []client.Ticket{}, Timeline: timelineView(o), RefundPolicy: refundsView(o.Policy, o.Total.Currency),
 	}
-	if o.Right != nil {
-		rightView(&v, *o.Right)
-	}
 	if o.Kept > 0 {
 		v.Kept = &money.Money{Amount: o.Kept, Currency: o.Total.Currency}
 	}

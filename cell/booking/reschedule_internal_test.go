@@ -70,3 +70,22 @@ func TestReschedule_keepsWhatWasWhereSomebodyMayHaveBoughtIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAfterSale_aCompanionsSeatIsNotKeptAlone(t *testing.T) {
+	t.Parallel()
+	s := Stock{Seats: &Seats{}}
+	for _, seat := range []Seat{{ID: "A-1", Kind: SeatAccessible}, {ID: "A-2", Kind: SeatCompanion, With: "A-1"}, {ID: "A-3"}} {
+		s.Seats.Load(seat)
+	}
+	for _, c := range []struct {
+		seat, other SeatID
+		want        bool
+	}{{"A-2", "A-1", true}, {"A-1", "A-2", false}, {"A-3", "A-1", false}, {"", "", false}, {"A-9", "A-1", false}} {
+		if got := s.Accompanies(c.seat, c.other); got != c.want {
+			t.Errorf("%q with %q: %v", c.seat, c.other, got)
+		}
+	}
+	if (&Stock{}).Accompanies("A-2", "A-1") {
+		t.Error("an event without seats has companions")
+	}
+}

@@ -92,7 +92,6 @@ type Order struct {
 
 	Policy booking.RefundPolicy // that was stated when it was made
 	Kept   int64                // of the prices of what its buyer gave back, in minor units
-	Right  *booking.RefundRight // when it was read with its event; not stored
 }
 
 // payable says that the order has all that its buyer needs to pay it, if anything. One

@@ -63,8 +63,6 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
 			Timeline: []Moment{{At: stock.Now, What: "created"}}, Policy: stock.Refunds.Stated(),
 		}
-		right := o.RightOf(&stock.Event, stock.Now)
-		o.Right = &right
 		if err := stock.MayEnter(h); err != nil { // first: what is over needs no other reason
 			return err
 		}
@@ -112,9 +110,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if err := s.begin(ctx, purchaseOf(o.ID), o.ID, map[string]any{"free": free}, true); err != nil || !free {
 			return err
 		}
-		right := o.Right
 		o, err = s.Store.Order(ctx, o.ID) // it has its tickets
-		o.Right = right
 		return err
 	})
 	if err != nil {

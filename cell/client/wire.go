@@ -292,16 +292,17 @@ type Order struct {
 	Payment      *PaymentHandle `json:"payment,omitempty"`
 	ExpiresAt    *time.Time     `json:"expires_at,omitempty"`
 	CreatedAt    time.Time      `json:"created_at"`
-	UpdatedAt    *time.Time     `json:"updated_at,omitempty"`   // of its state, refunds or tickets; in the organizer's list
-	AccessToken  string         `json:"access_token,omitempty"` // admits to the order; in the answer that made it
-	Refund       *Refund        `json:"refund,omitempty"`       // the one that was made, in the answer that made it
 
 	RefundPolicy RefundPolicy `json:"refund_policy"` // that was stated when it was made
-	// Of a live order by itself: until when its buyer may give it back, null for never,
-	// and, once it is paid, what would be given back now.
+	// Of a paid order by itself: until when its buyer may give it back, left out for never,
+	// and what would be given back now.
 	RefundableUntil *time.Time   `json:"refundable_until,omitempty"`
 	Refundable      *money.Money `json:"refundable,omitempty"`
 	Kept            *money.Money `json:"kept,omitempty"` // of the prices of what was given back
+
+	UpdatedAt   *time.Time `json:"updated_at,omitempty"`   // of its state, refunds or tickets; in the organizer's list
+	AccessToken string     `json:"access_token,omitempty"` // admits to the order; in the answer that made it
+	Refund      *Refund    `json:"refund,omitempty"`       // the one that was made, in the answer that made it
 }
 
 // Access is a new token of an order.

@@ -14,6 +14,10 @@ type RefundPolicy struct {
 	Fee        *RefundFee `json:"fee,omitempty"`         // none by default
 }
 
+// Live says that an event is before the public and takes place: it is published, and may
+// have been rescheduled.
+func (e Event) Live() bool { return e.State == "published" || e.State == "rescheduled" }
+
 // RefundFee is what is kept of each ticket that is given back, never more than its price.
 type RefundFee struct {
 	Amount      *money.Money `json:"amount,omitempty"`

@@ -125,6 +125,11 @@ var journeys = []journey{
 		want:  end{state: "canceled", refund: "full", took: ticketPrice, gave: ticketPrice, mails: []string{"event_canceled", "order_paid"}},
 	},
 	{
+		name: "event moved", moods: []mood{answers}, play: isMoved,
+		tasks: []string{"event-reschedule:RescheduleEvent", "event-reschedule:TellBuyers"},
+		want:  end{state: "paid", refund: "none", valid: 1, took: ticketPrice, mails: []string{"event_rescheduled", "order_paid"}, sold: 1},
+	},
+	{
 		name: "refunded in part", moods: []mood{answers, fails, late}, play: refunds(1000),
 		tasks: []string{"refund:Decide", "refund:NotifyRefund", "refund:SendRefund", "refund:BookRefund"},
 		want:  end{state: "paid", refund: "partial", valid: 1, took: ticketPrice, gave: 1000, mails: []string{"order_paid", "refund"}, sold: 1},
@@ -176,7 +181,7 @@ func TestWalk_journeysPassEveryTaskOfEveryFlow(t *testing.T) {
 	for _, w := range allWalks() {
 		passed[w.at] = true
 	}
-	for _, flow := range []string{checkout.PurchaseFlow, checkout.CancelFlow, checkout.RefundFlow, checkout.CancellationFlow} {
+	for _, flow := range []string{checkout.PurchaseFlow, checkout.CancelFlow, checkout.RefundFlow, checkout.CancellationFlow, checkout.RescheduleFlow} {
 		text, err := checkout.Flow(flow)
 		must(t, err)
 		m, err := saga.Parse(text)
@@ -368,6 +373,17 @@ func isCalledOff(t *testing.T, k *till, e client.Event) string {
 	again := key("cancel")
 	k.ask(t, "the event is canceled", func(ctx context.Context) error {
 		_, _, err := k.organizer().CancelEvent(ctx, e.ID, "", again)
+		return err
+	})
+	return o.ID
+}
+
+func isMoved(t *testing.T, k *till, e client.Event) string {
+	t.Helper()
+	o := k.paid(t, e)
+	later := e.StartsAt.AddDate(0, 0, 7)
+	k.ask(t, "the event is moved", func(ctx context.Context) error {
+		_, _, err := k.organizer().PatchEvent(ctx, e.ID, "*", client.PatchEvent{StartsAt: &later})
 		return err
 	})
 	return o.ID

@@ -29,7 +29,7 @@ func sagaCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	credentials := fs.String("credentials", ".town/credentials.json", "`file` that says where operators ask and who may")
 	cell := fs.String("cell", "", "`name` of the cell (default: the home of what the saga's id or --event names, else the nearest to the router)")
 	status := fs.String("status", "", "running, succeeded or failed")
-	name := fs.String("name", "", "`flow`: purchase, cancel, refund or event-cancellation")
+	name := fs.String("name", "", "`flow`: purchase, cancel, refund, event-cancellation or event-reschedule")
 	event := fs.String("event", "", "`id` of an event")
 	limit := fs.Int("limit", 20, "how many, at most 100")
 	fs.Usage = func() {

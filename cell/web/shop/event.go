@@ -91,7 +91,7 @@ func (v *visit) eventView(e client.Event) eventView {
 	m.description = cut(orElse(e.Summary, v.l.T("event_description", e.Name, place(v.l, e.Venue), v.l.dateTime(e.StartsAt, e.TimeZone))), 160)
 	m.image, m.imageAlt = "/"+v.l.Code+"/events/"+e.ID+".png", e.Name
 	m.jsonld = v.eventLD(e)
-	if e.State != "published" {
+	if !e.Live() {
 		m.noindex = true
 	}
 	if here {
@@ -108,12 +108,12 @@ func (e eventView) onSale() bool {
 	if e.event.EndsAt != nil {
 		end = *e.event.EndsAt
 	}
-	return e.event.State == "published" && e.now.Before(end) && len(e.event.TicketTypes) > 0
+	return e.event.Live() && e.now.Before(end) && len(e.event.TicketTypes) > 0
 }
 
 // over says that the event has ended.
 func (e eventView) over() bool {
-	return e.event.State == "published" && !e.onSale() && len(e.event.TicketTypes) > 0
+	return e.event.Live() && !e.onSale() && len(e.event.TicketTypes) > 0
 }
 
 // typeState is what keeps a ticket type from being chosen, for the words sale_…; "" for

@@ -28,6 +28,10 @@ func (v *visit) eventLD(e client.Event) string {
 		"location": where, "image": v.p.cfg.SiteURL + "/" + v.l.Code + "/events/" + e.ID + ".png", "eventAttendanceMode": "https://schema.org/OfflineEventAttendanceMode",
 		"eventStatus": "https://schema.org/EventScheduled",
 	}
+	if e.Rescheduled != nil {
+		doc["eventStatus"] = "https://schema.org/EventRescheduled"
+		doc["previousStartDate"] = e.Rescheduled.From.StartsAt.Format(time.RFC3339)
+	}
 	if e.State == "canceled" {
 		doc["eventStatus"] = "https://schema.org/EventCancelled"
 	}
