@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/cell/money"
@@ -181,6 +182,7 @@ func (b shop) order(t *testing.T, n int64) checkout.Order {
 		ID: id.NewOrder(b.event.ID), Hold: h.ID, Code: strings.ToUpper(h.ID.String()[len(h.ID.String())-7:]), State: checkout.Pending, Refund: checkout.NoRefund,
 		Total: h.Total, Fees: 250 * n, Buyer: checkout.Buyer{Email: "zoë@example.org", Name: "Zoë «Z»", Locale: "fr"},
 		Attendees: []checkout.Attendee{{Name: "Ada"}}, Items: h.Items, CreatedAt: h.CreatedAt, ExpiresAt: h.ExpiresAt,
+		Policy: booking.RefundPolicy{Kind: booking.RefundUntil, UntilHours: 48, FeeAmount: 100, FeeBasisPoints: 250},
 	}
 	if err := b.store.InsertOrder(t.Context(), o); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func orderReadsBack(t *testing.T, s *store.Store) {
 	if len(got.Tickets) != 0 || !reflect.DeepEqual(got, o) {
 		t.Errorf("got  %+v\nwant %+v", got, o)
 	}
-	o.State, o.Refund = checkout.Paid, checkout.PartialRefund
+	o.State, o.Refund, o.Kept = checkout.Paid, checkout.PartialRefund, 300
 	for _, what := range []string{"paid", "paid"} { // a moment is one entry, whoever tells it twice
 		if err := s.SetOrder(t.Context(), o, o.CreatedAt.Add(time.Second), what); err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func orderReadsBack(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	list, err := s.OrdersOf(t.Context(), b.event.ID, "", 10)
-	if err != nil || len(list) != 1 || list[0].State != checkout.Paid || list[0].Refund != checkout.PartialRefund {
+	if err != nil || len(list) != 1 || list[0].State != checkout.Paid || list[0].Refund != checkout.PartialRefund || list[0].Kept != 300 || list[0].Policy != o.Policy {
 		t.Fatalf("%v: %+v", err, list)
 	}
 	var told []string
