@@ -255,14 +255,16 @@ func (s *Stock) MayEnter(h *Hold) error {
 	if err := s.Fence(); err != nil {
 		return err
 	}
+	if h.Order.IsZero() { // an event that is over or canceled ends its holds: that is the reason to be told
+		if err := s.usable(s.Now); err != nil {
+			return err
+		}
+	}
 	if h.State != HoldActive || h.Order.IsZero() && !s.Now.Before(h.ExpiresAt) {
 		return errHoldOver(h, s.Now)
 	}
 	if !h.Order.IsZero() {
 		return ErrHoldInCheckout.With("an order is already being paid from this hold").Field("order_id", h.Order.String())
-	}
-	if s.State != Published {
-		return ErrNotOnSale.With("the event is %s", s.State)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/id"
+	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/internal/kind"
@@ -336,16 +338,14 @@ func TestSettle_moneyForACanceledEventGoesBack(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 5)
 	o, held := tw.order(t, tw.floor, 2), tw.hold(t, tw.free, 1)
-	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
-		t.Fatal(err)
-	}
+	tw.cancelEvent(t)
 	_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: held.ID, Buyer: buyer})
 	wantErr(t, err, booking.ErrNotOnSale)
 	tw.mustConfirm(t, o, visa)
-	tw.await(t, o.ID, checkout.Expired)
+	tw.await(t, o.ID, checkout.Canceled) // and not that his time is over and he may order again
 	tw.mustReconcile(t)
-	tw.wantRefunds(t, o, payment.ByLatePayment, 8500)
-	tw.wantStock(t, 1, 0)
+	tw.wantRefunds(t, o, payment.ByEventCancellation, 8500)
+	tw.wantMails(t, o, notify.EventCanceled)
 }
 
 const place = `UPDATE booking.event SET placement = $2 WHERE event_id = $1`
@@ -407,6 +407,68 @@ func TestHear_strangers(t *testing.T) {
 	if account, err := accounts(t.Context(), tw.stores[0].DB); err != nil || len(account) != 0 {
 		t.Errorf("%v: %v", err, account)
 	}
+}
+
+// A signed notice that names a payment which the provider does not know, or another
+// order's, pays nothing, whatever it says; nor does money in another currency.
+func TestHear_anUnknownPaymentPaysNothing(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 5)
+	o, unasked, other := tw.order(t, tw.floor, 1), checkout.Order{}, tw.paid(t, tw.floor, 1)
+	unasked, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, forged := range []struct {
+		intent, currency string
+		order            checkout.Order
+	}{{"pi_forged", "eur", o}, {"pi_forged", "eur", unasked}, {other.Payment.IntentID, "eur", o}, {"pi_forged", "jpy", o}} {
+		notice := fmt.Sprintf(`{"id":"evt_forged%d","object":"event","created":%d,"type":"payment_intent.succeeded","data":{"object":{"id":%q,"object":"payment_intent",`+
+			`"status":"succeeded","amount":4250,"amount_received":4250,"currency":%q,"metadata":{"order_id":%q}}}}`, n, time.Now().Unix(), forged.intent, forged.currency, forged.order.ID)
+		if err := tw.hear(t.Context(), signed([]byte(notice), time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		tw.relook(t)
+		tw.mustReconcile(t)
+		if now := tw.look(t, forged.order.ID); now.State != checkout.Pending || len(now.Tickets) != 0 || tw.postings(t, now.ID) != 0 {
+			t.Errorf("%+v: it is %s with %d tickets", forged, now.State, len(now.Tickets))
+		}
+	}
+	var ignored int64
+	if err := tw.stores[0].DB.Pool.QueryRow(t.Context(), `SELECT count(*) FROM payment.notice WHERE notice_id LIKE 'evt_forged%' AND outcome = 'ignored'`).Scan(&ignored); err != nil || ignored != 4 {
+		t.Errorf("%d are ignored, %v", ignored, err)
+	}
+}
+
+// What a provider writes may have a NUL in it, which no text column takes: the notice is
+// taken in, or refused as one that cannot be read, and is no fault of ours.
+func TestHear_aNULInAProvidersTextIsNoFault(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 5)
+	o, bought := tw.order(t, tw.floor, 1), tw.paid(t, tw.floor, 1)
+	for n, object := range []string{
+		`"id":"` + o.Payment.IntentID + `","status":"requires_payment_method","amount":4250,"currency":"eur","client_secret":"a\u0000b","metadata":{"order_id":"` + o.ID.String() +
+			`"},"last_payment_error":{"type":"card_error","code":"c\u0000d","decline_code":"\u0000"}`,
+		`"id":"dp_1","amount":4250,"currency":"eur","status":"warning_needs_response","reason":"fraud\u0000ulent","payment_intent":"` + bought.Payment.IntentID + `"`,
+		`"id":"re_1","amount":1,"currency":"eur","status":"pending","reason":"\u0000","payment_intent":"` + bought.Payment.IntentID + `"`,
+	} {
+		kind := []string{"payment_intent.payment_failed", "charge.dispute.created", "refund.created"}[n]
+		body := fmt.Sprintf(`{"id":"evt_nul%d","object":"event","created":%d,"type":%q,"data":{"object":{%s}}}`, n, time.Now().Unix(), kind, object)
+		if err := tw.hear(t.Context(), signed([]byte(body), time.Now())); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	for _, body := range []string{
+		`{"id":"evt_nul","object":"event","created":1,"type":"charge\u0000.updated","data":{"object":{}}}`,
+		`{"id":"evt_n\u0000ul","object":"event","created":1,"type":"charge.updated","data":{"object":{}}}`,
+		`{"id":"evt_nul9","object":"event","created":1,"type":"charge.dispute.created","data":{"object":{"id":"dp_2","amount":1,"currency":"e\u0000r","status":"lost","payment_intent":"pi_1"}}}`,
+	} {
+		if err := tw.hear(t.Context(), signed([]byte(body), time.Now())); kind.Of(err) != kind.Invalid {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	tw.mustReconcile(t)
+	tw.unaudited = true // the provider knows neither that dispute nor that refund
 }
 
 const longestPause = `SELECT extract(epoch FROM max(coalesce(wake_at, 'infinity')) - clock_timestamp())::float8 FROM saga.run WHERE status = 'running'`

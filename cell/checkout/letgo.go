@@ -143,8 +143,9 @@ func (s *Service) letGo(ctx context.Context, c saga.Call) (any, error) {
 		if out.Outcome = outcomeOver; o.State != Pending || h.State == booking.HoldConverted {
 			return nil
 		}
-		out.Outcome = outcomeExpired
-		return s.unpaid(ctx, stock, h, o)
+		var err error
+		out.Outcome, err = s.unpaid(ctx, stock, h, o)
+		return err
 	})
 	return out, err
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
@@ -78,17 +80,18 @@ func TestManual_theMoneyIsTakenWhenTheStockIsConfirmed(t *testing.T) {
 	tw.wantStock(t, 0, 2)
 }
 
-// The hold ended, its stock is gone, and the bank says yes: nothing is charged, so
-// nothing needs to go back.
+// The event was canceled, and the bank says yes: nothing is charged, so nothing needs to
+// go back.
 func TestManual_whatIsGoneIsNotCharged(t *testing.T) {
 	t.Parallel()
 	tw := openManual(t, 2)
 	o := tw.order(t, tw.floor, 2)
+	tw.eventCanceled.Store(true)
 	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	tw.mustConfirm(t, o, visa)
-	o = tw.awaitWorking(t, o, checkout.Expired)
+	o = tw.awaitWorking(t, o, checkout.Canceled)
 	tw.settleAll(t)
 	if in := tw.intents(t)[0]; in.Status != "canceled" || in.AmountReceived != 0 {
 		t.Errorf("the intent is %s, %d received", in.Status, in.AmountReceived)
@@ -96,6 +99,7 @@ func TestManual_whatIsGoneIsNotCharged(t *testing.T) {
 	if o.Refund != checkout.NoRefund || tw.postings(t, o.ID) != 0 {
 		t.Errorf("refund %s, %d postings", o.Refund, tw.postings(t, o.ID))
 	}
+	tw.wantMails(t, o, notify.EventCanceled)
 	tw.wantStock(t, 0, 0)
 }
 
@@ -145,6 +149,75 @@ func TestManual_eventCanceledWhileTheMoneyIsTaken(t *testing.T) {
 	tw.wantRefunds(t, o, payment.ByEventCancellation, 8500)
 	tw.wantMails(t, o, notify.EventCanceled) // not that he came too late: he did not
 	tw.wantStock(t, 0, 0)
+}
+
+// The event is canceled while the money is taken, and the bank says no in the end: the
+// order ends with its event, and nobody is told to order again.
+func TestManual_eventCanceledWhileTheBankSaysNo(t *testing.T) {
+	t.Parallel()
+	tw := openManual(t, 2)
+	o := tw.authorized(t)
+	tw.cancelEvent(t)
+	if _, err := tw.processor().CancelIntent(t.Context(), o.Payment.IntentID, "by hand"); err != nil {
+		t.Fatal(err)
+	}
+	o = tw.awaitWorkingDue(t, o, checkout.Canceled)
+	tw.settleAll(t)
+	tw.wantMails(t, o, notify.EventCanceled)
+	tw.wantStock(t, 0, 0)
+}
+
+// The payment window of an order ends after its event was canceled, before the
+// cancellation came to it.
+func TestCancelEvent_orderWhoseWindowEndsMeanwhileIsNotToldToOrderAgain(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 2)
+	o := tw.order(t, tw.floor, 1)
+	tw.eventCanceled.Store(true)
+	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	tw.runOut(t, o.ID)
+	tw.mustReconcile(t)
+	tw.await(t, o.ID, checkout.Canceled)
+	tw.wantMails(t, o, notify.EventCanceled)
+	_, err := tw.desks[0].PrepareNew(t.Context(), o.ID)
+	if wantErr(t, err, booking.ErrHoldExpired); strings.Contains(err.Error(), "again") {
+		t.Error(err)
+	}
+}
+
+// Holds end with their event: nobody is led on to a checkout that must refuse him, and the
+// places are counted free at once.
+func TestCancelEvent_endsItsHoldsAtOnce(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 5)
+	h := tw.hold(t, tw.floor, 2)
+	tw.cancelEvent(t)
+	if now, err := tw.box.Look(t.Context(), h.ID); err != nil || now.State != booking.HoldExpired {
+		t.Errorf("it is %s, %v", now.State, err)
+	}
+	_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	wantErr(t, err, booking.ErrNotOnSale)
+	if _, err := tw.box.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tw.wantStock(t, 0, 0)
+}
+
+const endEvent = `UPDATE booking.event SET starts_at = clock_timestamp() - INTERVAL '2 hours', ends_at = clock_timestamp() - INTERVAL '1 second' WHERE event_id = $1`
+
+// The event ended while its tickets were held.
+func TestCreate_fromAHoldWhoseEventHasEndedIsRefused(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 5)
+	for _, of := range []id.TicketType{tw.floor, tw.free} {
+		h := tw.hold(t, of, 1)
+		tw.exec(t, endEvent, tw.shop.ID.String())
+		_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+		wantErr(t, err, booking.ErrNotOnSale)
+		tw.exec(t, `UPDATE booking.event SET starts_at = $2, ends_at = NULL WHERE event_id = $1`, tw.shop.ID.String(), tw.shop.StartsAt)
+	}
 }
 
 // Somebody captured a part of the money by hand: that buys nothing, it goes back, and what

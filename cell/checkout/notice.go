@@ -55,6 +55,10 @@ func (s *Service) take(ctx context.Context, n payment.Notice, body []byte) error
 	if became, ok := inert(n); ok {
 		return s.keepNotice(ctx, n, body, became)
 	}
+	doubt, err := s.doubt(ctx, &n)
+	if err != nil {
+		return fmt.Errorf("hear %s: %w", n.ID, err)
+	}
 	became := payment.Repeated
 	hear := func(ctx context.Context) error {
 		return s.Store.InTx(ctx, func(ctx context.Context) error {
@@ -62,6 +66,10 @@ func (s *Service) take(ctx context.Context, n payment.Notice, body []byte) error
 			first, err := s.Store.InsertNotice(ctx, n, paidBy(n), body)
 			if err != nil || !first {
 				return err
+			}
+			if doubt != "" {
+				became = doubt
+				return s.Store.SetNotice(ctx, n.ID, doubt, paidBy(n), waitOf(doubt, firstWait))
 			}
 			if became, err = s.effect(ctx, n, firstWait); err != nil {
 				return err
@@ -212,9 +220,18 @@ func (s *Service) again(ctx context.Context, stored payment.Stored) (became paym
 			return "", fmt.Errorf("look at notice %s again: %w", stored.ID, err)
 		}
 	}
+	doubt, err := s.doubt(ctx, &n)
+	if err != nil {
+		return "", fmt.Errorf("look at notice %s again: %w", stored.ID, err)
+	}
 	err = s.atItsDesk(ctx, n, func(ctx context.Context) error {
 		return s.Store.InTx(ctx, func(ctx context.Context) error {
-			became, err = s.effect(ctx, n, min(firstWait<<min(stored.Attempts, 16), longestWait))
+			pause := min(firstWait<<min(stored.Attempts, 16), longestWait)
+			if became = doubt; doubt == "" {
+				became, err = s.effect(ctx, n, pause)
+			} else {
+				err = s.Store.SetNotice(ctx, stored.ID, doubt, paidBy(n), waitOf(doubt, pause))
+			}
 			switch {
 			case err != nil:
 				return err

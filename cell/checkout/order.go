@@ -98,7 +98,11 @@ type Order struct {
 // that ended before that never will: its buyer must hold again.
 func (o *Order) payable() (bool, error) {
 	if o.State == Expired || o.State == Canceled {
-		return false, booking.ErrHoldExpired.With("the order is %s: it ended before it could be paid; hold the tickets again", o.State).
+		again := "; hold the tickets again"
+		if o.State == Canceled { // perhaps with its event
+			again = ""
+		}
+		return false, booking.ErrHoldExpired.With("the order is %s: it ended before it could be paid%s", o.State, again).
 			Field("state", string(o.State)).Field("order_id", o.ID.String())
 	}
 	return o.State == Paid || o.Payment == nil || o.intentKnown(), nil

@@ -15,6 +15,9 @@ type Stock interface {
 	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *booking.Stock) error) error
 	// KnowBuyer reads what a buyer has of the stock, within WithStock.
 	KnowBuyer(ctx context.Context, stock *booking.Stock, who booking.Buyer) error
+	// EndHolds makes every hold of an event that no order is paid from due at once, in
+	// the transaction that holds the event's lock; the sweeper gives the stock back.
+	EndHolds(ctx context.Context, event id.Event) error
 }
 
 // Store keeps orders and money. Calls made with the ctx of InTx are one

@@ -30,7 +30,7 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 	if o.State == Paid {
 		return settled{Outcome: outcomeOver}, nil
 	}
-	if stock.State == booking.Canceled && h.State == booking.HoldConverted {
+	if stock.State == booking.Canceled {
 		return s.canceledMeanwhile(ctx, stock, h, o)
 	}
 	if (o.State == Pending || o.State == Expired) && o.Payment.Received == o.Total.Amount {
@@ -62,6 +62,11 @@ func (s *Service) captured(ctx context.Context, stock *booking.Stock, h *booking
 // all others of the event ended.
 func (s *Service) canceledMeanwhile(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (settled, error) {
 	stock.Unsell(h)
+	stock.End(h, booking.HoldReleased)
+	tell := tellNothing
+	if o.State == Canceled { // he was told before that there is nothing to be paid back
+		tell = tellRefund
+	}
 	o.State = Canceled
 	back, err := s.oweAll(ctx, stock, o, payment.ByEventCancellation, canceledEvent)
 	if err != nil {
@@ -70,8 +75,8 @@ func (s *Service) canceledMeanwhile(ctx context.Context, stock *booking.Stock, h
 	if err := s.Store.SetOrder(ctx, *o, stock.Now, "canceled"); err != nil {
 		return settled{}, err
 	}
-	if err := s.sendLater(ctx, back, o.ID, tellNothing); err != nil {
-		return settled{}, err
+	if err := s.sendLater(ctx, back, o.ID, tell); err != nil || tell != tellNothing {
+		return settled{Outcome: outcomeOver}, err
 	}
 	return settled{Outcome: outcomeOver}, s.tell(ctx, o, notify.EventCanceled, "")
 }
@@ -91,13 +96,20 @@ func (s *Service) oweAll(ctx context.Context, stock *booking.Stock, o *Order, by
 	})
 }
 
-// unpaid ends a pending order whose payment can no longer come.
-func (s *Service) unpaid(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+// unpaid ends a pending order whose payment can no longer come. One whose event was
+// canceled meanwhile ends as all others of the event: nobody may order again.
+func (s *Service) unpaid(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (outcome string, err error) {
 	if o.State != Pending {
-		return nil
+		return outcomeOver, nil
 	}
 	stock.Unsell(h) // if it was reserved for a payment that its bank refused in the end
+	if stock.State == booking.Canceled {
+		if err := s.release(ctx, stock, h, o, "canceled"); err != nil {
+			return "", err
+		}
+		return outcomeOver, s.tell(ctx, o, notify.EventCanceled, "")
+	}
 	stock.End(h, booking.HoldExpired)
 	o.State = Expired
-	return s.Store.SetOrder(ctx, *o, stock.Now, "expired")
+	return outcomeExpired, s.Store.SetOrder(ctx, *o, stock.Now, "expired")
 }

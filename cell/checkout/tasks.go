@@ -175,10 +175,8 @@ func (s *Service) settled(ctx context.Context, stock *booking.Stock, h *booking.
 	case payment.Authorized:
 		return s.reserve(ctx, stock, h, o)
 	case payment.Canceled:
-		if o.State != Pending {
-			return settled{Outcome: outcomeOver}, nil
-		}
-		return settled{Outcome: outcomeExpired}, s.unpaid(ctx, stock, h, o)
+		outcome, err := s.unpaid(ctx, stock, h, o)
+		return settled{Outcome: outcome}, err
 	case payment.Disputed:
 		return settled{Outcome: outcomeOver}, nil
 	case payment.Failed:

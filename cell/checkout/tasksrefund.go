@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
@@ -133,8 +134,11 @@ func (s *Service) refundRefused(ctx context.Context, c saga.Call) (any, error) {
 }
 
 // CancelEvent starts what follows when an event is canceled, in the transaction
-// that cancels it.
+// that cancels it. Holds that no order was made of end with it.
 func (s *Service) CancelEvent(ctx context.Context, event id.Event) error {
+	if err := s.Store.EndHolds(ctx, event); err != nil {
+		return fmt.Errorf("end the holds of %s: %w", event, err)
+	}
 	what := map[string]any{"event": event.String()}
 	_, err := s.Runs.Start(ctx, saga.New{ID: CancellationFlow + ":" + event.String(), Name: CancellationFlow, Event: event.String(), Input: what, Result: what})
 	return err

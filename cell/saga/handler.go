@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"guichet/internal/kind"
@@ -91,12 +92,13 @@ func safely(do func() error) (err error) {
 // failureOf names an error for Retry and Catch: by its stable code, or as the
 // language says it.
 func failureOf(err error, late bool) *failure {
+	cause := strings.ReplaceAll(err.Error(), "\x00", "") // others' words may be in it, and no text column takes a NUL
 	switch e := kind.As(err); {
 	case e != nil:
-		return &failure{e.Code, err.Error()}
+		return &failure{e.Code, cause}
 	case late:
-		return &failure{errTimeout, err.Error()}
+		return &failure{errTimeout, cause}
 	default:
-		return &failure{errTaskFailed, err.Error()}
+		return &failure{errTaskFailed, cause}
 	}
 }

@@ -140,6 +140,14 @@ func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
 	return h, sqldb.Classify(err)
 }
 
+const endHolds = `UPDATE booking.hold SET expires_at = statement_timestamp()
+	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at > statement_timestamp()`
+
+// EndHolds makes every hold of an event that no order is paid from due at once.
+func (s *Store) EndHolds(ctx context.Context, event id.Event) error {
+	return s.put(ctx, endHolds, event.String())
+}
+
 const selectHoldSecret = `SELECT hold_secret FROM booking.event WHERE event_id = $1` //nolint:gosec // a column's name, no secret
 
 // HoldSecret implements booking.Store.

@@ -3,6 +3,7 @@ package stripe
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	api "github.com/stripe/stripe-go/v76"
 
@@ -36,11 +37,11 @@ func cancelable(s api.PaymentIntentStatus) bool {
 // checked turns Stripe's intent into ours.
 func checked(pi *api.PaymentIntent) (payment.Intent, error) {
 	state, ok := states[pi.Status]
-	if !ok || !isID(pi.ID, "pi_") {
+	if !ok || !isID(pi.ID, "pi_") || !isCurrency(pi.Currency) {
 		return payment.Intent{}, ErrAnswer.With("the intent %.40q is %.40q", pi.ID, string(pi.Status))
 	}
 	in := payment.Intent{
-		ID: pi.ID, ClientSecret: pi.ClientSecret, State: state, OrderID: pi.Metadata["order_id"],
+		ID: pi.ID, ClientSecret: clean(pi.ClientSecret, maxSecret), State: state, OrderID: pi.Metadata["order_id"],
 		Amount: fromStripe(pi.Amount, pi.Currency), Received: fromStripe(pi.AmountReceived, pi.Currency).Amount,
 	}
 	if e := pi.LastPaymentError; e != nil && state == payment.Created {
@@ -52,17 +53,44 @@ func checked(pi *api.PaymentIntent) (payment.Intent, error) {
 // declineOf is the bank's reason, or Stripe's where the bank was not asked.
 func declineOf(e *api.Error) string {
 	for _, code := range []string{string(e.DeclineCode), string(e.Code), string(e.Type)} {
-		if code != "" {
+		if code = clean(code, maxCode); code != "" {
 			return code
 		}
 	}
 	return "unknown"
 }
 
+// Bounds of what is read of Stripe's texts, in characters.
+const (
+	maxSecret = 300
+	maxCode   = 100
+	maxSaid   = 1000
+)
+
+// clean takes what no text column takes (NUL), and what breaks a line, out of a text of
+// Stripe's, and shortens it.
+func clean(s string, runes int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	return shortened(s, runes)
+}
+
+// isCurrency says whether it is written like one.
+func isCurrency(c api.Currency) bool {
+	return len(c) == 3 && strings.Trim(strings.ToLower(string(c)), "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
 func refundOf(re *api.Refund) (payment.Refund, error) {
 	r := payment.Refund{ID: re.ID, Amount: fromStripe(re.Amount, re.Currency), Reversed: re.TransferReversal != nil}
 	if re.PaymentIntent != nil {
 		r.IntentID = re.PaymentIntent.ID
+	}
+	if !isCurrency(re.Currency) {
+		return r, ErrAnswer.With("the refund %.40q is in %.12q", re.ID, string(re.Currency))
 	}
 	switch re.Status {
 	case api.RefundStatusPending, api.RefundStatusRequiresAction:

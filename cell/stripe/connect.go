@@ -66,7 +66,10 @@ func (p *Processor) Payee(ctx context.Context, id string) (payment.Payee, error)
 		}
 		return payment.Payee{}, fmt.Errorf("stripe: read the account %.40s: %w", id, failure(err))
 	}
+	if !isID(a.ID, "acct_") || a.DefaultCurrency != "" && !isCurrency(a.DefaultCurrency) {
+		return payment.Payee{}, ErrAnswer.With("the account %.40q settles in %.12q", a.ID, string(a.DefaultCurrency))
+	}
 	return payment.Payee{
-		Account: a.ID, Country: a.Country, Currency: moneyOf(0, a.DefaultCurrency).Currency, Charges: a.ChargesEnabled, Payouts: a.PayoutsEnabled,
+		Account: a.ID, Country: clean(a.Country, 2), Currency: moneyOf(0, a.DefaultCurrency).Currency, Charges: a.ChargesEnabled, Payouts: a.PayoutsEnabled,
 	}, nil
 }

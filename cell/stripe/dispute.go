@@ -33,14 +33,14 @@ func disputeOf(raw []byte) (*payment.Dispute, error) {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, err
 	}
-	if !isID(d.ID, "dp_") && !isID(d.ID, "du_") || d.Amount < 0 || d.Amount > maxStripe || d.Status == "" {
+	if !isID(d.ID, "dp_") && !isID(d.ID, "du_") || d.Amount < 0 || d.Amount > maxStripe || d.Status == "" || !isCurrency(d.Currency) {
 		return nil, ErrAnswer.With("the dispute %.40q of %d is %.40q", d.ID, d.Amount, string(d.Status))
 	}
 	state, ok := disputeStates[d.Status]
 	if !ok {
 		return nil, nil //nolint:nilnil // nothing to say about it is no error
 	}
-	out := &payment.Dispute{ID: d.ID, Amount: fromStripe(d.Amount, d.Currency), State: state, Reason: shortened(string(d.Reason), 100)}
+	out := &payment.Dispute{ID: d.ID, Amount: fromStripe(d.Amount, d.Currency), State: state, Reason: clean(string(d.Reason), maxCode)}
 	if d.PaymentIntent != nil {
 		out.IntentID = d.PaymentIntent.ID
 	}
@@ -54,7 +54,7 @@ func disputeOf(raw []byte) (*payment.Dispute, error) {
 		return nil, ErrAnswer.With("the dispute %s has %d movements", d.ID, len(d.BalanceTransactions))
 	}
 	for _, b := range d.BalanceTransactions {
-		if b == nil || !isID(b.ID, "txn_") || max(b.Amount, b.Fee) > maxStripe || min(b.Amount, b.Fee) < -maxStripe {
+		if b == nil || !isID(b.ID, "txn_") || !isCurrency(b.Currency) || max(b.Amount, b.Fee) > maxStripe || min(b.Amount, b.Fee) < -maxStripe {
 			return nil, ErrAnswer.With("the dispute %s has a movement without an id, or an impossible one", d.ID)
 		}
 		out.Movements = append(out.Movements, payment.Movement{

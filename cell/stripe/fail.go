@@ -29,7 +29,7 @@ func failure(err error) error {
 		return fmt.Errorf("%w: %w", payment.ErrProviderAway, err)
 	}
 	said := fmt.Sprintf("%d %s %s %s %s: %s", e.HTTPStatusCode, e.Type, e.Code, e.DeclineCode, e.RequestID, e.Msg)
-	return fmt.Errorf("%w (%s)", sentinel(e), said)
+	return fmt.Errorf("%w (%s)", sentinel(e), clean(said, maxSaid))
 }
 
 func sentinel(e *api.Error) error {
@@ -49,7 +49,7 @@ func sentinel(e *api.Error) error {
 	case status == http.StatusNotFound || e.Code == api.ErrorCodeResourceMissing:
 		return payment.ErrUnknownIntent
 	case e.Type == api.ErrorTypeCard:
-		return payment.ErrRefusedByProvider.With("%.200s", e.Msg).Field("decline_code", declineOf(e))
+		return payment.ErrRefusedByProvider.With("%s", clean(e.Msg, 200)).Field("decline_code", declineOf(e))
 	default:
 		return payment.ErrRefusedByProvider
 	}

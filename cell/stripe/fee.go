@@ -29,7 +29,7 @@ func (p *Processor) ChargeFee(ctx context.Context, intentID string) (money.Money
 		return money.Money{}, payment.ErrProviderAway.With("the provider does not say its fee yet")
 	}
 	b := pi.LatestCharge.BalanceTransaction
-	if b.Fee < 0 || b.Fee > maxStripe {
+	if b.Fee < 0 || b.Fee > maxStripe || !isCurrency(b.Currency) {
 		return money.Money{}, ErrAnswer.With("the fee of %s is %d", intentID, b.Fee)
 	}
 	return fromStripe(b.Fee, b.Currency), nil

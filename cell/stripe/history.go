@@ -54,7 +54,7 @@ func returnedIn(object []byte, n *payment.Notice) error {
 	if err := json.Unmarshal(object, &ch); err != nil {
 		return err
 	}
-	if ch.Intent == nil || !isID(ch.Intent.ID, "pi_") || ch.Refunded < 0 || ch.Refunded > maxStripe {
+	if ch.Intent == nil || !isID(ch.Intent.ID, "pi_") || !isCurrency(ch.Currency) || ch.Refunded < 0 || ch.Refunded > maxStripe {
 		return nil
 	}
 	n.Returned = &payment.Returned{IntentID: ch.Intent.ID, Amount: fromStripe(ch.Refunded, ch.Currency)}

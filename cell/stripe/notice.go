@@ -91,8 +91,8 @@ func signedAt(signature string) (time.Time, error) {
 
 func noticeOf(event envelope) (payment.Notice, error) {
 	n := payment.Notice{ID: event.ID, Type: event.Type, Created: time.Unix(event.Created, 0).UTC()}
-	if !isID(n.ID, "evt_") || n.Type == "" {
-		return payment.Notice{}, ErrNotice.With("the event has no id or no type")
+	if !isID(n.ID, "evt_") || n.Type == "" || len(n.Type) > maxCode || strings.Trim(n.Type, "abcdefghijklmnopqrstuvwxyz0123456789_.") != "" {
+		return payment.Notice{}, ErrNotice.With("the event has no id, or no type that Stripe would give it")
 	}
 	read := readers[n.Type]
 	for prefix, of := range readersOf {
