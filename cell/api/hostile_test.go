@@ -272,7 +272,7 @@ func TestHostileStrings_inPathsQueriesAndHeaders(t *testing.T) {
 	s.announce(t, search.NewDocument(s.event, true))
 	before := s.rows(t)
 	templates := []string{"/v1/events/%", "/v1/holds/%", "/v1/orders/%", "/v1/orders/%/tickets", "/v1/tickets/%", "/v1/tickets/%.pdf", "/v1/events/%/stats", "/%"}
-	params := []string{"q", "near", "radius_km", "from", "to", "category", "country", "city", "price_max", "sort", "facets", "cursor", "limit"}
+	params := []string{"q", "near", "radius_km", "from", "to", "category", "country", "city", "price_max", "currency", "occurrences", "sort", "facets", "cursor", "limit"}
 	for i, v := range naughty(t) {
 		for _, template := range templates {
 			a := s.askRaw(t, "GET "+strings.Replace(template, "%", url.PathEscape(v), 1), nil, s.bearer)

@@ -120,7 +120,7 @@ func TestTerms_listingsCountNoAddOns(t *testing.T) {
 		if len(found.Items) != 1 || *found.Items[0].PriceFrom != (money.Money{Amount: 1000, Currency: "EUR"}) {
 			t.Errorf("hidden %t: %s", hidden, mustJSON(t, found))
 		}
-		if cheap := read[client.Listings](t, s.ask(t, "GET /v1/events?q=nuit&price_max=500", nil).want(t, "200")); len(cheap.Items) != 0 {
+		if cheap := read[client.Listings](t, s.ask(t, "GET /v1/events?q=nuit&price_max=500&currency=EUR", nil).want(t, "200")); len(cheap.Items) != 0 {
 			t.Errorf("hidden %t: found for the price of an add-on: %s", hidden, mustJSON(t, cheap))
 		}
 	}

@@ -18,11 +18,14 @@ type Query struct {
 	Category string
 	Country  string // ISO 3166-1 alpha-2
 	City     string
-	PriceMax int64    // minor units
+	PriceMax int64    // minor units of Currency, which it needs
+	Currency string   // ISO 4217
 	Sort     string   // relevance, date or distance
 	Facets   []string // category, city
 	Cursor   string
 	Limit    int
+
+	Occurrences bool // each event of a series by itself; otherwise the soonest stands for it
 }
 
 func (q Query) values() url.Values {
@@ -50,6 +53,10 @@ func (q Query) values() url.Values {
 	set("city", q.City)
 	if q.PriceMax > 0 {
 		set("price_max", strconv.FormatInt(q.PriceMax, 10))
+	}
+	set("currency", q.Currency)
+	if q.Occurrences {
+		set("occurrences", "true")
 	}
 	set("sort", q.Sort)
 	set("facets", strings.Join(q.Facets, ","))

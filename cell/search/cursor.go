@@ -37,8 +37,8 @@ func (q *Query) fingerprint() string {
 	if q.PriceMax != nil {
 		price = strconv.FormatInt(*q.PriceMax, 10)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %g %d %d %d %d %q %q %q %q %q", q.Text, near, q.RadiusKM,
-		q.From.Unix(), q.To.Unix(), q.FromDay.Unix(), q.ToDay.Unix(), Fold(q.Category), q.Country, Fold(q.City), price, q.Sort))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %g %d %d %d %d %q %q %q %q %q %q %t", q.Text, near, q.RadiusKM,
+		q.From.Unix(), q.To.Unix(), q.FromDay.Unix(), q.ToDay.Unix(), Fold(q.Category), q.Country, Fold(q.City), price, q.Sort, q.Currency, q.Occurrences))
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 

@@ -58,18 +58,23 @@ type Query struct {
 	FromDay, ToDay time.Time
 	// Category, Country and City are compared as a whole, without case and accents.
 	Category, Country, City string
-	// PriceMax compares with price_from.amount in minor units of the event's own
-	// currency; nothing is converted. Events of which nothing can be bought do not match.
-	PriceMax  *int64
-	BuyableAt time.Time // when; the Service sets it
-	Sort      Sort
-	Facets    []string
-	After     *Position // from the cursor
-	Limit     int
+	// Currency is what events are sold in, ISO 4217.
+	Currency string
+	// PriceMax compares with price_from.amount in minor units of Currency; nothing is
+	// converted. Events of which nothing can be bought do not match.
+	PriceMax *int64
+	// Occurrences lists each event of a series by itself. Otherwise the soonest that
+	// matches stands for its series.
+	Occurrences bool
+	BuyableAt   time.Time // when; the Service sets it
+	Sort        Sort
+	Facets      []string
+	After       *Position // from the cursor
+	Limit       int
 }
 
 var parameters = []string{
-	"q", "near", "radius_km", "from", "to", "category", "country", "city", "price_max", "sort", "facets", "cursor", "limit",
+	"q", "near", "radius_km", "from", "to", "category", "country", "city", "price_max", "currency", "occurrences", "sort", "facets", "cursor", "limit",
 }
 
 // ParseQuery reads the parameters of GET /v1/events. It is strict: an unknown or
@@ -93,7 +98,9 @@ func ParseQuery(v url.Values) (Query, error) {
 	q.Category = p.text("category", MaxKeyword)
 	q.City = p.text("city", MaxKeyword)
 	q.Country = p.country()
-	q.PriceMax = p.price()
+	q.Currency = p.currency()
+	q.PriceMax = p.price(q.Currency)
+	q.Occurrences = p.yes("occurrences")
 	q.Facets = p.facets()
 	q.Limit = p.limit()
 	q.Sort = p.sort(q)
@@ -218,9 +225,35 @@ func (p *parser) country() string {
 	return s
 }
 
-func (p *parser) price() *int64 {
+func (p *parser) currency() string {
+	s := strings.ToUpper(p.v.Get("currency"))
+	if s == "" {
+		return ""
+	}
+	if _, err := money.Exponent(s); err != nil {
+		p.fail("currency", "it is an ISO 4217 code of three letters like EUR")
+	}
+	return s
+}
+
+func (p *parser) yes(name string) bool {
+	switch p.v.Get(name) {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		p.fail(name, "it is true or false")
+	}
+	return false
+}
+
+func (p *parser) price(currency string) *int64 {
 	s := p.v.Get("price_max")
 	if s == "" {
+		return nil
+	}
+	if currency == "" {
+		p.fail("price_max", "it needs currency: a number alone says no price")
 		return nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)

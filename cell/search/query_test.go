@@ -15,7 +15,7 @@ import (
 func TestParseQuery_readsEveryParameter(t *testing.T) {
 	t.Parallel()
 	v, err := url.ParseQuery("q=+Caf%C3%A9+&near=48.85,2.35&radius_km=12.5&from=2026-05-01&to=2026-05-02&category=music" +
-		"&country=fr&city=Paris&price_max=2500&sort=distance&facets=city,category,city&limit=7&cursor=")
+		"&country=fr&city=Paris&price_max=2500&currency=eur&sort=distance&facets=city,category,city&limit=7&cursor=")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestParseQuery_readsEveryParameter(t *testing.T) {
 	price := int64(2500)
 	want := Query{
 		Text: "Café", Near: &geo.Point{Lat: 48.85, Lon: 2.35}, RadiusKM: 12.5, FromDay: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
-		ToDay: time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC), Category: "music", Country: "FR", City: "Paris", PriceMax: &price,
+		ToDay: time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC), Category: "music", Country: "FR", City: "Paris", PriceMax: &price, Currency: "EUR",
 		Sort: ByDistance, Facets: []string{"city", "category"}, Limit: 7,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -65,9 +65,12 @@ func TestParseQuery_namesWhatIsWrong(t *testing.T) {
 		{"from=2026-05-02&to=2026-05-01", "invalid_parameter", "to"},
 		{"country=FRA", "invalid_parameter", "country"},
 		{"country=1x", "invalid_parameter", "country"},
-		{"price_max=-1", "invalid_parameter", "price_max"},
-		{"price_max=1.5", "invalid_parameter", "price_max"},
-		{"price_max=99999999999999999999", "invalid_parameter", "price_max"},
+		{"price_max=1", "invalid_parameter", "price_max"}, // a number alone says no price
+		{"currency=EUR&price_max=-1", "invalid_parameter", "price_max"},
+		{"currency=EUR&price_max=1.5", "invalid_parameter", "price_max"},
+		{"currency=EUR&price_max=99999999999999999999", "invalid_parameter", "price_max"},
+		{"currency=XXY&price_max=1", "invalid_parameter", "currency"},
+		{"occurrences=perhaps", "invalid_parameter", "occurrences"},
 		{"sort=best", "invalid_parameter", "sort"},
 		{"sort=distance", "invalid_parameter", "sort"},
 		{"facets=city,price", "invalid_parameter", "facets"},
@@ -114,7 +117,7 @@ func TestCursor_belongsToItsQueryAlone(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(*again.After, pos) {
 		t.Fatalf("read back %+v, %v", again.After, err)
 	}
-	for name, value := range map[string]string{"q": "blues", "city": "Lyon", "near": "1,2", "from": "2026-01-01", "price_max": "5", "sort": "date", "country": "FR"} {
+	for name, value := range map[string]string{"q": "blues", "city": "Lyon", "near": "1,2", "from": "2026-01-01", "currency": "EUR", "occurrences": "true", "sort": "date", "country": "FR"} {
 		other := url.Values{}
 		for k := range v {
 			other[k] = v[k]

@@ -3,12 +3,15 @@ package search
 import (
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
 	"golang.org/x/text/unicode/norm"
+
+	"guichet/cell/search/cityname"
 )
 
 // maxWordRunes cuts words that no attendee types.
@@ -156,7 +159,10 @@ func Terms(s string) []string {
 }
 
 // Texts is what of a document can be found by words.
-type Texts struct{ Name, Venue, City, Country, Category, Summary string }
+type Texts struct {
+	Name, Venue, City, Country, Category, Summary string
+	Cities                                        []string // the city's other names, as in other languages
+}
 
 // Texts of the document. The country is its English name, "Japan" for JP.
 func (d *Document) Texts() Texts {
@@ -164,7 +170,28 @@ func (d *Document) Texts() Texts {
 	return Texts{
 		Name: d.Event.Name, Venue: v.Name, City: v.City, Country: countryName(v.Country),
 		Category: d.Event.Category, Summary: d.Event.Summary + " " + v.Address,
+		Cities: cities().Others(v.Country, v.City),
 	}
+}
+
+// cities are known by names that fold alike.
+var cities = sync.OnceValue(func() *cityname.Table { return cityname.New(Fold) })
+
+// MainCity is the main name of the document's city, under which all its spellings count
+// as one; its own where the city is not known.
+func (d *Document) MainCity() string {
+	if names := cities().Names(d.Event.Venue.Country, d.Event.Venue.City); len(names) > 0 {
+		return names[0]
+	}
+	return d.Event.Venue.City
+}
+
+// Currency is what the event is sold in.
+func (d *Document) Currency() string {
+	if d.Event.Currency != "" || len(d.Event.TicketTypes) == 0 {
+		return d.Event.Currency
+	}
+	return d.Event.TicketTypes[0].PriceAllIn.Currency
 }
 
 var regionNames = display.English.Regions()

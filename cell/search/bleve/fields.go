@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/blevesearch/bleve/v2/analysis"
@@ -49,6 +51,10 @@ const (
 	fieldOrder  = "order"    // DocValues: start and id, the date order and every tie-break
 	fieldPlace  = "place"    // DocValues: latitude and longitude, exact
 	fieldGrid   = "grid"     // cells of geographic grids that hold the place
+	fieldMoney  = "currency" // what it is sold in
+	fieldAlias  = "city.o"   // folded names of the city that are more than one word
+	fieldSeries = "series"   // DocValues: of an occurrence, its series' id
+	fieldFolds  = "folds"    // a word that is there for occurrences
 	fieldBody   = "body"     // stored: the document's JSON
 )
 
@@ -94,30 +100,36 @@ func convert(d *search.Document) (*document.Document, error) {
 	for field, text := range map[string]string{
 		fieldName: t.Name, fieldVenue: t.Venue, fieldCity: t.City, fieldCountry: t.Country, fieldCategory: t.Category, fieldSummary: t.Summary,
 	} {
-		add(field, wordOptions, search.Terms(text)...)
+		words := search.Terms(text)
+		if field == fieldCity {
+			words = append(words, cityWords(words, t.Cities)...)
+		}
+		add(field, wordOptions, words...)
 	}
 	for field, text := range map[string]string{
 		fieldNamePrefix: t.Name, fieldVenuePrefix: t.Venue, fieldCityPrefix: t.City, fieldCategoryPrefix: t.Category,
 	} {
 		add(field, wordOptions, beginnings(text)...)
 	}
-	keys := [...]struct{ key, facet, text string }{
-		{fieldNameKey, "", t.Name},
-		{"", facetVenue, t.Venue},
-		{fieldCityKey, facetCity, t.City},
-		{fieldCountryKey, facetCountry, d.Event.Venue.Country},
-		{fieldCategoryKey, facetCategory, t.Category},
+	keys := [...]struct{ key, facet, text, counted string }{
+		{fieldNameKey, "", t.Name, ""},
+		{"", facetVenue, t.Venue, t.Venue},
+		{fieldCityKey, facetCity, t.City, d.MainCity()},
+		{fieldCountryKey, facetCountry, d.Event.Venue.Country, d.Event.Venue.Country},
+		{fieldCategoryKey, facetCategory, t.Category, t.Category},
 	}
 	for _, k := range keys {
 		folded := keyOf(k.text)
 		if folded == "" {
 			continue
 		}
-		if k.key != "" {
+		if k.key == fieldCityKey {
+			add(k.key, wordOptions, append(cityKeys(t.Cities), folded)...)
+		} else if k.key != "" {
 			add(k.key, wordOptions, folded)
 		}
 		if k.facet != "" {
-			add(k.facet, valueOptions, folded+facetSeparator+clip(k.text))
+			add(k.facet, valueOptions, keyOf(k.counted)+facetSeparator+clip(k.text))
 		}
 	}
 	number(fieldStarts, d.Event.StartsAt.Unix())
@@ -130,6 +142,12 @@ func convert(d *search.Document) (*document.Document, error) {
 		number(priceStep(fieldPrice, i), step.Amount)
 		number(priceStep(fieldUntil, i), step.Until.Unix())
 	}
+	add(fieldMoney, wordOptions, d.Currency())
+	add(fieldAlias, wordOptions, aliases(t.Cities)...)
+	if d.Event.SeriesID != "" {
+		add(fieldSeries, valueOptions, d.Event.SeriesID)
+		add(fieldFolds, wordOptions, foldsTerm)
+	}
 	add(fieldOrder, valueOptions, orderKey(d.Event.StartsAt, d.ID()))
 	if at, ok := d.Point(); ok {
 		add(fieldPlace, valueOptions, placeKey(at))
@@ -137,6 +155,46 @@ func convert(d *search.Document) (*document.Document, error) {
 	}
 	doc.AddField(document.NewTextFieldCustom(fieldBody, nil, body, bleveindex.StoreField, nil))
 	return doc, nil
+}
+
+// foldsTerm is the one word of fieldFolds.
+const foldsTerm = "y"
+
+// cityWords are the terms of a city's other names that are one word, but for those that
+// are there. Words of longer names would find the city where something else is meant:
+// Monaco di Baviera is not in Monaco.
+func cityWords(there, names []string) (terms []string) {
+	for _, name := range names {
+		if len(search.Words(name)) > 1 {
+			continue
+		}
+		for _, term := range search.Terms(name) {
+			if !slices.Contains(there, term) && !slices.Contains(terms, term) {
+				terms = append(terms, term)
+			}
+		}
+	}
+	return terms
+}
+
+// cityKeys are a city's other names as wholes.
+func cityKeys(names []string) (keys []string) {
+	for _, name := range names {
+		if key := keyOf(name); key != "" && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// aliases are the keys of a city's other names that are more than one word.
+func aliases(names []string) (keys []string) {
+	for _, key := range cityKeys(names) {
+		if strings.Contains(key, " ") {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // priceStep is the field of a step of the price.

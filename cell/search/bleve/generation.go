@@ -20,7 +20,7 @@ import (
 
 // formatVersion names what the fields hold. An index of another version is
 // dropped and filled again from the catalogue.
-const formatVersion = 3
+const formatVersion = 4
 
 var markKey = []byte("guichet.mark")
 

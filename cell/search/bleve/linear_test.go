@@ -18,14 +18,15 @@ import (
 type linear struct{ docs []scanned }
 
 type scanned struct {
-	doc                           *search.Document
-	words                         map[string]map[string]bool // by field
-	begin                         map[string][]string
-	name, city, country, category string
-	order                         string
-	ends                          int64
-	point                         geo.Point
-	placed                        bool
+	doc                     *search.Document
+	words                   map[string]map[string]bool // by field
+	begin                   map[string][]string
+	name, country, category string
+	cities                  []string // keys of all names of its city
+	order                   string
+	ends                    int64
+	point                   geo.Point
+	placed                  bool
 }
 
 func newLinear(docs []search.Document) *linear {
@@ -41,7 +42,7 @@ func newLinear(docs []search.Document) *linear {
 func scan(d *search.Document) scanned {
 	t := d.Texts()
 	s := scanned{
-		doc: d, words: map[string]map[string]bool{}, begin: map[string][]string{}, name: keyOf(t.Name), city: keyOf(t.City),
+		doc: d, words: map[string]map[string]bool{}, begin: map[string][]string{}, name: keyOf(t.Name), cities: append(cityKeys(t.Cities), keyOf(t.City)),
 		country: keyOf(d.Event.Venue.Country), category: keyOf(t.Category), order: orderKey(d.Event.StartsAt, d.ID()), ends: d.EndsAt().Unix(),
 	}
 	for field, text := range map[string]string{
@@ -50,6 +51,15 @@ func scan(d *search.Document) scanned {
 		s.words[field] = map[string]bool{}
 		for _, term := range search.Terms(text) {
 			s.words[field][term] = true
+		}
+		if field == fieldCity {
+			for _, other := range t.Cities {
+				for _, term := range search.Terms(other) {
+					if len(search.Words(other)) == 1 {
+						s.words[field][term] = true
+					}
+				}
+			}
 		}
 		for _, w := range append(search.Words(text), search.Joined(text)...) {
 			if !w.Dense {
@@ -72,8 +82,9 @@ func (s *scanned) passes(q search.Query) bool {
 	return (q.From.IsZero() || !last.Truncate(time.Second).Before(q.From)) && (q.To.IsZero() || !starts.Truncate(time.Second).After(q.To)) &&
 		(q.FromDay.IsZero() || day(last) >= q.FromDay.Format(time.DateOnly)) && (q.ToDay.IsZero() || day(starts) <= q.ToDay.Format(time.DateOnly)) &&
 		(q.NotEndedAt.IsZero() || s.ends >= q.NotEndedAt.Unix()) &&
-		(q.Category == "" || s.category == keyOf(q.Category)) && (q.City == "" || s.city == keyOf(q.City)) &&
+		(q.Category == "" || s.category == keyOf(q.Category)) && (q.City == "" || slices.Contains(s.cities, keyOf(q.City))) &&
 		(q.Country == "" || s.country == keyOf(q.Country)) &&
+		(q.Currency == "" || s.doc.Currency() == q.Currency) &&
 		(q.PriceMax == nil || cheapest != nil && cheapest.Amount <= *q.PriceMax) &&
 		(q.RadiusKM == 0 || s.placed && geo.DistanceKM(*q.Near, s.point) <= q.RadiusKM)
 }
@@ -96,6 +107,12 @@ func (s *scanned) score(q search.Query, words []search.Word, stage int) float64 
 		need = max(1, (need+1)/2)
 	}
 	if matched < need || matched == 0 {
+		total = 0
+	}
+	if key := keyOf(q.Text); len(words) > 1 && strings.Contains(key, " ") && slices.Contains(s.cities[:len(s.cities)-1], key) {
+		total += wholeCity
+	}
+	if total == 0 {
 		return 0
 	}
 	if s.name == keyOf(q.Text) {
@@ -227,6 +244,15 @@ func (l *linear) stage(q search.Query, words []search.Word, stage int) []linearH
 		}
 		hits = append(hits, h)
 	}
+	if !q.Occurrences {
+		soonest := map[string]string{}
+		for _, h := range hits {
+			if s := h.doc.Event.SeriesID; s != "" && (soonest[s] == "" || h.order < soonest[s]) {
+				soonest[s] = h.order
+			}
+		}
+		hits = slices.DeleteFunc(hits, func(h linearHit) bool { s := h.doc.Event.SeriesID; return s != "" && soonest[s] != h.order })
+	}
 	slices.SortFunc(hits, func(a, b linearHit) int {
 		first := 0
 		switch {
@@ -249,6 +275,9 @@ func linearFacet(hits []linearHit, name string) []client.Facet {
 		key := keyOf(text)
 		if key == "" {
 			continue
+		}
+		if name == "city" {
+			key = keyOf(h.doc.MainCity())
 		}
 		count[key]++
 		if spellings[key] == nil {

@@ -43,6 +43,7 @@ const (
 	asOneError  = 3
 	asTwoErrors = 4
 	wholeName   = 200 // on top, when the text is the event's whole name
+	wholeCity   = 60  // on top, when it is a longer name of the city in another language
 )
 
 // bare is for parts whose score we give ourselves: without frequencies and norms
@@ -75,11 +76,13 @@ func newPlanned(may guesses, build func(p *plan) blevesearch.Searcher) planned {
 // planSearch is the query at a stage.
 func planSearch(q search.Query, words []search.Word, stage int, may guesses) planned {
 	return newPlanned(may, func(p *plan) blevesearch.Searcher {
-		filter := p.filter(q)
-		if q.Text == "" {
-			return filter
-		}
-		return p.all([]blevesearch.Searcher{p.text(q.Text, words, stage), scoreless(filter)})
+		return p.folded(q.Occurrences, func(more ...blevesearch.Searcher) blevesearch.Searcher {
+			filter := p.allBare(append(more, p.filter(q)))
+			if q.Text == "" {
+				return filter
+			}
+			return p.all([]blevesearch.Searcher{p.text(q.Text, words, stage), scoreless(filter)})
+		})
 	})
 }
 
@@ -151,6 +154,9 @@ func (p *plan) filter(q search.Query) blevesearch.Searcher {
 	if !q.NotEndedAt.IsZero() {
 		parts = append(parts, p.between(fieldEnds, float64(q.NotEndedAt.Unix()), math.Inf(1)))
 	}
+	if q.Currency != "" {
+		parts = append(parts, p.term(fieldMoney, q.Currency))
+	}
 	if q.PriceMax != nil {
 		parts = append(parts, p.affordable(float64(*q.PriceMax), q.BuyableAt))
 	}
@@ -193,6 +199,7 @@ func (p *plan) text(text string, words []search.Word, stage int) blevesearch.Sea
 		parts = append(parts, p.word(w, i == len(words)-1, tolerance))
 	}
 	var body blevesearch.Searcher
+	key := keyOf(text)
 	switch {
 	case len(parts) == 0:
 		return &merged{atLeast: 1}
@@ -205,13 +212,16 @@ func (p *plan) text(text string, words []search.Word, stage int) blevesearch.Sea
 	default:
 		body = p.all(parts)
 	}
-	key := keyOf(text)
 	if len(key) >= maxKeyBytes {
 		return body
 	}
 	// Who has the whole name has its words, so this adds points and no hits.
 	whole := member{Searcher: p.term(fieldNameKey, key), points: wholeName}
-	return &merged{members: []member{{Searcher: body, own: true}, whole}, sum: true, atLeast: 1}
+	all := &merged{members: []member{{Searcher: body, own: true}, whole}, sum: true, atLeast: 1}
+	if len(parts) > 1 { // a name of the city that is more than one word
+		all.members = append(all.members, member{Searcher: p.term(fieldAlias, key), points: wholeCity})
+	}
+	return all
 }
 
 // word matches one word in any field and scores where it is worth most.

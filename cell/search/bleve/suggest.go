@@ -54,19 +54,25 @@ func (x *Index) Suggest(ctx context.Context, text string, now time.Time) ([]clie
 // planCompletion matches documents of which all words begin words of one field.
 func planCompletion(q search.Query, words []search.Word, prefix, whole string) planned {
 	return newPlanned(nil, func(p *plan) blevesearch.Searcher {
-		parts := []blevesearch.Searcher{p.filter(search.Query{NotEndedAt: q.NotEndedAt})}
-		for _, w := range words {
-			switch {
-			case w.Dense:
-				parts = append(parts, p.dense(prefix, w, 1))
-			case utf8.RuneCountInString(w.Text) > maxPrefixRunes: // beginnings end there
-				parts = append(parts, p.term(whole, w.Text))
-			default:
-				parts = append(parts, p.term(prefix, w.Text))
-			}
-		}
-		return scoreless(p.allBare(parts)) // the soonest first
+		return p.folded(false, func(more ...blevesearch.Searcher) blevesearch.Searcher {
+			return p.completion(q, words, prefix, whole, more)
+		})
 	})
+}
+
+func (p *plan) completion(q search.Query, words []search.Word, prefix, whole string, more []blevesearch.Searcher) blevesearch.Searcher {
+	parts := append(more, p.filter(search.Query{NotEndedAt: q.NotEndedAt}))
+	for _, w := range words {
+		switch {
+		case w.Dense:
+			parts = append(parts, p.dense(prefix, w, 1))
+		case utf8.RuneCountInString(w.Text) > maxPrefixRunes: // beginnings end there
+			parts = append(parts, p.term(whole, w.Text))
+		default:
+			parts = append(parts, p.term(prefix, w.Text))
+		}
+	}
+	return scoreless(p.allBare(parts)) // the soonest first
 }
 
 func (x *Index) complete(ctx context.Context, q search.Query, words []search.Word, prefix, whole, facet string, most int) ([]client.Facet, error) {
