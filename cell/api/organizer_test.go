@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -293,6 +295,60 @@ func (r tornReports) Ledger(ctx context.Context, event id.Event, after int64, li
 		return nil, errors.New("the database is gone")
 	}
 	return r.Reports.Ledger(ctx, event, after, limit)
+}
+
+// endless has a hundred pages of attendees, whose reads it remembers the time for.
+type endless struct {
+	api.Reports
+	order *checkout.Answered
+	left  *int
+	least *time.Duration
+}
+
+func (r endless) AnsweredOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Answered, error) {
+	if after == "" {
+		return r.Reports.AnsweredOf(ctx, event, "", limit)
+	}
+	end, _ := ctx.Deadline()
+	*r.least = min(*r.least, time.Until(end))
+	if *r.left--; *r.left < 0 {
+		return nil, nil
+	}
+	return slices.Repeat([]checkout.Answered{*r.order}, limit), ctx.Err()
+}
+
+// A list of any size is read to its end: what bounds it is how long it stands still, and
+// not the 20 seconds that a request has.
+func TestAttendees_ofAnySizeHaveNoDeadlineForTheWhole(t *testing.T) {
+	t.Parallel()
+	left, least := 100, time.Hour
+	many := endless{order: &checkout.Answered{}, left: &left, least: &least}
+	s := open(t, func(h *house) {
+		many.Reports = h.server.Reports
+		h.server.Reports = many
+	}).stage(t)
+	s.paid(t, s.guest, 1)
+	first, err := s.store.AnsweredOf(t.Context(), eventOf(t, s), "", 1)
+	if err != nil || len(first) != 1 {
+		t.Fatalf("%d orders, %v", len(first), err)
+	}
+	*many.order = first[0]
+	a := s.ask(t, "GET "+s.path()+"/attendees.csv", nil, s.bearer).want(t, "200")
+	if lines := bytes.Count(a.body, []byte("\n")); lines != 1+1+100*100 {
+		t.Errorf("%d lines", lines)
+	}
+	if least < 25*time.Second {
+		t.Errorf("a read had %s left: the request's own deadline", least)
+	}
+}
+
+func eventOf(t *testing.T, s *stage) id.Event {
+	t.Helper()
+	e, err := id.ParseEvent(s.event.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 // A ledger that breaks off must not look like a short one, also to who knows nothing of seals.

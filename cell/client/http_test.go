@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,6 +80,54 @@ func TestSearch_sendsOnlyWhatWasAskedFor(t *testing.T) {
 	want := "facets=category%2Ccity&from=1970-01-01T00%3A00%3A00Z&limit=7&near=1.5%2C-2&price_max=100&q=op%C3%A9ra&radius_km=50&sort=date"
 	if err != nil || query.Encode() != want {
 		t.Errorf("%v %s", err, query.Encode())
+	}
+}
+
+func TestWriteAttendees_ofATransferThatBreaksOffFails(t *testing.T) {
+	whole := true
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"code":"unauthorized"}`))
+			return
+		}
+		for range 3000 { // more than one answer of JSON may have, and than a buffer holds
+			_, _ = w.Write(bytes.Repeat([]byte("x"), 4096))
+		}
+		if !whole {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	for _, whole = range []bool{true, false} {
+		var got bytes.Buffer
+		_, err := client.New(base, client.WithBearer("b")).WriteAttendees(t.Context(), "evt_x", &got)
+		if (err == nil) != whole || whole && got.Len() != 3000*4096 {
+			t.Errorf("whole %t: %d bytes, %v", whole, got.Len(), err)
+		}
+	}
+	var p *client.ProblemError
+	if _, err := client.New(base).WriteLedger(t.Context(), "evt_x", io.Discard); !errors.As(err, &p) || p.Code != "unauthorized" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOwnEvents_sendsOnlyWhatWasAskedFor(t *testing.T) {
+	var got *http.Request
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		_, _ = w.Write([]byte(`{"items":[{"id":"evt_x","updated_at":"2026-01-02T03:04:05Z"}],"next_cursor":"c","cells":["euw3"],"unreachable":["use1"]}`))
+	})
+	list, _, err := client.New(base).OwnEvents(t.Context(), "org_x", client.OwnQuery{})
+	if err != nil || got.URL.RequestURI() != "/v1/organizers/org_x/events" || len(list.Items) != 1 || list.Items[0].UpdatedAt.IsZero() || *list.NextCursor != "c" || list.Unreachable[0] != "use1" {
+		t.Errorf("%v %s %+v", err, got.URL, list)
+	}
+	_, _, err = client.New(base).OwnSeries(t.Context(), "org_x", client.OwnQuery{Text: "a b", State: "draft", UpdatedSince: time.Unix(0, 5000).UTC(), Cursor: "c", Limit: 7, Here: true})
+	if want := "cursor=c&here=true&limit=7&q=a+b&state=draft&updated_since=1970-01-01T00%3A00%3A00.000005Z"; err != nil || got.URL.Query().Encode() != want || got.URL.Path != "/v1/organizers/org_x/series" {
+		t.Errorf("%v %s", err, got.URL)
+	}
+	_, next, _, err := client.New(base).Orders(t.Context(), "evt_x", client.OrderQuery{Find: "ABC", State: "paid"})
+	if want := "/v1/events/evt_x/orders?q=ABC&state=paid"; err != nil || next != "c" || got.URL.RequestURI() != want {
+		t.Errorf("%v %s", err, got.URL)
 	}
 }
 

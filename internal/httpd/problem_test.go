@@ -130,6 +130,26 @@ func TestProblem_pointsAtFields(t *testing.T) {
 	}
 }
 
+func TestProblem_ofWhatIsNotFoundSaysWhat(t *testing.T) {
+	for _, c := range []struct {
+		err  *kind.Error
+		want string
+	}{
+		{kind.NotFound.New("ticket_type_not_found"), "there is no such ticket type here"},
+		{kind.NotFound.New("unknown_cell"), "there is nothing here"},
+		{kind.NotFound.New("event_not_found").With("it was never sold"), "it was never sold"},
+	} {
+		w := httptest.NewRecorder()
+		httpd.Problem(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x", nil), c.err)
+		var doc struct {
+			Detail string `json:"detail"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil || w.Code != http.StatusNotFound || doc.Detail != c.want {
+			t.Errorf("%s: %d %s", c.err.Code, w.Code, w.Body)
+		}
+	}
+}
+
 func TestProblem_keepsItsOwnMembers(t *testing.T) {
 	e := kind.Conflict.New("sold_out").Field("status", 200).Field("code", "fine").Field("type", "x").Field("title", "y").Field("instance", "z")
 	if p, _ := answer(t, e); p.Status != 409 || p.Code != "sold_out" || p.Instance != "urn:guichet:request:req-1" {

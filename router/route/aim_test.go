@@ -56,6 +56,23 @@ func TestAim_takesOperatorsToTheCellThatHasTheSaga(t *testing.T) {
 	}
 }
 
+// What an organizer has is gathered by the cell of his account; while that is away the
+// nearest says what it has itself.
+func TestAim_listsOfAnOrganizerPreferHisCell(t *testing.T) {
+	for _, list := range []string{"events", "series"} {
+		req := route.Request{Target: route.Aim("GET", "/v1/organizers/"+orgUSE+"/"+list, nil, ""), At: paris, Located: true}
+		if d := route.Decide(req, town(), nil); d.Err != nil || d.Cell.ID != "use1" || d.Why != route.Home {
+			t.Errorf("%s: %s because of %s, %v", list, d.Cell.ID, d.Why, d.Err)
+		}
+		if d := route.Decide(req, town(), down("use1")); d.Err != nil || d.Cell.ID != "euw3" || d.Copy {
+			t.Errorf("%s without its cell: %s, %v", list, d.Cell.ID, d.Err)
+		}
+		if d := route.Decide(route.Request{Target: route.Aim("POST", "/v1/organizers/"+orgUSE+"/"+list, nil, "")}, town(), down("use1")); d.Err == nil {
+			t.Errorf("%s is made elsewhere: %s", list, d.Cell.ID)
+		}
+	}
+}
+
 func FuzzPeekHoldID_neverPanics(f *testing.F) {
 	f.Add([]byte(`{"hold_id":"` + hldAPN + `"}`))
 	f.Add([]byte(`{"a":[{}],"hold_id":"\u0000"}`))
