@@ -25,7 +25,7 @@ var errNoPeer = kind.Unavailable.New("cell_unavailable")
 
 // Limits of gathering a person's tickets from other cells.
 const (
-	gatherDeadline = 3 * time.Second // of all together
+	gatherDeadline = 2 * time.Second // of all together; less than a router waits before it asks another cell (2.5 s)
 	maxPeers       = 64              // cells that are asked
 	maxGathered    = 1000            // orders, and as many tickets, of one answer
 )
