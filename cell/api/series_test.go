@@ -72,11 +72,15 @@ func TestSeries_isMadeListedPublishedAndSold(t *testing.T) {
 	if other := read[client.Event](t, h.ask(t, "GET /v1/events/"+all[2].ID, nil, as).want(t, "200")); other.Quotas[0].Held != 0 || other.Quotas[0].ID == e.Quotas[0].ID {
 		t.Errorf("another day has %+v", other.Quotas)
 	}
-	// Search shows each of them.
+	// Search shows the soonest for all, and each of them to who asks so.
 	for _, o := range all {
 		h.announce(t, search.NewDocument(read[client.Event](t, h.ask(t, "GET /v1/events/"+o.ID, nil).want(t, "200")), true))
 	}
-	found := read[client.Listings](t, h.ask(t, "GET /v1/events?q=visites", nil).want(t, "200"))
+	folded := read[client.Listings](t, h.ask(t, "GET /v1/events?q=visites", nil).want(t, "200"))
+	if folded.Total != 1 || folded.Items[0].ID != all[0].ID {
+		t.Errorf("folded %+v", folded)
+	}
+	found := read[client.Listings](t, h.ask(t, "GET /v1/events?q=visites&occurrences=true", nil).want(t, "200"))
 	if found.Total != 4 || found.Items[0].SeriesID != series.ID || found.Items[0].Slot == "" {
 		t.Errorf("found %+v", found)
 	}

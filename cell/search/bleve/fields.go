@@ -132,12 +132,7 @@ func convert(d *search.Document) (*document.Document, error) {
 			add(k.facet, valueOptions, keyOf(k.counted)+facetSeparator+clip(k.text))
 		}
 	}
-	number(fieldStarts, d.Event.StartsAt.Unix())
-	number(fieldEnds, d.EndsAt().Unix())
-	last := d.LastMoment()
-	number(fieldLast, last.Unix())
-	number(fieldFirstL, d.OnTheWall(d.Event.StartsAt).Unix())
-	number(fieldLastL, d.OnTheWall(last).Unix())
+	addTimes(d, number)
 	for i, step := range d.PriceSteps() {
 		number(priceStep(fieldPrice, i), step.Amount)
 		number(priceStep(fieldUntil, i), step.Until.Unix())
@@ -155,6 +150,16 @@ func convert(d *search.Document) (*document.Document, error) {
 	}
 	doc.AddField(document.NewTextFieldCustom(fieldBody, nil, body, bleveindex.StoreField, nil))
 	return doc, nil
+}
+
+// addTimes adds when the event takes place.
+func addTimes(d *search.Document, number func(field string, n int64)) {
+	last := d.LastMoment()
+	number(fieldStarts, d.Event.StartsAt.Unix())
+	number(fieldEnds, d.EndsAt().Unix())
+	number(fieldLast, last.Unix())
+	number(fieldFirstL, d.OnTheWall(d.Event.StartsAt).Unix())
+	number(fieldLastL, d.OnTheWall(last).Unix())
 }
 
 // foldsTerm is the one word of fieldFolds.
