@@ -38,6 +38,7 @@
 //	ticket      barcodes that prove themselves; render draws them, ical dates them, wallet packs them for telephones
 //	letter      gathers what a mail tells; smtp carries it, smtp/sink stands for a mail server
 //	search      query, document, indexer; bleve is its index on disk, cityname knows cities by other names
+//	converge    compares this cell's copy of the catalogue with each home's, and mends it
 //	catalog     foreign event formats, and the catalogue the project brings along
 //	bus         subjects, envelopes and ports of what travels; leaf carries it
 //	store       SQL and nothing else, one file per schema

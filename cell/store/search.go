@@ -30,10 +30,11 @@ var (
 const (
 	raiseCounter = `UPDATE search.counter SET seq = seq + $1 WHERE one = 1 RETURNING seq`
 
-	upsertDocuments = `INSERT INTO search.document (event_id, version, seq, doc)
-		SELECT event_id, version, seq, doc
-		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS d (event_id, version, seq, doc)
-		ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, seq = excluded.seq, doc = excluded.doc
+	upsertDocuments = `INSERT INTO search.document (event_id, version, seq, doc, home, published)
+		SELECT event_id, version, seq, doc, home, published
+		FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::boolean[]) AS d (event_id, version, seq, doc, home, published)
+		ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, seq = excluded.seq, doc = excluded.doc,
+			home = excluded.home, published = excluded.published, changed_at = now()
 		WHERE search.document.version < excluded.version`
 
 	selectDocumentsAfter = `SELECT seq, doc FROM search.document WHERE seq > $1 ORDER BY seq LIMIT $2`
@@ -70,50 +71,71 @@ const beatRows = 1000
 // commit, so whoever sees a seq sees every smaller one, too. A version that is
 // not newer leaves a gap in seq and nothing else.
 func (s *Store) PutDocuments(ctx context.Context, consumer, messageID string, docs []search.Document) error {
-	ids, versions, texts, err := documentColumns(docs)
+	rows, err := newestOf(docs)
 	if err != nil {
 		return err
 	}
 	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		first, err := s.Once(ctx, consumer, messageID)
-		if err != nil || !first || len(ids) == 0 {
+		if err != nil || !first || len(rows.ids) == 0 {
 			return err
 		}
-		var last int64
-		if err := tx.QueryRow(ctx, raiseCounter, len(ids)).Scan(&last); err != nil {
-			return fmt.Errorf("raise catalogue's counter: %w", err)
-		}
-		seqs := make([]int64, len(ids))
-		for i := range seqs {
-			seqs[i] = last - int64(len(ids)-1-i)
-		}
-		if _, err := tx.Exec(ctx, upsertDocuments, ids, versions, seqs, texts); err != nil {
-			return fmt.Errorf("put %d documents: %w", len(ids), err)
-		}
-		return nil
+		return rows.put(ctx, tx, upsertDocuments)
 	})
 }
 
-// documentColumns keeps the newest version of each event: one INSERT must not
-// meet the same row twice.
-func documentColumns(docs []search.Document) (ids []string, versions []int64, texts []string, err error) {
+// documentRows are documents by column.
+type documentRows struct {
+	ids, texts, homes []string
+	versions          []int64
+	published         []bool
+}
+
+// put writes the rows with a statement of upsertDocuments' kind, behind the counter.
+func (r *documentRows) put(ctx context.Context, tx pgx.Tx, statement string) error {
+	var last int64
+	if err := tx.QueryRow(ctx, raiseCounter, len(r.ids)).Scan(&last); err != nil {
+		return fmt.Errorf("raise catalogue's counter: %w", err)
+	}
+	seqs := make([]int64, len(r.ids))
+	for i := range seqs {
+		seqs[i] = last - int64(len(r.ids)-1-i)
+	}
+	if _, err := tx.Exec(ctx, statement, r.ids, r.versions, seqs, r.texts, r.homes, r.published); err != nil {
+		return fmt.Errorf("put %d documents: %w", len(r.ids), err)
+	}
+	return nil
+}
+
+// add takes in a document.
+func (r *documentRows) add(d *search.Document) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode document of %s: %w", d.ID(), err)
+	}
+	r.ids, r.versions, r.texts = append(r.ids, d.ID()), append(r.versions, d.Version), append(r.texts, string(text))
+	r.homes, r.published = append(r.homes, d.Event.Home.Cell), append(r.published, d.Published)
+	return nil
+}
+
+// newestOf keeps the newest version of each event: one INSERT must not meet the same
+// row twice.
+func newestOf(docs []search.Document) (rows documentRows, err error) {
 	newest := make(map[string]int, len(docs))
 	for i := range docs {
 		if err := docs[i].Validate(); err != nil {
-			return nil, nil, nil, err
+			return rows, err
 		}
 		if at, ok := newest[docs[i].ID()]; !ok || docs[at].Version < docs[i].Version {
 			newest[docs[i].ID()] = i
 		}
 	}
 	for _, i := range slices.Sorted(maps.Values(newest)) {
-		text, err := json.Marshal(docs[i])
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("encode document of %s: %w", docs[i].ID(), err)
+		if err := rows.add(&docs[i]); err != nil {
+			return rows, err
 		}
-		ids, versions, texts = append(ids, docs[i].ID()), append(versions, docs[i].Version), append(texts, string(text))
 	}
-	return ids, versions, texts, nil
+	return rows, nil
 }
 
 // DocumentsAfter implements search.Catalog.

@@ -15,6 +15,7 @@ import (
 	"guichet/cell/access"
 	"guichet/cell/api"
 	"guichet/cell/client"
+	"guichet/cell/converge"
 	"guichet/cell/id"
 	"guichet/cell/identity"
 	"guichet/cell/identity/oidc"
@@ -111,8 +112,8 @@ func (p *peers) client(cell topology.CellID) *http.Client {
 	return p.clients[cell]
 }
 
-// forCells is the only path that another cell may ask: it gathers a person's tickets
-// with the person's own token.
+// forCells is the only path, beside those below converge.Path, that another cell may
+// ask: it gathers a person's tickets with the person's own token.
 const forCells = "/v1/me/tickets"
 
 // mailbox mails links that sign people in.
@@ -166,7 +167,7 @@ func (i invitations) offer(ctx context.Context, joined client.Joined, member boo
 
 // handler is all that the cell serves in public.
 func (h *house) handler() http.Handler {
-	calls := h.calls
+	calls, catalogue := h.calls, h.converging.home.Handler()
 	return cellsOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/account" || strings.HasPrefix(r.URL.Path, "/account/") {
 			h.pages.ServeHTTP(w, r)
@@ -176,15 +177,19 @@ func (h *house) handler() http.Handler {
 			h.shop.ServeHTTP(w, r)
 			return
 		}
+		if strings.HasPrefix(r.URL.Path, converge.Path) {
+			catalogue.ServeHTTP(w, r)
+			return
+		}
 		calls.ServeHTTP(w, r)
 	}))
 }
 
-// cellsOnly keeps another cell from every call but the one that is for cells.
+// cellsOnly keeps another cell from every call but those that are for cells.
 func cellsOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer, ok := mtls.PeerOf(r.TLS); ok && peer.Kind == mtls.Cell && (r.Method != http.MethodGet || r.URL.Path != forCells) {
-			http.Error(w, "cells ask cells for nothing but "+forCells, http.StatusForbidden)
+		if peer, ok := mtls.PeerOf(r.TLS); ok && peer.Kind == mtls.Cell && (r.Method != http.MethodGet || r.URL.Path != forCells && !strings.HasPrefix(r.URL.Path, converge.Path)) {
+			http.Error(w, "cells ask cells for nothing but "+forCells+" and "+converge.Path, http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -60,6 +60,8 @@ func TestCellsOnly_keepsOtherCellsFromAllButOneCall(t *testing.T) {
 		"GET /v1/me/tickets?here=true cell/use1": 200,
 		"GET /v1/events cell/use1":               403,
 		"POST /v1/me/tickets cell/use1":          403,
+		"GET /v1/catalogue/digest cell/use1":     200,
+		"POST /v1/catalogue/digest cell/use1":    403,
 		"GET /account cell/use1":                 403,
 		"GET /v1/events router/paris":            200,
 		"GET /v1/events ":                        200,

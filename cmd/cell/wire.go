@@ -60,6 +60,8 @@ type house struct {
 	metrics  http.Handler
 	identity *mtls.Identity // nil speaks plain HTTP
 	migrated chan struct{}
+
+	converging converging
 }
 
 // open joins the rooms. It waits for nobody: what is not there yet shows in /readyz.
@@ -133,6 +135,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		return nil, err
 	}
 	h.ready()
+	h.openConverging(ctx, reg)
 	if err := h.openPeople(reg); err != nil {
 		return nil, err
 	}
@@ -243,6 +246,7 @@ func (h *house) runBus(ctx context.Context, running *sync.WaitGroup) {
 	beater := &search.Beater{Cell: h.cfg.Cell, Changes: h.store, Send: h.leaf.Beat, Now: time.Now}
 	running.Go(func() { h.leaf.NewRelay(h.store).Run(ctx) })
 	running.Go(func() { beater.Run(ctx, report) })
+	running.Go(func() { h.converging.mender.Run(ctx) })
 	running.Go(func() {
 		h.leaf.WatchTopology(ctx, func(text []byte) {
 			if err := h.atlas.Take(text); err != nil {

@@ -60,11 +60,12 @@ var rooms = []struct {
 	{"cell/notify", "cell/id cell/mailaddr cell/legible cell/money internal/kind", "the mail room knows no orders: a composer brings the facts"},
 	{"cell/search/cityname", "", "what cities are called is a table and needs nobody"},
 	{"cell/search", "cell/search/cityname cell/bus cell/client cell/id cell/money control-plane/topology geo internal/kind", "a domain that answers in the wire's words"},
+	{"cell/converge", "cell/search control-plane/topology internal", "cells compare what they publish, and decide nothing"},
 	{"cell/catalog", "cell/client cell/money cell/walltime cell/country cell/legible geo internal/kind", "foreign formats become the wire's words"},
 	{"cell/saga", "internal/kind", "a saga runner knows no domain"},
 	{"cell/checkout", "cell/legible cell/booking cell/payment cell/notify cell/saga cell/ticket cell/id cell/mailaddr cell/money control-plane/topology internal/kind", "the only domain room that joins others"},
 
-	{"cell/store", "cell/booking cell/payment cell/notify cell/saga cell/checkout cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal cell/ticket cell/access cell/account cell/audit", "SQL lives here and nowhere else"},
+	{"cell/store", "cell/booking cell/payment cell/notify cell/saga cell/checkout cell/converge cell/search cell/bus cell/client cell/id cell/money control-plane/topology internal cell/ticket cell/access cell/account cell/audit", "SQL lives here and nowhere else"},
 	{"cell/letter", "cell/access cell/booking cell/checkout cell/payment cell/notify cell/ticket cell/id cell/money internal/kind cell/account", "what a mail tells is read from the rooms it tells about"},
 	{"cell/smtp", "cell/mailaddr cell/notify internal/kind", "an adapter serves one room"},
 	{"cell/smtp/sink", "", "the stand-in of a third party knows no room of ours"},

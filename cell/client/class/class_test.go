@@ -32,6 +32,7 @@ func TestOf_goesByTheFirstRowThatFits(t *testing.T) {
 		{"POST", "/v1/tickets/tkt_x/transfer", class.Mail},
 		{"POST", "/v1/orders/ord_x/resend", class.Mail},
 		{"GET", "/v1/organizers/org_x/payouts", class.Organizer},
+		{"GET", "/v1/catalogue/digest", class.Operator},
 		{"GET", "/nowhere", class.Other},
 		{"OPTIONS", "/v1/events", class.Organizer},
 	} {
