@@ -275,3 +275,25 @@ func TestDigest_differsByWhatIsMissingOlderOrToo(t *testing.T) {
 		}
 	}
 }
+
+// A copy does not grow for ever: what is published no more is remembered for a while,
+// and so is what a cell said of its stock.
+func TestSweepCatalogue_forgetsTombstonesAndHintsAfterTheirTime(t *testing.T) {
+	t.Parallel()
+	w := openTown(t)
+	fill(t, w.home, 4)
+	w.pass(t)
+	exec(t, w.here, `UPDATE search.document SET published = false, changed_at = now() - INTERVAL '31 days' WHERE event_id = 'evt_use1_100000000000'`)
+	exec(t, w.here, `UPDATE search.document SET published = false, changed_at = now() - INTERVAL '29 days' WHERE event_id = 'evt_use1_200000000000'`)
+	exec(t, w.here, `UPDATE search.document SET changed_at = now() - INTERVAL '400 days' WHERE event_id = 'evt_use1_300000000000'`)
+	exec(t, w.here, `INSERT INTO search.availability (event_id, cell, class, as_of) VALUES
+		('evt_use1_100000000000', 'use1', 'few', now() - INTERVAL '8 days'), ('evt_use1_300000000000', 'use1', 'few', now() - INTERVAL '6 days')`)
+	if n, err := w.here.SweepCatalogue(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d rows went, %v", n, err)
+	}
+	for _, event := range []string{"evt_use1_200000000000", "evt_use1_300000000000", "evt_use1_400000000000"} {
+		if name, _ := w.named(t, event); name == "" {
+			t.Errorf("%s is gone", event)
+		}
+	}
+}

@@ -50,7 +50,7 @@ type Changes interface {
 	// and says what time the database has.
 	StockChanges(ctx context.Context, since time.Time, limit int) (changes []StockChange, now time.Time, err error)
 	// Live lists, in order of their ids, the published events behind after that are not
-	// over. It reads at most limit events, whatever they are, and answers with what id
+	// over, each with the version of its last change. It reads at most limit events, whatever they are, and answers with what id
 	// to go on; "" at the end.
 	Live(ctx context.Context, after string, limit int) (events []StockChange, next string, err error)
 	// Classes is what the public should see of these events now, at most

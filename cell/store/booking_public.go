@@ -66,10 +66,9 @@ func (s *Store) StockChanges(ctx context.Context, since time.Time, limit int) (c
 
 // selectLive reads its page in order of the key, whatever it finds there: a cell with
 // many events that are over must not read them all for one that is not.
-const selectLive = `SELECT e.event_id, COALESCE(q.stock_changed_at, e.created_at), COALESCE(q.stock_version, 0),
+const selectLive = `SELECT e.event_id, COALESCE((SELECT q.stock_version FROM booking.quota AS q WHERE q.event_id = e.event_id AND q.position = 0), 0),
 		e.state = 'published' AND COALESCE(e.ends_at, e.starts_at + INTERVAL '24 hours') > statement_timestamp()
-	FROM (SELECT event_id, created_at, state, starts_at, ends_at FROM booking.event WHERE event_id > $1 ORDER BY event_id LIMIT $2) AS e
-	LEFT JOIN booking.quota AS q ON q.event_id = e.event_id AND q.position = 0 ORDER BY e.event_id`
+	FROM booking.event AS e WHERE e.event_id > $1 ORDER BY e.event_id LIMIT $2`
 
 // Live implements search.Changes.
 func (s *Store) Live(ctx context.Context, after string, limit int) (events []search.StockChange, next string, err error) {
@@ -80,7 +79,7 @@ func (s *Store) Live(ctx context.Context, after string, limit int) (events []sea
 	var c search.StockChange
 	var live bool
 	read := 0
-	if _, err := pgx.ForEachRow(rows, []any{&c.Event, &c.At, &c.Version, &live}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&c.Event, &c.Version, &live}, func() error {
 		if read, next = read+1, c.Event; live {
 			events = append(events, c)
 		}

@@ -55,7 +55,11 @@ const (
 
 	rewindCursor = `UPDATE bus.relay_cursor SET seq = $2 WHERE bucket = $1 AND seq > $2`
 
-	selectOldest = `SELECT o.bucket, min(o.seq) FROM bus.outbox AS o WHERE o.created_at >= $1 GROUP BY o.bucket ORDER BY o.bucket`
+	// selectOldest looks at each bucket's rows from the oldest on, of which there are no
+	// more than the outbox keeps, until it meets one that is new enough.
+	selectOldest = `SELECT found.bucket, found.seq FROM (
+			SELECT b.bucket, (SELECT o.seq FROM bus.outbox AS o WHERE o.bucket = b.bucket AND o.created_at >= $1 ORDER BY o.seq LIMIT 1) AS seq FROM bus.bucket AS b
+		) AS found WHERE found.seq IS NOT NULL ORDER BY found.bucket`
 
 	insertInbox = `INSERT INTO bus.inbox (consumer, message_id) VALUES ($1, $2) ON CONFLICT (consumer, message_id) DO NOTHING`
 

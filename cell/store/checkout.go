@@ -357,7 +357,8 @@ func (s *Store) Counts(ctx context.Context, event id.Event) (orders, sold map[st
 
 const selectOrdersOfEvent = `SELECT order_id FROM checkout.orders WHERE event_id = $1 AND order_id > $2 ORDER BY order_id LIMIT $3`
 
-// OrdersOf lists an event's orders behind an id, in the order of their ids.
+// OrdersOf lists an event's orders behind an id, in the order of their ids. It asks the
+// database twice, however many they are.
 func (s *Store) OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error) {
 	rows, err := s.DB.On(ctx).Query(ctx, selectOrdersOfEvent, event.String(), after, limit)
 	if err != nil {
@@ -367,17 +368,5 @@ func (s *Store) OrdersOf(ctx context.Context, event id.Event, after string, limi
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
-	orders := make([]checkout.Order, 0, len(ids))
-	for _, text := range ids {
-		oid, err := id.ParseOrder(text)
-		if err != nil {
-			return nil, corrupt(err)
-		}
-		o, err := s.Order(ctx, oid)
-		if err != nil {
-			return nil, err
-		}
-		orders = append(orders, o)
-	}
-	return orders, nil
+	return s.ordersByID(ctx, ids, nil)
 }

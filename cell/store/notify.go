@@ -150,7 +150,7 @@ func (s *Store) Unshelve(ctx context.Context, age time.Duration) (int64, error) 
 
 const forgetMessages = `UPDATE notify.message SET address = '', name = '', reason = ''
 	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.state <> 'queued' AND m.address <> ''
-		AND m.ended_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' LIMIT $2)`
+		AND m.ended_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY m.ended_at LIMIT $2)`
 
 const forgetSearches = `DELETE FROM notify.message
 	WHERE message_id IN (SELECT m.message_id FROM notify.message AS m WHERE m.event_id = ''

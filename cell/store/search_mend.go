@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,6 +23,12 @@ const (
 
 	selectAllCopied = `SELECT event_id, version FROM search.document WHERE home = $1 AND published AND event_id > $2 ORDER BY event_id LIMIT $3`
 
+	sweepGone = `DELETE FROM search.document WHERE event_id IN (SELECT d.event_id FROM search.document AS d
+		WHERE NOT d.published AND d.changed_at < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY d.changed_at LIMIT $2)`
+
+	sweepHints = `DELETE FROM search.availability WHERE event_id IN (SELECT a.event_id FROM search.availability AS a
+		WHERE a.as_of < statement_timestamp() - $1::float8 * INTERVAL '1 second' ORDER BY a.as_of LIMIT $2)`
+
 	lockCounter = `SELECT seq FROM search.counter WHERE one = 1 FOR UPDATE`
 
 	// selectCopies says of a tombstone whether it is settled: nothing that was fetched
@@ -36,6 +43,27 @@ const (
 		ON CONFLICT (event_id) DO UPDATE SET version = excluded.version, seq = excluded.seq, doc = excluded.doc,
 			home = excluded.home, published = excluded.published, changed_at = now()`
 )
+
+const (
+	// TombstoneRetention outlives every stream from which an older version could come.
+	TombstoneRetention = 30 * 24 * time.Hour
+	// HintRetention is longer than a live event's hint goes without being written anew.
+	HintRetention = 7 * 24 * time.Hour
+)
+
+// SweepCatalogue deletes tombstones and hints that are past their time, in bounded
+// batches, and answers how many rows went.
+func (s *Store) SweepCatalogue(ctx context.Context) (int64, error) {
+	gone, err := s.DB.On(ctx).Exec(ctx, sweepGone, TombstoneRetention.Seconds(), sweepBatch)
+	if err != nil {
+		return 0, fmt.Errorf("sweep tombstones: %w", sqldb.Classify(err))
+	}
+	hints, err := s.DB.On(ctx).Exec(ctx, sweepHints, HintRetention.Seconds(), sweepBatch)
+	if err != nil {
+		return gone.RowsAffected(), fmt.Errorf("sweep hints: %w", sqldb.Classify(err))
+	}
+	return gone.RowsAffected() + hints.RowsAffected(), nil
+}
 
 // Copied implements converge.Copy.
 func (s *Store) Copied(ctx context.Context, home topology.CellID, bucket, after string, limit int) ([]converge.Entry, error) {

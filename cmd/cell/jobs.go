@@ -18,6 +18,8 @@ const (
 	lookPeriod   = time.Second // for notices that wait
 	feesPeriod   = time.Second
 	forgetPeriod = time.Minute
+	holdsPeriod  = time.Second // a step through the holds
+	holdsRest    = time.Hour   // between two walks
 	seriesPeriod = 2 * time.Second
 	postPeriod   = time.Second
 	// recallPeriod is when it is seen whether a look at what the provider told is due.
@@ -126,8 +128,8 @@ func (h *house) recollect(ctx context.Context) {
 	every(ctx, recallPeriod, "recollect", h.server.Checkout.Recollect)
 }
 
-// forget drops what is past its time: first answers, mails, sagas, notices, accounts, the audit log, used links, and the
-// bus's own rows.
+// forget drops what is past its time: first answers, mails, sagas, notices, accounts, the audit log, used links, what
+// was copied of other cells, and the bus's own rows.
 func (h *house) forget(ctx context.Context) {
 	every(ctx, forgetPeriod, "forget", func(ctx context.Context) (int, error) {
 		answers, err := h.store.ForgetAnswers(ctx)
@@ -158,8 +160,27 @@ func (h *house) forget(ctx context.Context) {
 		if err != nil {
 			return 0, err
 		}
+		copies, err := h.store.SweepCatalogue(ctx)
+		if err != nil {
+			return 0, err
+		}
 		rows, err := h.store.SweepBus(ctx)
-		return int(answers + mails + sagas + notices + accounts + entries + links + rows), err
+		return int(answers + mails + sagas + notices + accounts + entries + links + copies + rows), err
+	})
+}
+
+// forgetHolds walks over the holds, a step a second, and rests between two walks.
+func (h *house) forgetHolds(ctx context.Context) {
+	after := ""
+	var next time.Time
+	every(ctx, holdsPeriod, "forget holds", func(ctx context.Context) (_ int, err error) {
+		if time.Now().Before(next) {
+			return 0, nil
+		}
+		if after, _, err = h.store.ForgetHolds(ctx, after); after == "" {
+			next = time.Now().Add(holdsRest)
+		}
+		return 0, err
 	})
 }
 

@@ -219,6 +219,7 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.bookFees(ctx) })
 	running.Go(func() { h.recollect(ctx) })
 	running.Go(func() { h.forget(ctx) })
+	running.Go(func() { h.forgetHolds(ctx) })
 	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })
 	if h.issuer != nil {

@@ -21,6 +21,7 @@ var holdTests = map[string]func(t *testing.T, s *store.Store){
 	"Hold_isExtendedToACap":                               holdExtended,
 	"Hold_isNotRefusedForDueHoldsBeyondOneSweep":          holdBehindManyDue,
 	"Hold_ofAnotherEventIsNotFoundUnderThisEventsStock":   holdElsewhere,
+	"Hold_thatEndedUnsoldIsForgottenAfterItsTime":         holdForgotten,
 }
 
 func holdReadsBack(t *testing.T, s *store.Store) {
