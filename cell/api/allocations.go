@@ -90,7 +90,7 @@ func (s *Server) listAllocations(c *gin.Context) error {
 			return errCursor.With("the cursor is not from this list")
 		}
 	}
-	all, err := s.Booking.Store.Allocations(c, e.ID, after, limit+1)
+	all, err := s.Booking.Store.Allocations(c.Request.Context(), e.ID, after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -115,11 +115,11 @@ func (s *Server) getAllocation(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.Booking.Store.Allocation(c, e.ID, of)
+	a, err := s.Booking.Store.Allocation(c.Request.Context(), e.ID, of)
 	if err != nil {
 		return err
 	}
-	holds, err := s.Booking.Store.NamedHolds(c, of, namedHolds)
+	holds, err := s.Booking.Store.NamedHolds(c.Request.Context(), of, namedHolds)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (s *Server) listAPIKeys(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	all, now, err := s.Accounts.Store.APIKeys(c, org, after, limit+1)
+	all, now, err := s.Accounts.Store.APIKeys(c.Request.Context(), org, after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *Server) makeKey(c *gin.Context, org id.Organizer, body []byte, do func(
 	if err := json.Unmarshal(answer, &view); err != nil {
 		return fmt.Errorf("read first answer: %w", err)
 	}
-	if view.APIKey, err = s.keyText(c, view.ID); err != nil {
+	if view.APIKey, err = s.keyText(c.Request.Context(), view.ID); err != nil {
 		return err
 	}
 	c.JSON(http.StatusCreated, view)
@@ -150,7 +150,7 @@ func (s *Server) revokeAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.recorded(c, func(ctx context.Context) error {
+	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		k, changed, err := s.Accounts.RevokeKey(ctx, org, callerOf(c).by, of)
 		note := audit.Of(ctx).Changed(object{"name": k.Name}, object{"state": account.KeyRevoked})
 		if !changed {

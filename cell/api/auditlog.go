@@ -116,7 +116,7 @@ func (s *Server) sendAudit(c *gin.Context, q audit.Query) error {
 		}
 	}
 	q.Limit = limit + 1
-	all, err := s.Log.AuditEntries(c, q)
+	all, err := s.Log.AuditEntries(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}

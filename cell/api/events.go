@@ -28,7 +28,7 @@ func (s *Server) searchEvents(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.Search.Search(c, q)
+	out, err := s.Search.Search(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Server) suggest(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.Search.Suggest(c, text)
+	out, err := s.Search.Suggest(c.Request.Context(), text)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ var errNotHere = booking.ErrEventNotFound.With("there is no such event here") //
 // visible reads an event from its home's own rows, as far as who asks may see it;
 // whole says that he is its organizer.
 func (s *Server) visible(c *gin.Context, event id.Event) (e booking.Event, whole bool, err error) {
-	e, err = s.Booking.Store.Event(c, event)
+	e, err = s.Booking.Store.Event(c.Request.Context(), event)
 	if errors.Is(err, booking.ErrEventNotFound) {
 		return e, false, errNotHere
 	}
@@ -107,7 +107,7 @@ func (s *Server) copyOf(c *gin.Context, event id.Event) error {
 	if home, _ := s.homeOf(event.Key()); home == s.Cell || c.Query("access_code") != "" { // only the home knows what a code opens
 		return booking.ErrEventNotFound
 	}
-	d, err := s.Copies.Document(c, event)
+	d, err := s.Copies.Document(c.Request.Context(), event)
 	if kind.Of(err) == kind.NotFound || err == nil && !d.Published && d.Event.State == string(booking.Drafted) {
 		return booking.ErrEventNotFound // homeward turns this into 421: its home may know more
 	}

@@ -21,7 +21,7 @@ func (s *Server) getForm(c *gin.Context) error {
 	if err := s.known(c, event); err != nil {
 		return err
 	}
-	f, err := s.Checkout.Store.Form(c, event)
+	f, err := s.Checkout.Store.Form(c.Request.Context(), event)
 	if err != nil {
 		return err
 	}

@@ -245,7 +245,7 @@ func (s *Server) enterHolder(c *gin.Context, r *route) error {
 		if err := s.enterOrganizer(c, r.orStaff); err != nil {
 			return err
 		}
-		e, err := s.Booking.Store.Event(c, event)
+		e, err := s.Booking.Store.Event(c.Request.Context(), event)
 		if err == nil && e.Organizer != callerOf(c).organizer {
 			err = notFound(r.auth)
 		}
@@ -305,7 +305,7 @@ func (s *Server) generation(c *gin.Context, claim access.Capability, object stri
 			if t.Event() != o.Event() {
 				return 0, "", notFound(capTicket)
 			}
-			of, err := s.Checkout.Store.OrderOfTicket(c, t)
+			of, err := s.Checkout.Store.OrderOfTicket(c.Request.Context(), t)
 			if errors.Is(err, checkout.ErrTicketNotFound) {
 				err = notFound(capTicket) // it looks like another order's
 			}
@@ -314,14 +314,14 @@ func (s *Server) generation(c *gin.Context, claim access.Capability, object stri
 			}
 			order = of.String()
 		}
-		generation, err = s.Checkout.Store.OrderGeneration(c, o)
+		generation, err = s.Checkout.Store.OrderGeneration(c.Request.Context(), o)
 		return generation, order, err
 	}
 	t, err := id.ParseTicket(claim.Object)
 	if err != nil {
 		return 0, "", notFound(capTicket)
 	}
-	generation, err = s.Checkout.Store.TicketGeneration(c, t)
+	generation, err = s.Checkout.Store.TicketGeneration(c.Request.Context(), t)
 	return generation, "", err
 }
 

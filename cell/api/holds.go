@@ -153,7 +153,7 @@ func (s *Server) getHold(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	h, err := s.Booking.Look(c, hold)
+	h, err := s.Booking.Look(c.Request.Context(), hold)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (s *Server) listInvitations(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	all, now, err := s.Accounts.Store.Invitations(c, org, after, limit+1)
+	all, now, err := s.Accounts.Store.Invitations(c.Request.Context(), org, after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *Server) withdrawInvitation(c *gin.Context) error {
 	if id.OrganizerOf(of) != org {
 		return account.ErrInvitationNotFound.With("there is no such invitation that waits for an answer")
 	}
-	err = s.recorded(c, func(ctx context.Context) error {
+	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		inv, changed, err := s.Accounts.Withdraw(ctx, org, callerOf(c).by, of)
 		note := audit.Of(ctx).Changed(object{"email": inv.Email, "state": account.Open}, object{"state": account.Withdrawn})
 		if !changed {

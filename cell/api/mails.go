@@ -24,7 +24,7 @@ func (s *Server) resendOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.Checkout.Look(c, order)
+	o, err := s.Checkout.Look(c.Request.Context(), order)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (s *Server) resendOrder(c *gin.Context) error {
 	if !slices.ContainsFunc(o.Tickets, func(t checkout.Ticket) bool { return t.Owned() }) {
 		return checkout.ErrState.With("all tickets of the order were given away; who has them was mailed").Field("state", string(o.State))
 	}
-	err = s.recorded(c, func(ctx context.Context) error {
+	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		return s.Mails.Resend(ctx, checkout.Letter(&o, notify.OrderPaid, ""))
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Server) findTickets(c *gin.Context) error {
 	if err := s.admit(c, guardSearches); err != nil {
 		return err
 	}
-	if err := s.Mails.Search(c, in.Email, in.Locale); err != nil {
+	if err := s.Mails.Search(c.Request.Context(), in.Email, in.Locale); err != nil {
 		return err
 	}
 	c.JSON(http.StatusAccepted, client.Accepted{Accepted: true})
@@ -95,12 +95,12 @@ func (s *Server) foundTickets(c *gin.Context) error {
 // reached are the orders that an address was told of, and the tickets of others' orders
 // that it was given, as far as they are at home here.
 func (s *Server) reached(c *gin.Context, addressHash string) (orders []checkout.Order, tickets []checkout.Ticket, err error) {
-	ids, err := s.Mails.Queue.OrdersReached(c, addressHash, notify.MaxFound)
+	ids, err := s.Mails.Queue.OrdersReached(c.Request.Context(), addressHash, notify.MaxFound)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, oid := range ids {
-		o, err := s.Checkout.Look(c, oid)
+		o, err := s.Checkout.Look(c.Request.Context(), oid)
 		if errors.Is(err, checkout.ErrOrderNotFound) { // its event has moved to another home
 			continue
 		}
@@ -143,13 +143,13 @@ func (s *Server) holdersToken(c *gin.Context, t checkout.Ticket) (string, error)
 
 // heldTickets are the single tickets that an address was given and has still.
 func (s *Server) heldTickets(c *gin.Context, addressHash string) ([]checkout.Ticket, error) {
-	ids, err := s.Mails.Queue.TicketsReached(c, addressHash, notify.MaxFound)
+	ids, err := s.Mails.Queue.TicketsReached(c.Request.Context(), addressHash, notify.MaxFound)
 	if err != nil {
 		return nil, err
 	}
 	var tickets []checkout.Ticket
 	for _, tid := range ids {
-		t, err := s.Checkout.Store.Ticket(c, tid)
+		t, err := s.Checkout.Store.Ticket(c.Request.Context(), tid)
 		if errors.Is(err, checkout.ErrTicketNotFound) { // its event has moved to another home
 			continue
 		}
@@ -171,7 +171,7 @@ func (s *Server) foundPage(c *gin.Context, orders []checkout.Order, tickets []ch
 		e, ok := events[event]
 		if !ok {
 			var err error
-			if e, err = s.Booking.Store.Event(c, event); err != nil {
+			if e, err = s.Booking.Store.Event(c.Request.Context(), event); err != nil {
 				return foundOrder{}, err
 			}
 			events[event] = e

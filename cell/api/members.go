@@ -65,7 +65,7 @@ func (s *Server) listMembers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.Accounts.Store.Members(c, org, after, limit+1)
+	all, err := s.Accounts.Store.Members(c.Request.Context(), org, after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (s *Server) removeMember(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.recorded(c, func(ctx context.Context) error {
+	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		gone, err := s.Accounts.Remove(ctx, org, callerOf(c).by, member)
 		audit.Of(ctx).Changed(memberView(gone), nil)
 		return err
@@ -145,7 +145,7 @@ func (s *Server) issueMembership(c *gin.Context) error {
 		return moved(org.Birth(), 0)
 	}
 	p := callerOf(c).person
-	m, err := s.Accounts.Admit(c, org, identityOf(p), p.ACR)
+	m, err := s.Accounts.Admit(c.Request.Context(), org, identityOf(p), p.ACR)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (s *Server) getSecurity(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	acr, err := s.Accounts.Store.Security(c, org)
+	acr, err := s.Accounts.Store.Security(c.Request.Context(), org)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (s *Server) putSecurity(c *gin.Context) error {
 	if in.RequiredACR == nil {
 		return account.ErrInvalidSecurity.At("/required_acr", "must be said; empty demands nothing")
 	}
-	err = s.recorded(c, func(ctx context.Context) error {
+	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		who := callerOf(c)
 		before, err := s.Accounts.Demand(ctx, org, who.by, *in.RequiredACR, who.person.ACR)
 		note := audit.Of(ctx).Changed(client.Security{RequiredACR: &before}, in)

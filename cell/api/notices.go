@@ -44,7 +44,7 @@ func (s *Server) replayNotices(c *gin.Context) error {
 	if err := s.toReplay(c, in); err != nil {
 		return err
 	}
-	done, err := s.Checkout.Replay(c, in.ID, since, after)
+	done, err := s.Checkout.Replay(c.Request.Context(), in.ID, since, after)
 	if err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func (s *Server) replayNotices(c *gin.Context) error {
 // is a transaction of its own.
 func (s *Server) toReplay(c *gin.Context, in client.NewReplay) error {
 	if in.ID != "" {
-		if _, ok, err := s.Checkout.Store.Notice(c, in.ID); err != nil || !ok {
+		if _, ok, err := s.Checkout.Store.Notice(c.Request.Context(), in.ID); err != nil || !ok {
 			return cmp.Or(err, error(checkout.ErrNoticeNotFound.With("no notice %.60q was stored here", in.ID)))
 		}
 	}
-	return s.recorded(c, func(ctx context.Context) error {
+	return s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		audit.Of(ctx).On("notice", in.ID).Changed(nil, in)
 		return nil
 	})

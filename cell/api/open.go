@@ -181,17 +181,17 @@ func (s *Server) foundAdmits(c *gin.Context, object string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	given, err := s.Mails.Queue.TicketsReached(c, hash, notify.MaxFound)
+	given, err := s.Mails.Queue.TicketsReached(c.Request.Context(), hash, notify.MaxFound)
 	if err != nil || slices.Contains(given, t) {
 		return err == nil, err
 	}
-	order, err := s.Checkout.Store.OrderOfTicket(c, t)
+	order, err := s.Checkout.Store.OrderOfTicket(c.Request.Context(), t)
 	if errors.Is(err, checkout.ErrTicketNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	orders, err := s.Mails.Queue.OrdersReached(c, hash, notify.MaxFound)
+	orders, err := s.Mails.Queue.OrdersReached(c.Request.Context(), hash, notify.MaxFound)
 	return slices.Contains(orders, order), err
 }

@@ -75,7 +75,7 @@ func (s *Server) createOrder(c *gin.Context) error {
 		}
 	}
 	if view.State == string(checkout.Pending) {
-		o, err := prepare(c, order)
+		o, err := prepare(c.Request.Context(), order)
 		if e := kind.As(err); e != nil && errors.Is(err, booking.ErrHoldExpired) {
 			return e.Field("access_token", view.AccessToken) // the order is there, and is its buyer's to see
 		}
@@ -98,11 +98,11 @@ func (s *Server) getOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.Checkout.Look(c, order)
+	o, err := s.Checkout.Look(c.Request.Context(), order)
 	if err != nil {
 		return err
 	}
-	replies, err := s.Checkout.Store.Replies(c, order)
+	replies, err := s.Checkout.Store.Replies(c.Request.Context(), order)
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (s *Server) refundAmount(c *gin.Context, order id.Order, in client.NewRefun
 	if in.Amount == nil {
 		return 0, nil
 	}
-	o, err := s.Checkout.Look(c, order)
+	o, err := s.Checkout.Look(c.Request.Context(), order)
 	if err != nil {
 		return 0, err
 	}
@@ -275,7 +275,7 @@ func (s *Server) webhook(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Checkout.Hear(c, body, c.GetHeader("Stripe-Signature"), s.Now()); err != nil {
+	if err := s.Checkout.Hear(c.Request.Context(), body, c.GetHeader("Stripe-Signature"), s.Now()); err != nil {
 		return err
 	}
 	c.JSON(200, received{Received: true})

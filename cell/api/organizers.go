@@ -65,7 +65,7 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	if err != nil {
 		return fmt.Errorf("read first answer: %s", err.Error()) // our own row, not the caller's fault
 	}
-	if view.APIKey, err = s.keyText(c, account.FirstKeyID(org).String()); err != nil {
+	if view.APIKey, err = s.keyText(c.Request.Context(), account.FirstKeyID(org).String()); err != nil {
 		return err
 	}
 	c.JSON(201, view)
@@ -78,7 +78,7 @@ func (s *Server) ownEvent(c *gin.Context) (booking.Event, error) {
 	if err != nil {
 		return booking.Event{}, err
 	}
-	e, err := s.Booking.Store.Event(c, event)
+	e, err := s.Booking.Store.Event(c.Request.Context(), event)
 	if err == nil && !callerOf(c).owns(e.Organizer) {
 		return booking.Event{}, booking.ErrEventNotFound
 	}
@@ -98,7 +98,7 @@ func (s *Server) getStats(c *gin.Context) error {
 		return err
 	}
 	var out client.Stats
-	err = s.Reports.InSnapshot(c, func(ctx context.Context) (err error) { // so that its parts add up
+	err = s.Reports.InSnapshot(c.Request.Context(), func(ctx context.Context) (err error) { // so that its parts add up
 		out, err = s.stats(ctx, e.ID)
 		return err
 	})

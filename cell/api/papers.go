@@ -35,10 +35,10 @@ func (s *Server) paperPDF(c *gin.Context, k checkout.PaperKind, n int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Checkout.Look(c, order); err != nil { // an order that is not here may be elsewhere
+	if _, err := s.Checkout.Look(c.Request.Context(), order); err != nil { // an order that is not here may be elsewhere
 		return err
 	}
-	p, err := s.Checkout.Paper(c, order, k, n)
+	p, err := s.Checkout.Paper(c.Request.Context(), order, k, n)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *Server) getPayouts(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	sums, err := s.Reports.AccountsOf(c, org)
+	sums, err := s.Reports.AccountsOf(c.Request.Context(), org)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (s *Server) getPayouts(c *gin.Context) error {
 			Currency: b.Currency, Sold: m(b.Sold), Refunded: m(b.Refunded), Lost: m(b.Lost), PaidOut: m(b.PaidOut), Owed: m(b.Owed), Tax: m(b.Tax),
 		})
 	}
-	payee, ok, err := s.Reports.PayeeOf(c, org)
+	payee, ok, err := s.Reports.PayeeOf(c.Request.Context(), org)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (s *Server) putPaymentAccount(c *gin.Context) error {
 	if !ok {
 		return errPayment.At("/stripe_account", "this cell's payment provider has no accounts for organizers")
 	}
-	payee, err := payees.Payee(c, *in.StripeAccount)
+	payee, err := payees.Payee(c.Request.Context(), *in.StripeAccount)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *Server) putPaymentAccount(c *gin.Context) error {
 }
 
 func (s *Server) setPayee(c *gin.Context, org id.Organizer, payee payment.Payee) error {
-	return s.recorded(c, func(ctx context.Context) error {
+	return s.recorded(c.Request.Context(), func(ctx context.Context) error {
 		was, _, err := s.Reports.PayeeOf(ctx, org)
 		if err != nil {
 			return err

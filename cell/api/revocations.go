@@ -30,7 +30,7 @@ func (s *Server) revocations(c *gin.Context) error {
 	if err := s.known(c, event); err != nil {
 		return err
 	}
-	list, head, now, err := s.Reports.Revocations(c, event, after, revocationsPage)
+	list, head, now, err := s.Reports.Revocations(c.Request.Context(), event, after, revocationsPage)
 	if err != nil {
 		return err
 	}

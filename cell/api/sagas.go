@@ -52,7 +52,7 @@ func (s *Server) listSagas(c *gin.Context) error {
 	}
 	limit := q.Limit
 	q.Limit++
-	runs, err := s.Checkout.Runs.Runs(c, q)
+	runs, err := s.Checkout.Runs.Runs(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Server) retrySaga(c *gin.Context) error {
 	if len(run) > maxSagaID || !readable(run) {
 		return saga.ErrRunNotFound
 	}
-	if err := s.recorded(c, func(ctx context.Context) error { return s.Checkout.Runs.Retry(ctx, run) }); err != nil {
+	if err := s.recorded(c.Request.Context(), func(ctx context.Context) error { return s.Checkout.Runs.Retry(ctx, run) }); err != nil {
 		return err
 	}
 	return s.sendSaga(c)
@@ -98,7 +98,7 @@ func (s *Server) sendSaga(c *gin.Context) error {
 	if len(run) > maxSagaID || !readable(run) {
 		return saga.ErrRunNotFound
 	}
-	r, steps, err := s.Checkout.Runs.Run(c, run)
+	r, steps, err := s.Checkout.Runs.Run(c.Request.Context(), run)
 	if err != nil {
 		return err
 	}

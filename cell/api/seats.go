@@ -178,7 +178,7 @@ func (s *Server) getSeats(c *gin.Context) error {
 		return booking.ErrNoSeating.With("the event has no seating plan")
 	}
 	m, age, err := s.maps.get(seatMapKey{e.ID, e.Version, whole}, s.Now(), func() (seatMap, error) {
-		read, err := s.SeatMaps.SeatMap(c, e.ID)
+		read, err := s.SeatMaps.SeatMap(c.Request.Context(), e.ID)
 		if err != nil {
 			return seatMap{}, err
 		}

@@ -89,7 +89,7 @@ func (s *Server) shownSeries(c *gin.Context) (series booking.Series, own bool, e
 	if err != nil {
 		return series, false, err
 	}
-	if series, err = s.Booking.Store.Series(c, sid); err != nil {
+	if series, err = s.Booking.Store.Series(c.Request.Context(), sid); err != nil {
 		return series, false, err
 	}
 	own = callerOf(c).owns(series.Organizer)
@@ -152,7 +152,7 @@ func (s *Server) listOccurrences(c *gin.Context) error {
 			return errCursor.With("the cursor is not from this list")
 		}
 	}
-	events, err := s.Booking.Store.Occurrences(c, series.ID, after, to, own, limit+1)
+	events, err := s.Booking.Store.Occurrences(c.Request.Context(), series.ID, after, to, own, limit+1)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (s *Server) opened(c *gin.Context, event id.Event) ([]id.TicketType, error)
 	if err := s.mayTry(c, event, typed); err != nil {
 		return nil, err
 	}
-	code, err := s.Booking.Store.Code(c, event, booking.CodeOf(typed))
+	code, err := s.Booking.Store.Code(c.Request.Context(), event, booking.CodeOf(typed))
 	if errors.Is(err, booking.ErrAccessCode) {
 		return nil, s.tried(c, event, booking.ErrAccessCode.With("the event has no such access code").Field("parameter", "access_code"))
 	}
@@ -229,7 +229,7 @@ func (s *Server) listCodes(c *gin.Context) error {
 	if after != booking.CodeOf(after) {
 		return errCursor.With("the cursor is not from this list")
 	}
-	codes, err := s.Booking.Store.Codes(c, e.ID, after, limit+1)
+	codes, err := s.Booking.Store.Codes(c.Request.Context(), e.ID, after, limit+1)
 	if err != nil {
 		return err
 	}

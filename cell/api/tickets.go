@@ -21,7 +21,7 @@ func (s *Server) getTickets(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.Checkout.Look(c, order)
+	o, err := s.Checkout.Look(c.Request.Context(), order)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Server) getTicket(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, o, err := s.Checkout.Ticket(c, tid)
+	t, o, err := s.Checkout.Ticket(c.Request.Context(), tid)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Server) getTicket(c *gin.Context) error {
 }
 
 func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) error {
-	e, err := s.Booking.Store.Event(c, t.ID.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), t.ID.Event())
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) 
 }
 
 func (s *Server) ticketDate(c *gin.Context, t checkout.Ticket, o checkout.Order) error {
-	e, err := s.Booking.Store.Event(c, t.ID.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), t.ID.Event())
 	if err != nil {
 		return err
 	}

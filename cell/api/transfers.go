@@ -64,7 +64,7 @@ func (s *Server) getTransferPolicy(c *gin.Context) error {
 	if err := s.known(c, event); err != nil {
 		return err
 	}
-	policy, err := s.Checkout.Store.TransferPolicy(c, event)
+	policy, err := s.Checkout.Store.TransferPolicy(c.Request.Context(), event)
 	if err != nil {
 		return err
 	}

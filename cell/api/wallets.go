@@ -29,7 +29,7 @@ func (s *Server) applePass(c *gin.Context, t checkout.Ticket, o checkout.Order) 
 	if s.Wallets.Apple == nil {
 		return wallet.ErrNotConfigured.With("this cell makes no passes for Apple's wallet")
 	}
-	e, err := s.Booking.Store.Event(c, t.ID.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), t.ID.Event())
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (s *Server) googleWallet(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, o, err := s.Checkout.Ticket(c, tid)
+	t, o, err := s.Checkout.Ticket(c.Request.Context(), tid)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Server) googleWallet(c *gin.Context) error {
 	if err := usable(t); err != nil {
 		return err
 	}
-	e, err := s.Booking.Store.Event(c, tid.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), tid.Event())
 	if err != nil {
 		return err
 	}

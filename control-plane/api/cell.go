@@ -71,7 +71,7 @@ func wire(m registry.Member) Cell {
 }
 
 func (a *API) listCells(c *gin.Context) {
-	all, err := a.Registry.Cells(c)
+	all, err := a.Registry.Cells(c.Request.Context())
 	if err != nil {
 		httpd.Fail(c, err)
 		return
@@ -107,7 +107,7 @@ func (a *API) admit(c *gin.Context, j Join, body []byte) (registry.Member, error
 	keys := registry.CellKeys(j.Cell.Keys)
 	if j.Token == "" {
 		var err error
-		if keys, err = a.Registry.Keys(c, j.Cell.ID); err != nil {
+		if keys, err = a.Registry.Keys(c.Request.Context(), j.Cell.ID); err != nil {
 			return registry.Member{}, err
 		}
 	}
@@ -116,9 +116,9 @@ func (a *API) admit(c *gin.Context, j Join, body []byte) (registry.Member, error
 		return registry.Member{}, err
 	}
 	if j.Token == "" {
-		return a.Registry.Announce(c, j.Cell, at)
+		return a.Registry.Announce(c.Request.Context(), j.Cell, at)
 	}
-	return a.Registry.Join(c, j.Cell, j.Token, kid, at)
+	return a.Registry.Join(c.Request.Context(), j.Cell, j.Token, kid, at)
 }
 
 func (a *API) beat(c *gin.Context) {
@@ -136,12 +136,12 @@ func (a *API) beat(c *gin.Context) {
 		httpd.Fail(c, httpd.ErrField.At("/urls", "must name 1 to %d processes that are alive", registry.MaxProcesses))
 		return
 	}
-	keys, err := a.Registry.Keys(c, cell)
+	keys, err := a.Registry.Keys(c.Request.Context(), cell)
 	if err == nil {
 		_, _, err = a.heard(c, cell, b.URLs, keys, body)
 	}
 	if err == nil {
-		err = a.Registry.Beat(c, cell, b.URLs, b.Revoked)
+		err = a.Registry.Beat(c.Request.Context(), cell, b.URLs, b.Revoked)
 	}
 	if err != nil {
 		a.refuse(c, cell, err)
@@ -169,7 +169,7 @@ func (a *API) setWeight(c *gin.Context) {
 		httpd.Fail(c, err)
 		return
 	}
-	m, err := a.Registry.SetWeight(c, cell, registry.Order{Percent: *w.Percent, Reason: w.Reason, ExpiresAt: w.ExpiresAt})
+	m, err := a.Registry.SetWeight(c.Request.Context(), cell, registry.Order{Percent: *w.Percent, Reason: w.Reason, ExpiresAt: w.ExpiresAt})
 	answerCell(c, m, err)
 }
 
@@ -178,7 +178,7 @@ func (a *API) leave(c *gin.Context) {
 	if !ok {
 		return
 	}
-	m, err := a.Registry.Leave(c, cell)
+	m, err := a.Registry.Leave(c.Request.Context(), cell)
 	answerCell(c, m, err)
 }
 

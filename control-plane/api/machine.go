@@ -171,7 +171,7 @@ func (a *API) invite(c *gin.Context) {
 	if i.TTL != 0 {
 		life = time.Duration(max(-1, min(i.TTL, 1<<30))) * time.Second
 	}
-	inv, token, err := a.Registry.Invite(c, i.Cell, i.Region, by(c).Name, life)
+	inv, token, err := a.Registry.Invite(c.Request.Context(), i.Cell, i.Region, by(c).Name, life)
 	if err != nil {
 		httpd.Fail(c, err)
 		return
@@ -186,7 +186,7 @@ func (a *API) expel(c *gin.Context) {
 	if !ok {
 		return
 	}
-	m, err := a.Registry.Expel(c, cell)
+	m, err := a.Registry.Expel(c.Request.Context(), cell)
 	if err == nil {
 		slog.WarnContext(c.Request.Context(), "a cell is expelled", slog.String("cell", string(cell)), slog.String("operator", by(c).Name))
 	}
@@ -205,7 +205,7 @@ func (a *API) revoke(c *gin.Context) {
 		httpd.Fail(c, err)
 		return
 	}
-	if err := a.Registry.Revoke(c, r.ID, by(c).Name, r.Until); err != nil {
+	if err := a.Registry.Revoke(c.Request.Context(), r.ID, by(c).Name, r.Until); err != nil {
 		httpd.Fail(c, err)
 		return
 	}

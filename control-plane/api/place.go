@@ -48,7 +48,7 @@ func (a *API) topology(c *gin.Context) {
 }
 
 func (a *API) getPlacement(c *gin.Context) {
-	p, err := a.Directory.Get(c, c.Param("event_id"))
+	p, err := a.Directory.Get(c.Request.Context(), c.Param("event_id"))
 	if err != nil {
 		httpd.Fail(c, err)
 		return
@@ -62,7 +62,7 @@ func (a *API) setPlacement(c *gin.Context) {
 		httpd.Fail(c, err)
 		return
 	}
-	out, err := a.Directory.Set(c, placement.Request{
+	out, err := a.Directory.Set(c.Request.Context(), placement.Request{
 		OperationID: p.OperationID, EventID: c.Param("event_id"), To: p.HomeCell, Seen: p.Epoch,
 	})
 	if err != nil {

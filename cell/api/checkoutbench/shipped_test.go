@@ -28,6 +28,7 @@ const (
 func shipped(h *house) way {
 	w := authorizing(h)
 	w.name = "5 as 4, the mails leaving, a town's database"
+	w.posts = true
 	return w
 }
 

@@ -33,6 +33,7 @@ type way struct {
 	name  string
 	house *house
 	sagas bool
+	posts bool // its mails leave
 	// buy goes the whole way once and says how long the order's creation took.
 	buy func(ctx context.Context, c *buyer) (created time.Duration, err error)
 }
