@@ -43,7 +43,7 @@ func Build(ctx context.Context, only ...string) (_ Programs, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, buildPatience)
 	defer cancel()
-	args := []string{"build", "-o", dir + "/", "-ldflags=-s -w"}
+	args := []string{"build", "-o", dir + "/", "-ldflags=-s -w", "-tags=drill"}
 	if raceDetector {
 		args = append(args, "-race")
 	}

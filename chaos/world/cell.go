@@ -102,7 +102,7 @@ func (c *Cell) Start() error {
 	c.cmd.Dir = o.Dir
 	c.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + o.Dir, "GORACE=halt_on_error=0 atexit_sleep_ms=0",
-		"GUICHET_CELL=" + o.Cell, "GUICHET_REGION=" + o.Region, "GUICHET_LISTEN=" + c.address, "GUICHET_PRIVATE_LISTEN=" + strings.TrimPrefix(c.Private, "http://"), "GUICHET_DATABASE_URL=" + o.Database,
+		"GUICHET_CELL=" + o.Cell, "GUICHET_REGION=" + o.Region, "GUICHET_LISTEN=" + c.address, "GUICHET_DRAIN_NOTICE=1ms", "GUICHET_PRIVATE_LISTEN=" + strings.TrimPrefix(c.Private, "http://"), "GUICHET_DATABASE_URL=" + o.Database,
 		"GUICHET_STATE_DIR=" + filepath.Join(o.Dir, "state"), "GUICHET_LEAF=false", "GUICHET_LIMITS=off", "GUICHET_CONTROL_KEY=" + signed.PublicText(control.Public()),
 		"GUICHET_STRIPE_SECRET_KEY=sk_test_drill", "GUICHET_STRIPE_PUBLISHABLE_KEY=pk_test_drill", "GUICHET_STRIPE_WEBHOOK_SECRET=whsec_drill",
 		"GUICHET_STRIPE_URL=http://127.0.0.1:1", "GUICHET_SIGNING_SEED=" + hex.EncodeToString(make([]byte, 32)),

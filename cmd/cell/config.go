@@ -17,6 +17,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/geo"
 	"guichet/internal/config"
+	"guichet/internal/httpd"
 	"guichet/internal/mtls"
 	"guichet/internal/natsd"
 	"guichet/internal/signed"
@@ -30,6 +31,7 @@ type settings struct {
 	Residency    string              // GUICHET_RESIDENCY, for organizers to read
 	Listen       string              // GUICHET_LISTEN
 	Private      string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	Notice       time.Duration       // GUICHET_DRAIN_NOTICE: how long requests are still taken after readiness is gone
 	TLS          mtls.Files          // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA
 	PublicURL    string              // GUICHET_PUBLIC_URL, where routers reach this process
 	Database     string              // GUICHET_DATABASE_URL
@@ -65,7 +67,6 @@ type settings struct {
 	OnDispute    payment.Policy      // GUICHET_ON_DISPUTE: block or keep
 	Mails        notify.Caps         // GUICHET_LIMIT_MAILS_PER_HOUR, GUICHET_LIMIT_MAILS_PER_DAY; zero with GUICHET_LIMITS=off
 	Limits       api.Limits          // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
-	DieAt        string              // GUICHET_DIE_AT, for drills only: a file that may name the moment of a saga to be killed at; see die.go
 }
 
 // configureBarcodes reads with what barcodes are signed.
@@ -86,6 +87,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Region:       r.Required("GUICHET_REGION", "the provider's region, like eu-west-3"),
 		Listen:       r.Text("GUICHET_LISTEN", "127.0.0.1:8101"),
 		Private:      r.Text("GUICHET_PRIVATE_LISTEN", "127.0.0.1:9101"),
+		Notice:       r.Duration("GUICHET_DRAIN_NOTICE", httpd.DefaultNotice),
 		TLS:          mtls.Settings(r),
 		Database:     r.Required("GUICHET_DATABASE_URL", "the URL of this cell's own PostgreSQL or CockroachDB database"),
 		MaxConns:     r.Int("GUICHET_DATABASE_CONNECTIONS", sqldb.DefaultMaxConns, 4, 1000),
@@ -108,7 +110,6 @@ func configure(getenv func(string) string) (settings, error) {
 		HoldTTL:      r.Duration("GUICHET_HOLD_TTL", booking.DefaultHoldTTL),
 		Window:       r.Duration("GUICHET_PAYMENT_WINDOW", checkout.DefaultWindow),
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),
-		DieAt:        r.Text("GUICHET_DIE_AT", ""),
 	}
 	s.configureMoney(r)
 	cell, err := topology.ParseCell(r.Required("GUICHET_CELL", "the name of this cell, like euw3"))

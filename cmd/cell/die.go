@@ -1,3 +1,5 @@
+//go:build drill
+
 package main
 
 import (
@@ -8,7 +10,11 @@ import (
 	"guichet/cell/saga"
 )
 
-// dieAt is for drills: it ends this process with kill -9 at the moment that stands
+// moments is what a cell that is built for drills adds: GUICHET_DIE_AT names a file,
+// which may name the moment of a saga to be killed at.
+func moments() func(saga.Moment) { return dieAt(os.Getenv("GUICHET_DIE_AT")) }
+
+// dieAt ends this process with kill -9 at the moment that stands
 // in a file as saga:state:when, like purchase:Capture:after. The file is taken away
 // first, so that a process dies of it once; while there is none, all lives.
 func dieAt(file string) func(saga.Moment) {

@@ -120,7 +120,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Booking: &booking.Service{Store: h.store, Cell: cfg.Cell, Region: cfg.Region, Now: time.Now, Desks: desks},
 		Checkout: &checkout.Service{
 			Store: h.store, Signer: signer, Notifier: mails, Window: cfg.Window, HoldTTL: cfg.HoldTTL, Desks: desks, Manual: cfg.Manual,
-			Runs:        &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg), Moments: dieAt(cfg.DieAt)},
+			Runs:        &saga.Runner{Store: h.store, Owner: rand.Text(), Watch: newSagaWatch(reg), Moments: moments()},
 			Processor:   &payment.Careful{Provider: provider, Now: time.Now},
 			BasisPoints: cfg.BasisPoints, OnDispute: cfg.OnDispute, OnNotice: api.CountNotices(reg),
 		},
@@ -196,9 +196,9 @@ func (h *house) serve(ctx context.Context) error {
 	jobs, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
-	err := httpd.ServeAll(ctx,
+	err := httpd.Closing{Health: h.server.Health, Notice: h.cfg.Notice}.ServeAll(ctx,
 		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.handler(), Identity: h.identity, Allow: h.admits}, //nolint:contextcheck // a handler has its request's context
-		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Handler: httpd.Private(h.server.Health, h.metrics)})
+		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Last: true, Handler: httpd.Private(h.server.Health, h.metrics)})
 	stop()
 	running.Wait()
 	return err

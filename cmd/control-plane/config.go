@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"guichet/control-plane/hub"
 	"guichet/control-plane/topology"
 	"guichet/control-plane/topology/seal"
 	"guichet/internal/config"
+	"guichet/internal/httpd"
 	"guichet/internal/mtls"
 	"guichet/internal/natsd"
 )
@@ -28,6 +30,7 @@ type settings struct {
 	Previous  []ed25519.PublicKey // GUICHET_CONTROL_KEY: public halves that are believed besides, while the key is changed
 	MaxConns  int                 // GUICHET_DATABASE_CONNECTIONS
 	Private   string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	Notice    time.Duration       // GUICHET_DRAIN_NOTICE: how long requests are still taken after readiness is gone
 	TLS       mtls.Files          // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA
 }
 
@@ -42,6 +45,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Database:  r.Required("GUICHET_DATABASE_URL", "the control plane's own database, postgres://…"),
 		StateDir:  r.Required("GUICHET_STATE_DIR", "a directory for the hub's streams"),
 		Private:   address(r, "GUICHET_PRIVATE_LISTEN", "127.0.0.1:9090"),
+		Notice:    r.Duration("GUICHET_DRAIN_NOTICE", httpd.DefaultNotice),
 		TLS:       mtls.Settings(r),
 		HubLeaves: address(r, "GUICHET_HUB_LEAF_LISTEN", "127.0.0.1:4291"),
 		Seed:      r.Seed("GUICHET_CONTROL_SEED", "64 hex digits of the key that signs the map and operators' tokens"),

@@ -130,9 +130,9 @@ func (t *townHall) serve(ctx context.Context) error {
 			t.publisher.Run(jobs)
 		}
 	})
-	err := httpd.ServeAll(ctx,
+	err := httpd.Closing{Health: t.api.Health, Notice: t.cfg.Notice}.ServeAll(ctx,
 		httpd.Door{Listen: t.cfg.Listen, Name: "control-plane", Handler: t.api.Handler(), Identity: t.identity, Allow: mtls.Kinds(mtls.Cell, mtls.Router, mtls.Operator)},
-		httpd.Door{Listen: t.cfg.Private, Name: "control-plane private", Handler: httpd.Private(t.api.Health, t.metrics)})
+		httpd.Door{Listen: t.cfg.Private, Name: "control-plane private", Last: true, Handler: httpd.Private(t.api.Health, t.metrics)})
 	stop()
 	running.Wait()
 	return err

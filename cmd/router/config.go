@@ -12,6 +12,7 @@ import (
 	"guichet/control-plane/topology/seal"
 	"guichet/geo"
 	"guichet/internal/config"
+	"guichet/internal/httpd"
 	"guichet/internal/mtls"
 	"guichet/router/health"
 	"guichet/router/limit"
@@ -22,6 +23,7 @@ import (
 type settings struct {
 	Listen       string              // GUICHET_LISTEN
 	Private      string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
+	Notice       time.Duration       // GUICHET_DRAIN_NOTICE: how long requests are still taken after readiness is gone
 	TLS          mtls.Files          // GUICHET_TLS_CERT, GUICHET_TLS_KEY, GUICHET_TLS_CA: who this router is towards cells and the control plane
 	Pinned       []ed25519.PublicKey // GUICHET_CONTROL_KEY: whose maps are believed
 	ControlPlane string              // GUICHET_CONTROL_PLANE, asked first for the topology; may be empty
@@ -46,6 +48,7 @@ func configure(getenv func(string) string) (settings, error) {
 	s := settings{
 		Listen:       r.Text("GUICHET_LISTEN", "127.0.0.1:8080"),
 		Private:      r.Text("GUICHET_PRIVATE_LISTEN", "127.0.0.1:9080"),
+		Notice:       r.Duration("GUICHET_DRAIN_NOTICE", httpd.DefaultNotice),
 		TLS:          mtls.Settings(r),
 		Pinned:       r.PublicKeys("GUICHET_CONTROL_KEY", seal.MaxPinned),
 		Operators:    r.Text("GUICHET_OPERATOR_LISTEN", "127.0.0.1:8081"),

@@ -44,10 +44,10 @@ func run(ctx context.Context, getenv func(string) string, log io.Writer) error {
 	// drains still routes.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	watched := r.watch(watching)
-	err = httpd.ServeAll(ctx,
+	err = httpd.Closing{Health: r.ready, Notice: cfg.Notice}.ServeAll(ctx,
 		httpd.Door{Listen: cfg.Listen, Name: "router", Handler: r},
 		httpd.Door{Listen: cfg.Operators, Name: "router for operators", Handler: http.HandlerFunc(r.serve)},
-		httpd.Door{Listen: cfg.Private, Name: "router private", Handler: httpd.Private(r.ready, telemetry.Handler(reg))})
+		httpd.Door{Listen: cfg.Private, Name: "router private", Last: true, Handler: httpd.Private(r.ready, telemetry.Handler(reg))})
 	stopWatching()
 	<-watched
 	return err

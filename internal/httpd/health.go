@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +25,12 @@ type Health struct {
 	names  []string
 	checks map[string]Check
 	notes  map[string]bool // names of what is said and does not decide
+
+	draining atomic.Bool
 }
+
+// Drain makes the program not ready for the rest of its life, whatever its checks say.
+func (h *Health) Drain() { h.draining.Store(true) }
 
 // Note registers a check that is told in the answer and does not decide it: a part
 // whose own calls say that they must wait, while the rest works.
@@ -94,6 +100,9 @@ func run(ctx context.Context, check Check) (err error) {
 // Ready answers 200, or 503 with the reasons.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	out := readiness{Status: "ready", Checks: map[string]string{}}
+	if h.draining.Load() {
+		out.Status, out.Reasons = "not ready", []string{errDraining.Error()}
+	}
 	names, notes, faults := h.ask(r.Context())
 	for i, name := range names {
 		switch err := faults[i]; {

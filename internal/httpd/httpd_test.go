@@ -257,6 +257,91 @@ func TestServe_letsARunningRequestFinish(t *testing.T) {
 	}
 }
 
+// Those in front see that a process is not ready before it refuses anybody, and those
+// who are inside are served to the end.
+func TestClosing_saysItIsNotReadyBeforeItTurnsAnybodyAway(t *testing.T) {
+	logged(t)
+	health := &httpd.Health{}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	public := http.NewServeMux()
+	public.HandleFunc("GET /quick", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "quick") })
+	public.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-leave
+		_, _ = io.WriteString(w, "slow")
+	})
+	at := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	door, private := at(), at()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- httpd.Closing{Health: health, Notice: 400 * time.Millisecond}.ServeAll(ctx,
+			httpd.Door{Listen: door, Name: "cell", Handler: public},
+			httpd.Door{Listen: private, Name: "cell private", Handler: httpd.Private(health, http.NotFoundHandler()), Last: true})
+	}()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	ask := func(url string) int {
+		res, err := client.Get("http://" + url)
+		if err != nil {
+			return 0
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for end := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("it never became ready", func() bool { return ask(private+"/readyz") == http.StatusOK && ask(door+"/quick") == http.StatusOK })
+	slow := make(chan int, 1)
+	go func() { slow <- ask(door + "/slow") }()
+	<-entered
+	stop()
+	until("it stayed ready", func() bool { return ask(private+"/readyz") == http.StatusServiceUnavailable })
+	if code := ask(door + "/quick"); code != http.StatusOK {
+		t.Errorf("a request in the notice was answered %d", code)
+	}
+	until("it takes requests for ever", func() bool { return ask(door+"/quick") == 0 })
+	if code := ask(private + "/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("while requests finish, readiness answers %d", code)
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended before its request: %v", err)
+	default:
+	}
+	close(leave)
+	if code := <-slow; code != http.StatusOK {
+		t.Errorf("the request under way was answered %d", code)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v, and not with 0", err)
+	}
+}
+
+func TestPrivate_showsProfilesAndNotTheCommandLine(t *testing.T) {
+	t.Parallel()
+	h := httpd.Private(new(httpd.Health), http.NotFoundHandler())
+	for path, want := range map[string]int{"/debug/pprof/": 200, "/debug/pprof/heap": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/cmdline": 404} {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if rec.Code != want {
+			t.Errorf("%s: %d, want %d", path, rec.Code, want)
+		}
+	}
+}
+
 func TestServeListener_saysThatItStopped(t *testing.T) {
 	logged(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

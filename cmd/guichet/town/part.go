@@ -27,6 +27,7 @@ const (
 )
 
 const (
+	drainNotice  = "GUICHET_DRAIN_NOTICE"
 	stopPatience = 10 * time.Second // for a program to finish its requests
 	dbPatience   = 20 * time.Second // for a database to write its checkpoint
 )

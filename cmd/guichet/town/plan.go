@@ -242,6 +242,9 @@ func (t *Town) environment(additions map[string]string) []string {
 	for name, value := range additions {
 		env = append(env, name+"="+value)
 	}
+	if os.Getenv(drainNotice) == "" {
+		env = append(env, drainNotice+"=1ms") // the router of a town asks its cells all the time
+	}
 	return env
 }
 
