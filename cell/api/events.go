@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,21 @@ func (s *Server) searchEvents(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(200, out)
+	body, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	// How old the availability is changes all the time and is no reason to send all again.
+	ageless := out
+	ageless.Items = slices.Clone(out.Items)
+	for i := range ageless.Items {
+		ageless.Items[i].AvailabilityAge = nil
+	}
+	same, err := json.Marshal(ageless)
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	showAs(c, body, `W/"`+httpd.Digest(same)+`"`)
 	return nil
 }
 
@@ -45,8 +60,7 @@ func (s *Server) suggest(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(200, out)
-	return nil
+	return show(c, out)
 }
 
 // getEvent answers from the home's own rows. Elsewhere it shows this cell's copy
@@ -67,8 +81,7 @@ func (s *Server) getEvent(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.sendEvent(c, 200, EventView(e, s.Cell, s.Region, whole, opened...))
-	return nil
+	return showEvent(c, EventView(e, s.Cell, s.Region, whole, opened...))
 }
 
 // errNotHere is event_not_found of an event that this cell's database has not.
@@ -120,15 +133,20 @@ func (s *Server) copyOf(c *gin.Context, event id.Event) error {
 	for i := range d.Event.TicketTypes {
 		d.Event.TicketTypes[i].Availability = client.Unknown
 	}
-	s.sendEvent(c, 200, d.Event)
-	return nil
+	return showEvent(c, d.Event)
 }
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-func (s *Server) sendEvent(c *gin.Context, status int, e client.Event) {
-	c.Header("ETag", etag(e.Version))
-	c.JSON(status, e)
+// showEvent answers with an event. Its ETag is the version, which a change takes as
+// If-Match, and a digest of what is shown: availability and prices of the moment too.
+func showEvent(c *gin.Context, e client.Event) error {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	showAs(c, body, `"`+strconv.FormatInt(e.Version, 10)+"-"+httpd.Digest(body)+`"`)
+	return nil
 }
 
 func (s *Server) createEvent(c *gin.Context) error {
@@ -297,8 +315,11 @@ func ifMatch(c *gin.Context, required bool) (int64, error) {
 		}
 		return 0, nil
 	}
-	v, err := strconv.ParseInt(strings.Trim(h, `"`), 10, 64)
-	if err != nil || v < 1 || h != etag(v) {
+	tag, opens := strings.CutPrefix(httpd.Unmarked(h), `"`)
+	tag, closes := strings.CutSuffix(tag, `"`)
+	text, _, _ := strings.Cut(tag, "-") // behind it stands the digest of what was shown
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || v < 1 || strconv.FormatInt(v, 10) != text || !opens || !closes || strings.Contains(tag, `"`) {
 		return 0, booking.ErrStale.With("If-Match is not an ETag of this event")
 	}
 	return v, nil

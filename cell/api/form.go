@@ -25,8 +25,7 @@ func (s *Server) getForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, formView(f))
-	return nil
+	return show(c, formView(f))
 }
 
 // putForm replaces the form; orders that were made keep what was answered.

@@ -110,6 +110,9 @@ func formToken(c *gin.Context) (string, error) {
 	if strings.TrimSpace(media) != "application/x-www-form-urlencoded" {
 		return "", httpd.ErrContentType.With("send the token as a form")
 	}
+	if err := httpd.Uncoded(c.Writer, c.Request); err != nil {
+		return "", err
+	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxForm)
 	if err := c.Request.ParseForm(); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {

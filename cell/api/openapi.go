@@ -13,10 +13,11 @@ import (
 
 	"guichet/cell/client"
 	"guichet/cell/client/class"
+	"guichet/internal/httpd"
 )
 
 func (s *Server) openapi(c *gin.Context) error {
-	c.Data(http.StatusOK, "application/json", document())
+	showAs(c, document(), `"`+httpd.Digest(document())+`"`)
 	return nil
 }
 
@@ -150,7 +151,7 @@ func (g *generator) responses(r route) object {
 		ok["content"] = jsonOf("application/json", g.schema(reflect.TypeOf(r.out)))
 	}
 	codes := strings.Fields(r.problems)
-	codes = append(codes, "unknown_parameter", "invalid_parameter", "busy", "database_unavailable", "outcome_unknown", "internal")
+	codes = append(codes, "unknown_parameter", "invalid_parameter", "busy", "database_unavailable", "outcome_unknown", "timeout", "internal")
 	switch class.Of(r.method, r.path) { // the router limits all others, and cells some of them
 	case class.Health, class.Webhook, class.Operator:
 	default:
@@ -160,7 +161,10 @@ func (g *generator) responses(r route) object {
 		codes = append(codes, "body_too_large", "invalid_json")
 	}
 	if r.in != nil {
-		codes = append(codes, "invalid_json", "unknown_field", "missing_field", "invalid_field", "body_too_large", "unsupported_media_type")
+		codes = append(codes, "invalid_json", "unknown_field", "missing_field", "invalid_field", "request_timeout", "body_too_large", "unsupported_media_type")
+	}
+	if !r.bodyless() {
+		codes = append(codes, "unsupported_content_encoding", "request_timeout")
 	}
 	if r.bodyless() {
 		codes = append(codes, "unexpected_body", "invalid_json")
@@ -216,11 +220,19 @@ func headersOf(r route) object {
 	if r.key != noKey {
 		h["Idempotent-Replayed"] = headerRef("Replayed")
 	}
-	if _, ok := r.out.(client.Event); ok {
+	switch _, isEvent := r.out.(client.Event); {
+	case isEvent && r.cached:
+		h["ETag"] = header("string", "the event's version, for If-Match, with a digest of what is shown, for If-None-Match")
+	case isEvent:
 		h["ETag"] = headerRef("ETag")
+	case r.cached:
+		h["ETag"] = header("string", "of what is shown, for If-None-Match")
 	}
-	if r.cached {
-		h["ETag"], h["Age"] = header("string", "of this very state, for If-None-Match"), header("integer", "seconds since it was read")
+	if _, aged := r.out.(client.SeatMap); aged {
+		h["Age"] = header("integer", "seconds since it was read")
+	}
+	if r.compressed() {
+		h["Vary"] = header("string", "Accept-Encoding: an answer of 1 KiB or more comes in zstd, br or gzip when the request takes it")
 	}
 	return h
 }

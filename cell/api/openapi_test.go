@@ -71,6 +71,9 @@ func TestOpenAPI_hasEveryRouteThatIsServedAndNoOther(t *testing.T) {
 					parts[i] = "{" + name + "}"
 				}
 			}
+			if r.Method == http.MethodHead { // goes with every GET
+				continue
+			}
 			served = append(served, r.Method+" "+strings.Join(parts, "/"))
 		}
 	})

@@ -163,8 +163,7 @@ func (s *Server) regions(c *gin.Context) error {
 			page.Items[i].Cells = append(page.Items[i].Cells, rc)
 		}
 	}
-	c.JSON(200, page)
-	return nil
+	return show(c, page)
 }
 
 func (s *Server) topology(c *gin.Context) error {

@@ -58,8 +58,14 @@ type route struct {
 	media        string
 	guard        guard
 	instead      string // of a call without a body: what to do instead of sending one
-	cached       bool   // takes If-None-Match
+	cached       bool   // takes If-None-Match: the ETag is of what is shown
 	problems     string // codes, space-separated, besides the ones every call has
+}
+
+// compressed says that answers may be compressed: they hold no token, nor anything else
+// that only a token's holder sees beside what a stranger chose.
+func (r *route) compressed() bool {
+	return r.method == http.MethodGet && (r.auth == public || r.auth == organizer || r.auth == operators) && r.orStaff == "" && !r.anyParams
 }
 
 // bodyless says that the call takes no body at all.
@@ -92,7 +98,7 @@ func init() {
 
 var attendeeRoutes = []route{
 	{
-		method: http.MethodGet, path: "/v1/events", handle: (*Server).searchEvents, ownParams: true, out: client.Listings{}, status: 200,
+		method: http.MethodGet, path: "/v1/events", cached: true, handle: (*Server).searchEvents, ownParams: true, out: client.Listings{}, status: 200,
 		doc: "Search the whole world's published events in this cell's own index.", problems: "invalid_parameter invalid_cursor search_warming",
 		params: append([]param{
 			{"q", "string", "words; typos and accents are forgiven"},
@@ -111,11 +117,11 @@ var attendeeRoutes = []route{
 		}, page...),
 	},
 	{
-		method: http.MethodGet, path: "/v1/events/suggest", handle: (*Server).suggest, ownParams: true, out: client.Suggestions{}, status: 200,
+		method: http.MethodGet, path: "/v1/events/suggest", cached: true, handle: (*Server).suggest, ownParams: true, out: client.Suggestions{}, status: 200,
 		doc: "Complete what was typed, at most 8 times.", params: []param{{"q", "string", "what was typed"}}, problems: "invalid_parameter search_warming",
 	},
 	{
-		method: http.MethodGet, path: "/v1/events/{event_id}", handle: (*Server).getEvent, mayAuth: true, need: access.ReadEvents, out: client.Event{}, status: 200,
+		method: http.MethodGet, path: "/v1/events/{event_id}", cached: true, handle: (*Server).getEvent, mayAuth: true, need: access.ReadEvents, out: client.Event{}, status: 200,
 		doc:      "The event with its ticket types, from its home; from this cell's copy with availability unknown when this is not the home. The ETag is its version. Prices are all-in, with tax, of the current price step.",
 		params:   []param{{"access_code", "string", "opens hidden ticket types"}},
 		problems: "invalid_id event_not_found unknown_access_code code_not_valid code_used_up moved",
@@ -127,7 +133,7 @@ var attendeeRoutes = []route{
 			"seat_taken unknown_seat unknown_section wrong_category single_seat_gap companion_alone invalid_seat " +
 			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit moved",
 	},
-	{method: http.MethodGet, path: "/v1/events/{event_id}/order_form", handle: (*Server).getForm, out: client.OrderForm{}, status: 200, doc: "What the event asks of its buyers; nothing by default.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/order_form", cached: true, handle: (*Server).getForm, out: client.OrderForm{}, status: 200, doc: "What the event asks of its buyers; nothing by default.", problems: "invalid_id event_not_found moved"},
 	{
 		method: http.MethodGet, path: "/v1/events/{event_id}/seats", handle: (*Server).getSeats, mayAuth: true, need: access.ReadEvents, cached: true, out: client.SeatMap{}, status: 200,
 		doc:      "The seating plan with where each seat stands. The ETag is of this very state, Age says how old it is; with If-None-Match 304 when nothing has changed.",
@@ -208,13 +214,13 @@ var attendeeRoutes = []route{
 		doc:      "Take that back.",
 		problems: "invalid_id ticket_not_found event_not_found order_not_found invalid_state ticket_transferred moved",
 	},
-	{method: http.MethodGet, path: "/v1/events/{event_id}/transfer_policy", handle: (*Server).getTransferPolicy, out: client.TransferPolicy{}, status: 200, doc: "Whether tickets of the event may be given on; allowed by default.", problems: "invalid_id event_not_found moved"},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/transfer_policy", cached: true, handle: (*Server).getTransferPolicy, out: client.TransferPolicy{}, status: 200, doc: "Whether tickets of the event may be given on; allowed by default.", problems: "invalid_id event_not_found moved"},
 	{method: http.MethodGet, path: "/v1/tickets/{ticket_id}/google_wallet", handle: (*Server).googleWallet, auth: capTicket, out: client.WalletLink{}, status: 200, doc: "Where to save the ticket in Google's wallet, where keys are configured.", problems: "invalid_id ticket_not_found event_not_found invalid_state ticket_transferred wallet_not_configured moved"},
 	{
 		method: http.MethodGet, path: "/v1/events/{event_id}/revocations", handle: (*Server).revocations, out: client.Revocations{}, status: 200, params: page[:1],
 		doc: "Barcodes that must not be let in any more, by their marks, signed, up to 1,000 a page; a gate keeps them and asks behind the last.", problems: "invalid_id event_not_found invalid_cursor moved",
 	},
-	{method: http.MethodGet, path: "/v1/keys/tickets", handle: (*Server).ticketKeys, out: client.JWKSet{}, status: 200, doc: "Public keys of all cells, with which a gate verifies barcodes offline."},
+	{method: http.MethodGet, path: "/v1/keys/tickets", cached: true, handle: (*Server).ticketKeys, out: client.JWKSet{}, status: 200, doc: "Public keys of all cells, with which a gate verifies barcodes offline."},
 	{
 		method: http.MethodPost, path: "/v1/payments/stripe/webhook", handle: (*Server).webhook, foreign: true, out: received{}, status: 200,
 		doc: "The payment provider's events; 200 once stored.", params: []param{{"cell", "string", "whose account it is, for the router"}}, problems: "bad_signature",
@@ -303,7 +309,7 @@ var organizerRoutes = []route{
 		doc: "Let stored notices of the payment provider have their effect again, at most 200 a call. What they did already they do not do twice.", params: []param{{"cell", "string", "whose notices, for the router"}},
 		problems: "invalid_replay invalid_cursor notice_not_found",
 	},
-	{method: http.MethodGet, path: "/v1/regions", handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
+	{method: http.MethodGet, path: "/v1/regions", cached: true, handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
 }
 
 // sagaCell is for the router: a cell has its own sagas only.
@@ -326,5 +332,5 @@ var commonRoutes = []route{
 	{method: http.MethodGet, path: "/v1/topology", handle: (*Server).topology, out: topology.Snapshot{}, status: 200, doc: "The map as this cell knows it, in the bytes that the control plane signed; X-Guichet-Signature vouches for them.", problems: "topology_unknown"},
 	{method: http.MethodGet, path: "/livez", handle: (*Server).live, anyParams: true, out: Probe{}, status: 200, doc: "Whether the process can answer at all."},
 	{method: http.MethodGet, path: "/readyz", handle: (*Server).ready, anyParams: true, out: Probe{}, on503: Probe{}, status: 200, doc: "Whether to send requests here; 503 with the reasons when not. A search index that is being filled is told, and no reason."},
-	{method: http.MethodGet, path: "/openapi.json", handle: (*Server).openapi, status: 200, media: "application/json", doc: "This document."},
+	{method: http.MethodGet, path: "/openapi.json", cached: true, handle: (*Server).openapi, status: 200, media: "application/json", doc: "This document."},
 }

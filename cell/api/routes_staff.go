@@ -42,7 +42,7 @@ var staffRoutes = []route{
 		problems: "invalid_id invalid_series invalid_event series_too_long unknown_region moved",
 	},
 	{
-		method: http.MethodGet, path: "/v1/series/{series_id}", handle: (*Server).getSeries, mayAuth: true, need: access.ReadEvents, out: client.Series{}, status: 200,
+		method: http.MethodGet, path: "/v1/series/{series_id}", cached: true, handle: (*Server).getSeries, mayAuth: true, need: access.ReadEvents, out: client.Series{}, status: 200,
 		doc: "The series, and how far it is.", problems: "invalid_id series_not_found moved",
 	},
 	{
@@ -50,7 +50,7 @@ var staffRoutes = []route{
 		doc: "Put all occurrences before the public, but for those that are over. Doing it again finds those that are drafts.", problems: "invalid_id series_not_found series_unfinished moved",
 	},
 	{
-		method: http.MethodGet, path: "/v1/series/{series_id}/occurrences", handle: (*Server).listOccurrences, mayAuth: true, need: access.ReadEvents, out: Page[client.Occurrence]{}, status: 200,
+		method: http.MethodGet, path: "/v1/series/{series_id}/occurrences", cached: true, handle: (*Server).listOccurrences, mayAuth: true, need: access.ReadEvents, out: Page[client.Occurrence]{}, status: 200,
 		doc: "The series' events in order of their starts; drafts are there for the organizer only.", problems: "invalid_id series_not_found invalid_parameter invalid_cursor moved",
 		params: append([]param{{"from", "string", "date or RFC 3339 time"}, {"to", "string", "date or RFC 3339 time, not included"}}, page...),
 	},

@@ -189,8 +189,9 @@ func (s *Server) getSeats(c *gin.Context) error {
 	}
 	c.Header("ETag", m.etag)
 	c.Header("Age", strconv.Itoa(int(age.Seconds())))
-	c.Header("Cache-Control", "no-cache") // keep it, but ask before using it
-	if c.GetHeader("If-None-Match") == m.etag {
+	mayKeep(c)
+	if known := httpd.NoneMatch(c.Request, m.etag); known != "" {
+		c.Header("ETag", known)
 		c.Status(http.StatusNotModified)
 		c.Writer.WriteHeaderNow()
 		return nil

@@ -105,8 +105,7 @@ func (s *Server) getSeries(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(200, s.seriesView(series))
-	return nil
+	return show(c, s.seriesView(series))
 }
 
 func (s *Server) publishSeries(c *gin.Context) error {
@@ -165,8 +164,7 @@ func (s *Server) listOccurrences(c *gin.Context) error {
 	for i := range events {
 		page.Items = append(page.Items, occurrenceView(&events[i]))
 	}
-	c.JSON(200, page)
-	return nil
+	return show(c, page)
 }
 
 func occurrenceView(e *booking.Event) client.Occurrence {

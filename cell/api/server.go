@@ -21,6 +21,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/client"
+	"guichet/cell/client/class"
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/search"
@@ -98,6 +99,7 @@ type Server struct {
 	Metrics   *prometheus.Registry
 	Now       func() time.Time
 	Limits    Limits
+	Origins   []string // of other sites' pages that may make attendees' calls; none: no other
 	guards    guards
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
@@ -108,12 +110,23 @@ type Server struct {
 func (s *Server) Handler() http.Handler {
 	e := httpd.NewEngine("cell " + s.Cell.String())
 	s.measure(e)
+	pages := httpd.CORS{Origins: s.Origins, Covers: class.ForPages}
+	e.Use(func(c *gin.Context) {
+		if pages.Answer(c.Writer, c.Request) {
+			c.Writer.WriteHeaderNow()
+			c.Abort()
+		}
+	})
 	e.Use(crowd(MaxInFlight, s.Metrics))
 	s.guards = newGuards(s.Limits)
 	s.maps = &seatMaps{}
 	for _, r := range routes {
-		if r.handle != nil {
-			e.Handle(r.method, ginPath(r.path), s.checked(r))
+		if r.handle == nil {
+			continue
+		}
+		e.Handle(r.method, ginPath(r.path), s.checked(r))
+		if r.method == http.MethodGet { // net/http keeps the body of the answer back
+			e.Handle(http.MethodHead, ginPath(r.path), s.checked(r))
 		}
 	}
 	return e
@@ -164,7 +177,11 @@ func (s *Server) checked(r route) gin.HandlerFunc {
 		}
 		if err == nil {
 			s.note(c, &r)
-			err = r.handle(s, c)
+			if r.compressed() {
+				httpd.Compressed(c, func() { err = r.handle(s, c) })
+			} else {
+				err = r.handle(s, c)
+			}
 		}
 		if err != nil {
 			c.Writer.Header().Del(httpd.HeaderReplayed) // what failed behind a key's first answer is not it

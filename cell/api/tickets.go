@@ -116,6 +116,5 @@ func (s *Server) ticketKeys(c *gin.Context) error {
 		}
 	}
 	c.Header("Cache-Control", "public, max-age=60")
-	c.JSON(200, ticket.JWKSet(keys))
-	return nil
+	return show(c, ticket.JWKSet(keys))
 }

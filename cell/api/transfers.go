@@ -68,8 +68,7 @@ func (s *Server) getTransferPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(200, client.TransferPolicy{Transfers: string(policy)})
-	return nil
+	return show(c, client.TransferPolicy{Transfers: string(policy)})
 }
 
 // putTransferPolicy says whether tickets of the event may be given on.

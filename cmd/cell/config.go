@@ -67,6 +67,7 @@ type settings struct {
 	OnDispute    payment.Policy      // GUICHET_ON_DISPUTE: block or keep
 	Mails        notify.Caps         // GUICHET_LIMIT_MAILS_PER_HOUR, GUICHET_LIMIT_MAILS_PER_DAY; zero with GUICHET_LIMITS=off
 	Limits       api.Limits          // GUICHET_LIMITS, GUICHET_LIMIT_…, GUICHET_TRUSTED_ROUTERS
+	Origins      []string            // GUICHET_CORS_ORIGINS: of other sites' pages that may make attendees' calls
 }
 
 // configureBarcodes reads with what barcodes are signed.
@@ -112,6 +113,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Manual:       r.Bool("GUICHET_CAPTURE_LATER", true),
 	}
 	s.configureMoney(r)
+	s.Origins = httpd.Origins(r)
 	cell, err := topology.ParseCell(r.Required("GUICHET_CELL", "the name of this cell, like euw3"))
 	if err != nil {
 		r.Fault("GUICHET_CELL", "is not a cell name like euw3")

@@ -128,7 +128,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		Accounts: &account.Service{Store: h.store, Key: cfg.Access.Key(), Post: letter.PostInvitation{Mails: mails}, Listed: func(id string) bool { return h.atlas.Current().Revokes(id) }}, Log: h.store,
 		Search:  &search.Service{Index: h.index, Hints: h.store, Now: time.Now, OnHintsError: reporter(ctx, "hints"), Warm: h.indexer.Ready},
 		Answers: h.store, Reports: h.store, SeatMaps: h.store, Copies: h.store, Topology: h.atlas.Current, Sealed: h.atlas.Sealed, Signer: signer, Access: cfg.Access, ControlKeys: cfg.ControlKeys, Revoked: func(id string) bool { return h.atlas.Current().Revokes(id) }, Wallets: passes,
-		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits,
+		Health: &httpd.Health{}, Metrics: reg, Now: time.Now, Limits: cfg.Limits, Origins: cfg.Origins,
 	}
 	countWaiting(reg, h.server.Booking.Desks)
 	if err := h.server.Checkout.Register(); err != nil {

@@ -40,6 +40,7 @@ type settings struct {
 	Snapshots    time.Duration       // GUICHET_SNAPSHOT_PERIOD
 	Probes       time.Duration       // GUICHET_PROBE_PERIOD
 	Operators    string              // GUICHET_OPERATOR_LISTEN: where operators' calls are served, and nothing is limited
+	Origins      []string            // GUICHET_CORS_ORIGINS: of other sites' pages that may make attendees' calls
 	Limits       []limit.Named       // GUICHET_LIMITS, GUICHET_EDGE_…_PER_MINUTE; nil limits nobody
 }
 
@@ -53,6 +54,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Pinned:       r.PublicKeys("GUICHET_CONTROL_KEY", seal.MaxPinned),
 		Operators:    r.Text("GUICHET_OPERATOR_LISTEN", "127.0.0.1:8081"),
 		Limits:       limits(r),
+		Origins:      httpd.Origins(r),
 		ControlPlane: r.URL("GUICHET_CONTROL_PLANE", ""),
 		Bootstrap:    bootstrap(r, r.Text("GUICHET_CELLS", "")),
 		StateDir:     r.Text("GUICHET_STATE_DIR", ""),

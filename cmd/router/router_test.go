@@ -39,12 +39,12 @@ func env(pairs ...string) func(string) string {
 func TestConfigure_tellsAllFaultsAtOnce(t *testing.T) {
 	_, err := configure(env(
 		"GUICHET_CONTROL_PLANE", "nowhere", "GUICHET_CELLS", "EUW=http://a,euw3=ftp://b", "GUICHET_DEFAULT_CELL", "Paris", "GUICHET_WAN", "mars-north-1",
-		"GUICHET_TRUSTED_PROXIES", "10.0.0.0/99", "GUICHET_MAX_IN_FLIGHT", "0", "GUICHET_PROBE_PERIOD", "-1s", "GUICHET_TRUST_NEAR", "maybe", "GUICHET_EDGE_MAIL_PER_MINUTE", "0", "GUICHET_LIMITS", "some",
+		"GUICHET_TRUSTED_PROXIES", "10.0.0.0/99", "GUICHET_MAX_IN_FLIGHT", "0", "GUICHET_PROBE_PERIOD", "-1s", "GUICHET_TRUST_NEAR", "maybe", "GUICHET_EDGE_MAIL_PER_MINUTE", "0", "GUICHET_LIMITS", "some", "GUICHET_CORS_ORIGINS", "https://a.example/path",
 	))
 	if err == nil {
 		t.Fatal("nothing was wrong")
 	}
-	for _, want := range []string{"GUICHET_CONTROL_PLANE", `"EUW"`, `"ftp://b"`, "GUICHET_DEFAULT_CELL", "GUICHET_WAN", "GUICHET_TRUSTED_PROXIES", "GUICHET_MAX_IN_FLIGHT", "GUICHET_PROBE_PERIOD", "GUICHET_TRUST_NEAR", "GUICHET_EDGE_MAIL_PER_MINUTE", "GUICHET_LIMITS"} {
+	for _, want := range []string{"GUICHET_CONTROL_PLANE", `"EUW"`, `"ftp://b"`, "GUICHET_DEFAULT_CELL", "GUICHET_WAN", "GUICHET_TRUSTED_PROXIES", "GUICHET_MAX_IN_FLIGHT", "GUICHET_PROBE_PERIOD", "GUICHET_TRUST_NEAR", "GUICHET_EDGE_MAIL_PER_MINUTE", "GUICHET_LIMITS", "GUICHET_CORS_ORIGINS"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not told: %v", want, err)
 		}

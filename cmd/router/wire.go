@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"guichet/cell/client/class"
 	"guichet/geo/mmdb"
 	"guichet/internal/httpd"
 	"guichet/internal/mtls"
@@ -64,7 +65,7 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 	if cfg.Limits != nil {
 		gate.Limits = limit.New(cfg.Limits, reg)
 	}
-	r.public = gate
+	r.public = httpd.CORS{Origins: cfg.Origins, Covers: class.ForPages}.Wrap(gate)
 	reg.MustRegister(townMetrics{r})
 
 	ready := r.ready

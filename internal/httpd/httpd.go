@@ -53,6 +53,8 @@ const (
 var (
 	ErrNoRoute  = kind.NotFound.New("no_such_path")
 	ErrNoMethod = kind.NotAllowed.New("method_not_allowed")
+	// ErrCoding is the answer to a body in a content coding; none is understood.
+	ErrCoding = kind.UnsupportedMedia.New("unsupported_content_encoding")
 	// ErrCertificate is the answer to a peer whose certificate is not valid any more.
 	ErrCertificate = kind.Unauthorized.New("certificate_refused")
 	ErrPortInUse   = errors.New("port in use")
@@ -70,6 +72,11 @@ func NewEngine(name string) *gin.Engine {
 	e.Use(recovered, requestID, deadline)
 	e.NoRoute(func(c *gin.Context) { Fail(c, ErrNoRoute.With("%s serves no %.100s", name, c.Request.URL.Path)) })
 	e.NoMethod(func(c *gin.Context) {
+		if c.Request.Method == http.MethodOptions {
+			c.Header("Allow", c.Writer.Header().Get("Allow")+", OPTIONS")
+			c.AbortWithStatus(http.StatusNoContent)
+			return
+		}
 		Fail(c, ErrNoMethod.With("%s is not allowed here", c.Request.Method))
 	})
 	return e
@@ -183,6 +190,9 @@ func serve(ctx context.Context, l net.Listener, d Door) error {
 		ErrorLog:    slog.NewLogLogger(withoutHandshakes{slog.Default().Handler()}, slog.LevelWarn),
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		TLSConfig:   config,
+	}
+	if !secure {
+		l, srv.Handler, srv.ConnContext, srv.ConnState = problemListener{l}, followed(srv.Handler), withConn, idle
 	}
 	failed := make(chan error, 1)
 	go func() {

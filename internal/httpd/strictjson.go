@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -34,8 +35,20 @@ var (
 	ErrJSON         = kind.Invalid.New("invalid_json")
 	ErrUnknownField = kind.Invalid.New("unknown_field")
 	ErrField        = kind.Invalid.New("invalid_field")
+	ErrSlow         = kind.TooSlow.New("request_timeout")
 	ErrMissing      = kind.Invalid.New("missing_field")
 )
+
+// Uncoded refuses a body that is compressed: something else would be read in it.
+func Uncoded(w http.ResponseWriter, r *http.Request) error {
+	for _, said := range r.Header.Values("Content-Encoding") {
+		if said = strings.TrimSpace(said); said != "" && !strings.EqualFold(said, "identity") {
+			w.Header().Set("Accept-Encoding", "identity")
+			return ErrCoding.With("send the body as it is, without a Content-Encoding")
+		}
+	}
+	return nil
+}
 
 // ReadBody reads at most MaxBody bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -43,6 +56,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, limit int) (body []byte, err error) {
+	if err := Uncoded(w, r); err != nil {
+		return nil, err
+	}
 	if n := r.ContentLength; n >= 0 && n <= firstRead {
 		body = make([]byte, n)
 		_, err = io.ReadFull(r.Body, body)
@@ -52,6 +68,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) (body []byte, e
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, ErrBodyTooLarge.With("a body has at most %d bytes", limit).Field("limit", limit)
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, ErrSlow.With("the body did not come in time")
 		}
 		return nil, ErrJSON.With("the body could not be read to its end")
 	}

@@ -21,6 +21,7 @@ const (
 	Forbidden                    // 403: known, but not allowed
 	NotFound                     // 404
 	NotAllowed                   // 405
+	TooSlow                      // 408: the request did not come in time
 	Conflict                     // 409: the state does not allow it now
 	Stale                        // 412: If-Match does not match
 	TooLarge                     // 413
@@ -33,7 +34,7 @@ const (
 )
 
 var statuses = map[Kind]int{
-	Internal: 500, Invalid: 400, Unauthorized: 401, Forbidden: 403, NotFound: 404, NotAllowed: 405, Conflict: 409,
+	Internal: 500, Invalid: 400, Unauthorized: 401, Forbidden: 403, NotFound: 404, NotAllowed: 405, TooSlow: 408, Conflict: 409,
 	Stale: 412, TooLarge: 413, UnsupportedMedia: 415, Moved: 421, Unprocessable: 422, ConditionMissing: 428, Busy: 429, Unavailable: 503,
 }
 

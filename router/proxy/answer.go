@@ -5,6 +5,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +34,7 @@ func (p *Proxy) answer(x *exchange, d route.Decision, a *answered) {
 	}
 	h := x.w.Header()
 	dropHopByHop(a.Header)
-	maps.Copy(h, a.Header)
+	pass(h, a.Header)
 	h.Set(httpd.HeaderRequestID, x.id)
 	h.Set(httpd.HeaderRoute, string(why))
 	h.Del(httpd.HeaderHop)
@@ -44,6 +46,24 @@ func (p *Proxy) answer(x *exchange, d route.Decision, a *answered) {
 	if err := copyBody(x.w, a); err != nil && x.r.Context().Err() == nil {
 		// Half an answer must not look whole: break the connection.
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// pass copies a cell's header. What this router says of other origins it says itself, and
+// what an answer varies with adds up.
+func pass(to, from http.Header) {
+	vary := append(from.Values("Vary"), to.Values("Vary")...)
+	if to.Get("Access-Control-Allow-Origin") != "" {
+		for name := range from {
+			if strings.HasPrefix(name, "Access-Control-") {
+				from.Del(name)
+			}
+		}
+	}
+	maps.Copy(to, from)
+	if len(vary) > 0 {
+		slices.Sort(vary)
+		to["Vary"] = slices.Compact(vary)
 	}
 }
 

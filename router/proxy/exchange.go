@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -123,6 +124,9 @@ func (p *Proxy) readBody(x *exchange) error {
 	body, err := readUpTo(r.Body, r.ContentLength, limit)
 	if err != nil {
 		p.held.Add(-reserve)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return httpd.ErrSlow.With("the body did not come in time")
+		}
 		return ErrBodyUnreadable.With("the body ended before its end")
 	}
 	if int64(len(body)) > limit {

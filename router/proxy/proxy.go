@@ -130,6 +130,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, id: requestID(r), arrived: p.cfg.Now()}
 	w.Header().Set(httpd.HeaderRequestID, x.id)
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		p.refuse(x, httpd.ErrNoMethod.With("%s is not allowed here", r.Method))
 		return
 	}

@@ -152,5 +152,6 @@ func aimAtCell(text string) Target {
 
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// PeekLimit is how far into a new order's body the router looks for the hold.
-const PeekLimit = 64 << 10
+// PeekLimit is how far into a new order's body the router looks for the hold: a body is
+// not longer, and clients put their members in any order.
+const PeekLimit = 1 << 20

@@ -23,7 +23,8 @@ func TestPeekHoldID_findsTheMemberAndNothingElse(t *testing.T) {
 		`"hold_id"`:                         "",
 		``:                                  "",
 		`{"a":` + strings.Repeat("[", 5000): "",
-		`{"pad":"` + strings.Repeat("x", route.PeekLimit) + `","hold_id":"late"}`: "",
+		`{"pad":"` + strings.Repeat("x", route.PeekLimit) + `","hold_id":"late"}`: "", // a body is not longer
+		`{"attendees":["` + strings.Repeat("x", 104_000) + `"],"hold_id":"late"}`: "late",
 	} {
 		if got := route.PeekHoldID([]byte(body)); got != want {
 			t.Errorf("%.80s: %q, want %q", body, got, want)

@@ -16,8 +16,8 @@ func NeedsBody(method, path string) bool {
 	return method == http.MethodPost && strings.TrimPrefix(strings.Trim(path, "/"), "v1/") == "orders"
 }
 
-// PeekHoldID finds the top-level member hold_id within the first PeekLimit bytes
-// of a JSON object; empty if there is none, and then the nearest cell says what
+// PeekHoldID finds the top-level member hold_id of a JSON object, wherever it stands in
+// its first PeekLimit bytes, which no body exceeds; empty if there is none, and then the nearest cell says what
 // is wrong with the body. It reads tokens, so a name inside a string or an inner
 // object does not mislead it; of two members the first counts here, and a cell
 // refuses such a body anyway.

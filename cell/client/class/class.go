@@ -196,3 +196,17 @@ func (p *pattern) fits(method string, parts []string) bool {
 	}
 	return true
 }
+
+// ForPages says whether a page of another origin may make the call, where its origin is
+// let in: what attendees ask and buy. Links out of mails are opened by our own page.
+func ForPages(method, path string) bool {
+	switch Of(method, path) {
+	case Catalogue, Event, Hold, Order, Mail:
+		return true
+	case Ticket:
+		var room [8]string
+		parts := segments(room[:0], path)
+		return parts[1] == "tickets" || parts[1] == "orders"
+	}
+	return false
+}
