@@ -2,15 +2,15 @@ package main
 
 import (
 	"encoding/json"
-	"html/template"
 	"net/http"
-	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"guichet/control-plane/topology/seal"
 	"guichet/geo"
 	"guichet/internal/httpd"
+	"guichet/router/page"
 	"guichet/router/route"
 )
 
@@ -44,19 +44,35 @@ type index struct {
 	Links   []string   `json:"links"`
 }
 
-var indexPage = template.Must(template.New("index").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Guichet</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}table{border-collapse:collapse}td,th{padding:.2rem 1.2rem .2rem 0;text-align:left}</style></head>
-<body><h1>Guichet</h1><p>The edge of the town: the nearest cell answers, an event's home decides.</p>
-<table><tr><th>Cell</th><th>Region</th><th>City</th><th>State</th><th>Reached</th></tr>
-{{range .Cells}}<tr><td>{{.Cell}}</td><td>{{.Region}}</td><td>{{.City}}</td><td>{{.State}}</td><td>{{if .Up}}yes{{else}}no{{end}}</td></tr>
-{{end}}</table>
-<ul>{{range .Links}}<li><a href="{{.}}">{{.}}</a></li>{{end}}</ul></body></html>
-`))
-
-// index says what this is, as a page to browsers and as JSON to programs.
+// index says to programs what this is. A browser gets the start page of the nearest cell.
 func (r *router) index(w http.ResponseWriter, req *http.Request) {
-	doc := index{Service: "guichet router", Cells: []cellLine{}, Links: []string{"/v1/events", "/openapi.json", "/v1/regions", "/v1/topology", "/readyz"}}
+	if page.Wanted(req) {
+		r.proxy.ServeHTTP(w, req)
+		return
+	}
+	w.Header().Set("Vary", "Accept")
+	writeJSON(w, r.describe())
+}
+
+// status says how the cells are, as a page to browsers and as JSON to programs. It is the
+// router's own, so that it can be seen when no cell answers.
+func (r *router) status(w http.ResponseWriter, req *http.Request) {
+	doc := r.describe()
+	if !page.Wanted(req) {
+		w.Header().Set("Vary", "Accept")
+		writeJSON(w, doc)
+		return
+	}
+	cells := make([]page.Cell, 0, len(doc.Cells))
+	for _, c := range doc.Cells {
+		cells = append(cells, page.Cell{ID: c.Cell, Region: c.Region, City: c.City, State: c.State, Up: c.Up, RTT: time.Duration(c.RTTms * float64(time.Millisecond))})
+	}
+	page.Status(w, req, cells)
+}
+
+// describe is the town as this router sees it.
+func (r *router) describe() index {
+	doc := index{Service: "guichet router", Cells: []cellLine{}, Links: []string{"/v1/events", "/openapi.json", "/v1/regions", "/v1/topology", "/status", "/readyz"}}
 	if s := r.keeper.Map().Snapshot(); s != nil {
 		doc.Version = s.Version
 		view := r.checker.View()
@@ -68,14 +84,7 @@ func (r *router) index(w http.ResponseWriter, req *http.Request) {
 			})
 		}
 	}
-	w.Header().Set("Vary", "Accept")
-	if !strings.Contains(req.Header.Get("Accept"), "text/html") {
-		writeJSON(w, doc)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	_ = indexPage.Execute(w, doc)
+	return doc
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -187,13 +187,16 @@ func TestRouter_learnsTheTownFromACellAndServes(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", path, code, body, want)
 		}
 	}
-	if _, h, body := get(t, s.URL+"/", "Accept", "text/html,*/*"); !strings.HasPrefix(h.Get("Content-Type"), "text/html") || !strings.Contains(body, "Paris") {
-		t.Errorf("index: %s %s", h.Get("Content-Type"), body)
+	if _, _, body := get(t, s.URL+"/", "Accept", "text/html,*/*"); !strings.Contains(body, "cell /") {
+		t.Errorf("a browser gets no start page of the nearest cell: %s", body)
+	}
+	if _, h, body := get(t, s.URL+"/status", "Accept", "text/html,*/*"); !strings.HasPrefix(h.Get("Content-Type"), "text/html") || !strings.Contains(body, "Paris") {
+		t.Errorf("status: %s %s", h.Get("Content-Type"), body)
 	}
 	_, _, metrics := get(t, privateOf(s)+"/metrics")
 	for _, want := range []string{
-		`guichet_router_requests_total{cell="euw3",class="2xx",route="nearest"} 2`, "guichet_router_added_latency_seconds_count 2", `guichet_router_in_flight{cell="euw3"} 0`,
-		"guichet_router_snapshot_version 3", "guichet_router_snapshot_age_seconds", `guichet_router_process_up{cell="euw3"`, `guichet_router_located_total{by="default"} 2`,
+		`guichet_router_requests_total{cell="euw3",class="2xx",route="nearest"} 3`, "guichet_router_added_latency_seconds_count 3", `guichet_router_in_flight{cell="euw3"} 0`,
+		"guichet_router_snapshot_version 3", "guichet_router_snapshot_age_seconds", `guichet_router_process_up{cell="euw3"`, `guichet_router_located_total{by="default"} 3`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)

@@ -82,7 +82,7 @@ func newRouter(ctx context.Context, cfg settings, reg *prometheus.Registry) (*ro
 		return nil
 	})
 	r.own = map[string]http.HandlerFunc{
-		"/livez": ready.Live, "/readyz": ready.Ready, "/v1/topology": r.topology, "/": r.index,
+		"/livez": ready.Live, "/readyz": ready.Ready, "/v1/topology": r.topology, "/": r.index, "/status": r.status,
 	}
 	return r, nil
 }

@@ -17,6 +17,7 @@ import (
 	"guichet/internal/kind"
 	"guichet/internal/mtls"
 	"guichet/router/health"
+	"guichet/router/page"
 	"guichet/router/route"
 )
 
@@ -174,6 +175,10 @@ func (p *Proxy) refuse(x *exchange, err error) {
 	p.metrics.refusals.WithLabelValues(code).Inc()
 	if x.want.Force != "" {
 		x.w.Header().Set(httpd.HeaderRoute, string(route.Forced))
+	}
+	if page.Wanted(x.r) {
+		page.Refuse(x.w, x.r, err)
+		return
 	}
 	httpd.Problem(x.w, x.r, err)
 }
