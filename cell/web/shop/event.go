@@ -21,18 +21,17 @@ const maxChoice = 20
 
 // eventView is what an event's page shows.
 type eventView struct {
-	meta     meta
-	event    client.Event
-	here     bool // this cell is the home: what it says of stock is so
-	home     homeView
-	policy   string // of giving tickets on; empty when it is not known here
-	faults   []fault
-	typed    url.Values // what was typed into the form
-	opened   string     // an access code that opened ticket types
-	promo    string     // a code that will be applied
-	now      time.Time
-	similar  []client.Listing
-	seatings []client.HoldItem
+	meta   meta
+	event  client.Event
+	here   bool // this cell is the home: what it says of stock is so
+	home   homeView
+	seller client.Seller
+	policy string // of giving tickets on; empty when it is not known here
+	faults []fault
+	typed  url.Values // what was typed into the form
+	opened string     // an access code that opened ticket types
+	promo  string     // a code that will be applied
+	now    time.Time
 }
 
 // homeView is where an event is at home, in words.
@@ -98,6 +97,9 @@ func (v *visit) eventView(e client.Event) eventView {
 		if policy, _, err := v.api("").TransferPolicy(v.ctx(), e.ID); err == nil {
 			view.policy = policy.Transfers
 		}
+		if form, err := v.orderForm(e.ID); err == nil {
+			view.seller = form.Seller
+		}
 	}
 	return view
 }
@@ -136,17 +138,6 @@ func choices(t client.TicketType) (list []int64) {
 		list = append(list, n)
 	}
 	return list
-}
-
-// cheapest is the lowest all-in price of what is on sale.
-func (e eventView) cheapest() *client.TicketType {
-	var best *client.TicketType
-	for i, t := range e.event.TicketTypes {
-		if e.typeState(t) == "" && !t.AddOn && (best == nil || t.PriceAllIn.Amount < best.PriceAllIn.Amount) {
-			best = &e.event.TicketTypes[i]
-		}
-	}
-	return best
 }
 
 // sorted are the ticket types in the order of the page: tickets, then what is added to them.

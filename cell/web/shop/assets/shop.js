@@ -32,11 +32,11 @@
     if (!own || own === el.dataset.zone) return;
     var f = function (zone) { return new Intl.DateTimeFormat("en", { dateStyle: "short", timeStyle: "short", timeZone: zone }).format(at); };
     try { if (f(own) === f(el.dataset.zone)) return; } catch (e) { /* an unknown zone: say the time anyway */ }
-    el.textContent = el.dataset.words.replace("{0}", new Intl.DateTimeFormat(lang, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" }).format(at));
+    el.textContent = el.dataset.words.replace("{0}", new Intl.DateTimeFormat(lang, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" }).format(at));
     el.hidden = false;
   });
   all("time[data-when]", function (el) {
-    el.textContent = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(el.dateTime));
+    el.textContent = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" }).format(new Date(el.dateTime));
   });
 
   // What is left is asked at the event's home; the page may be a copy.
