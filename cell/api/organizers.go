@@ -151,6 +151,9 @@ func (s *Server) regions(c *gin.Context) error {
 	if snap := s.Topology(); snap != nil {
 		for _, known := range snap.Cells {
 			rc := client.RegionCell{ID: known.ID.String(), State: string(known.State), Residency: known.Residency}
+			if known.ID == s.Cell && s.Residency != nil {
+				rc.Proof = s.Residency()
+			}
 			i := slices.IndexFunc(page.Items, func(r client.Region) bool { return r.Code == known.Region })
 			if i < 0 {
 				r := client.Region{Code: known.Region}

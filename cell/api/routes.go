@@ -309,7 +309,7 @@ var organizerRoutes = []route{
 		doc: "Let stored notices of the payment provider have their effect again, at most 200 a call. What they did already they do not do twice.", params: []param{{"cell", "string", "whose notices, for the router"}},
 		problems: "invalid_replay invalid_cursor notice_not_found",
 	},
-	{method: http.MethodGet, path: "/v1/regions", cached: true, handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose."},
+	{method: http.MethodGet, path: "/v1/regions", cached: true, handle: (*Server).regions, out: Page[client.Region]{}, status: 200, doc: "Regions and cells with residency text, so that an organizer can choose; of the cell that answers also when its database last proved that all rows are in the region."},
 }
 
 // sagaCell is for the router: a cell has its own sagas only.

@@ -93,10 +93,13 @@ type Server struct {
 	SignIn  client.SignInPlace // where people sign in with a program; zero for nowhere
 	People  People             // nil: nobody can sign in
 	// Peers is how another cell is called; nil calls none.
-	Peers     func(cell topology.CellID) *http.Client
-	Wallets   Wallets
-	Health    *httpd.Health
-	Metrics   *prometheus.Registry
+	Peers   func(cell topology.CellID) *http.Client
+	Wallets Wallets
+	Health  *httpd.Health
+	Metrics *prometheus.Registry
+	// Residency is what the database last said of where this cell's rows are; nil, or an answer of
+	// nil, where the engine cannot say.
+	Residency func() *client.ResidencyProof
 	Now       func() time.Time
 	Limits    Limits
 	Origins   []string // of other sites' pages that may make attendees' calls; none: no other

@@ -473,6 +473,21 @@ type RegionCell struct {
 	ID        string `json:"id"`
 	State     string `json:"state"`
 	Residency string `json:"residency"` // where its rows live, for people
+	// Proof is what the cell's database last said of that. Each cell tells its own; it is null of other
+	// cells, and where the engine cannot say (PostgreSQL).
+	Proof *ResidencyProof `json:"residency_proof"`
+}
+
+// ResidencyProof is where the replicas of a cell's rows are, as its database says.
+type ResidencyProof struct {
+	AtHome   bool       `json:"at_home"`   // all in the region, when it was last asked
+	AskedAt  time.Time  `json:"asked_at"`  // of the counts below
+	ProvedAt *time.Time `json:"proved_at"` // when they were last all in the region; null is never since the process started
+
+	Ranges         int `json:"ranges"`          // parts that the rows are kept in
+	LeasesAbroad   int `json:"leases_abroad"`   // of these, served outside of the region or nobody knows where
+	ReplicasAbroad int `json:"replicas_abroad"` // of these, with a replica outside of the region
+	FewVoters      int `json:"few_voters"`      // of these, with fewer than three voters
 }
 
 // LedgerSeal is the last line of a ledger.

@@ -98,6 +98,9 @@ const deleteAnswers = `DELETE FROM booking.answer WHERE (scope, key) IN
 
 // ForgetAnswers deletes answers older than AnswerLife, in bounded batches.
 func (s *Store) ForgetAnswers(ctx context.Context) (int64, error) {
+	if s.expires.Load() {
+		return 0, nil
+	}
 	tag, err := s.DB.On(ctx).Exec(ctx, deleteAnswers, AnswerLife.Seconds(), answersPerSweep)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }

@@ -303,8 +303,10 @@ func (s *Store) sweepBus(ctx context.Context, outbox, inbox, parked time.Duratio
 			return total, fmt.Errorf("sweep outbox: %w", err)
 		}
 	}
-	if err := sweep(sweepInbox, inbox.Seconds(), sweepBatch); err != nil {
-		return total, fmt.Errorf("sweep inbox: %w", err)
+	if !s.expires.Load() {
+		if err := sweep(sweepInbox, inbox.Seconds(), sweepBatch); err != nil {
+			return total, fmt.Errorf("sweep inbox: %w", err)
+		}
 	}
 	if err := sweep(sweepParked, parked.Seconds(), sweepBatch); err != nil {
 		return total, fmt.Errorf("sweep parked: %w", err)

@@ -88,6 +88,9 @@ const deleteNotices = `DELETE FROM payment.notice WHERE notice_id IN (SELECT n.n
 
 // ForgetNotices deletes notices that are past their retention, in bounded batches.
 func (s *Store) ForgetNotices(ctx context.Context) (int64, error) {
+	if s.expires.Load() {
+		return 0, nil
+	}
 	tag, err := s.DB.On(ctx).Exec(ctx, deleteNotices, NoticeRetention.Seconds(), noticesPerSweep)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }

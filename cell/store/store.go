@@ -9,6 +9,7 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,6 +31,7 @@ type Store struct {
 
 	inFlight  keysInFlight
 	described descriptions
+	expires   atomic.Bool // the database ends rows by their age; see Expire
 }
 
 // New wraps a cell's database.

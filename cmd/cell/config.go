@@ -29,6 +29,7 @@ type settings struct {
 	Cell         topology.CellID     // GUICHET_CELL
 	Region       string              // GUICHET_REGION, the provider's name
 	Residency    string              // GUICHET_RESIDENCY, for organizers to read
+	AtHome       bool                // GUICHET_REQUIRE_LOCALITY: join the town only when the database proves that all rows are in the region
 	Listen       string              // GUICHET_LISTEN
 	Private      string              // GUICHET_PRIVATE_LISTEN: metrics and readiness
 	Notice       time.Duration       // GUICHET_DRAIN_NOTICE: how long requests are still taken after readiness is gone
@@ -91,6 +92,7 @@ func configure(getenv func(string) string) (settings, error) {
 		Notice:       r.Duration("GUICHET_DRAIN_NOTICE", httpd.DefaultNotice),
 		TLS:          mtls.Settings(r),
 		Database:     r.Required("GUICHET_DATABASE_URL", "the URL of this cell's own PostgreSQL or CockroachDB database"),
+		AtHome:       r.Bool("GUICHET_REQUIRE_LOCALITY", false),
 		MaxConns:     r.Int("GUICHET_DATABASE_CONNECTIONS", sqldb.DefaultMaxConns, 4, 1000),
 		StateDir:     r.Required("GUICHET_STATE_DIR", "a directory for the search index and the leaf"),
 		Leaf:         r.Bool("GUICHET_LEAF", true),

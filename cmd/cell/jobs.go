@@ -49,9 +49,15 @@ func reporter(ctx context.Context, job string) func(error) {
 func (h *house) migrate(ctx context.Context) bool {
 	report := reporter(ctx, "migrate")
 	for {
-		err := h.store.Migrate(ctx)
+		err := h.residency.settle(ctx)
+		if err == nil {
+			err = h.store.Migrate(ctx)
+		}
 		if err == nil {
 			err = h.confine(ctx)
+		}
+		if err == nil {
+			err = h.store.Expire(ctx)
 		}
 		if err == nil {
 			close(h.migrated)

@@ -62,6 +62,7 @@ type house struct {
 	migrated chan struct{}
 
 	converging converging
+	residency  *residency
 }
 
 // open joins the rooms. It waits for nobody: what is not there yet shows in /readyz.
@@ -81,6 +82,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if h.atlas, err = atlas.Open(cfg.StateDir, cfg.ControlKeys, reporter(ctx, "atlas")); err != nil {
 		return nil, err
 	}
+	h.residency = newResidency(h.store, cfg, reg)
 	h.watch(reg)
 	if h.index, err = bleve.Open(filepath.Join(cfg.StateDir, "index")); err != nil {
 		return nil, fmt.Errorf("search index: %w", err)
@@ -134,6 +136,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if err := h.server.Checkout.Register(); err != nil {
 		return nil, err
 	}
+	h.server.Residency = h.residency.View
 	h.ready()
 	h.openConverging(ctx, reg)
 	if err := h.openPeople(reg); err != nil {
@@ -186,6 +189,7 @@ func (h *house) ready() {
 		}
 	})
 	h.server.Health.Note("index", h.indexer.Ready) // searches say 503 search_warming by themselves; booking does not wait
+	h.server.Health.Note("residency", h.residency.fault)
 	if h.leaf != nil {
 		h.server.Health.Add("leaf", h.leaf.Ready)
 	}
@@ -222,6 +226,7 @@ func (h *house) work(ctx context.Context) {
 	running.Go(func() { h.forgetHolds(ctx) })
 	running.Go(func() { h.series(ctx) })
 	running.Go(func() { h.post(ctx) })
+	running.Go(func() { h.residency.run(ctx) })
 	if h.issuer != nil {
 		running.Go(func() { h.issuer.Run(ctx, reporter(ctx, "issuer")) })
 	}
@@ -232,7 +237,11 @@ func (h *house) work(ctx context.Context) {
 			Residency: h.cfg.Residency, Keys: slices.Concat(h.server.Signer.Published(), h.cfg.Access.Published()), NKey: h.cfg.NKey,
 		}
 		member := &join.Member{ControlPlane: h.cfg.ControlPlane, Token: h.cfg.JoinToken, Key: h.cfg.Access.Key(), Old: h.cfg.OldKey, Self: self, Client: client, Now: time.Now, Revoked: revocations(ctx, h.server.Accounts, reporter(ctx, "revocations"))}
-		running.Go(func() { member.Run(ctx, reporter(ctx, "join")) })
+		running.Go(func() {
+			if h.residency.await(ctx) {
+				member.Run(ctx, reporter(ctx, "join"))
+			}
+		})
 		running.Go(func() { h.atlas.Follow(ctx, client, h.cfg.ControlPlane, reporter(ctx, "atlas")) })
 	}
 	if h.leaf != nil {
