@@ -1,5 +1,5 @@
 .PHONY: run demo build test race bench bench-desk bench-checkout lint fmt clean
-run: build ; @./bin/guichet town $(if $(FRESH),--fresh) $(if $(IDENTITY),--identity $(IDENTITY)) $(ARGS)
+run: build ; @./bin/guichet town $(if $(FRESH),--fresh) $(if $(IDENTITY),--identity $(IDENTITY)) $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
 demo: build ; @./bin/guichet demo $(ARGS)
 build: ; @mkdir -p bin && go build -o bin/ ./cmd/...
 test: ; @go run ./internal/testdb/cmd/with-postgres -- go run ./internal/testcount go test -json $(or $(PKG),./...)

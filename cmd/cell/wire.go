@@ -82,7 +82,6 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if h.atlas, err = atlas.Open(cfg.StateDir, cfg.ControlKeys, reporter(ctx, "atlas")); err != nil {
 		return nil, err
 	}
-	h.residency = newResidency(h.store, cfg, reg)
 	h.watch(reg)
 	if h.index, err = bleve.Open(filepath.Join(cfg.StateDir, "index")); err != nil {
 		return nil, fmt.Errorf("search index: %w", err)
@@ -136,7 +135,6 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if err := h.server.Checkout.Register(); err != nil {
 		return nil, err
 	}
-	h.server.Residency = h.residency.View
 	h.ready()
 	h.openConverging(ctx, reg)
 	if err := h.openPeople(reg); err != nil {
@@ -145,8 +143,9 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	return h, h.openShop(reg)
 }
 
-// watch tells of the database's role and of refused maps.
+// watch tells of the database's role, of where its rows are, and of refused maps.
 func (h *house) watch(reg *prometheus.Registry) {
+	h.residency = newResidency(h.store, h.cfg, reg)
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "guichet_database_confined", Help: "1 when the sessions work as the role to which the ledgers are INSERT-only; 0 for long: that role could not be made.",
 	}, func() float64 { return float64(min(len(h.store.DB.Confined()), 1)) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -189,6 +188,7 @@ func (h *house) ready() {
 		}
 	})
 	h.server.Health.Note("index", h.indexer.Ready) // searches say 503 search_warming by themselves; booking does not wait
+	h.server.Residency = h.residency.View
 	h.server.Health.Note("residency", h.residency.fault)
 	if h.leaf != nil {
 		h.server.Health.Add("leaf", h.leaf.Ready)

@@ -27,6 +27,7 @@ import (
 	"guichet/internal/mtls"
 	"guichet/internal/operator"
 	"guichet/internal/sqldb"
+	"guichet/internal/sqldb/overlay"
 	"guichet/internal/telemetry"
 )
 
@@ -144,6 +145,9 @@ func (t *townHall) migrate(ctx context.Context) bool {
 	for {
 		err := t.store.Migrate(ctx)
 		if err == nil {
+			err = t.spread(ctx)
+		}
+		if err == nil {
 			t.migrated.Store(true)
 			return true
 		}
@@ -158,6 +162,17 @@ func (t *townHall) migrate(ctx context.Context) bool {
 		}
 		pause = min(2*pause, migrateMax)
 	}
+}
+
+// spread lets the map be read in each region of the database's cluster. A cluster that knows no
+// regions is said once, and used as it is.
+func (t *townHall) spread(ctx context.Context) error {
+	err := t.store.Everywhere(ctx)
+	if errors.Is(err, overlay.ErrNoLocality) {
+		slog.InfoContext(ctx, "the map's tables stay where the database puts them", slog.Any("error", err))
+		return nil
+	}
+	return err
 }
 
 func (t *townHall) close() {

@@ -38,6 +38,7 @@ const help = `guichet – the ticket window's tool for people
   guichet webhook replay          let stored notices of the payment provider have their effect again
   guichet bench                   measure the open town: cells directly and through the router
   guichet cell list|invite|expel  who is a cell of the town: list them, invite one, expel one
+  guichet residency CELL          prove where a cell's rows are (CockroachDB)
   guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
   guichet audit                   say who changed what at a cell
   guichet operator token|revoke   make a named operator's token that expires, revoke one
@@ -73,6 +74,8 @@ var commands = map[string]command{
 	"whoami":   whoamiCommand,
 	"logout":   logoutCommand,
 	"version":  versionCommand,
+
+	"residency": residencyCommand,
 }
 
 func main() {

@@ -79,7 +79,7 @@ func checkOverlay(text string) (wrong []string) {
 			refuse(overlayCommands[typeName(cmd)], "%s is not on the overlay's list", typeName(cmd))
 			if set, ok := cmd.(*tree.AlterTableSetStorageParams); ok {
 				for _, p := range set.StorageParams {
-					refuse(overlayParams[string(p.Key)], "parameter %s is not on the overlay's list", p.Key)
+					refuse(overlayParams[p.Key], "parameter %s is not on the overlay's list", p.Key)
 				}
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,9 +15,8 @@ import (
 )
 
 const (
-	databaseName   = "guichet"
-	databaseConns  = 200              // per instance: several processes of a cell share it
-	cockroachStart = 60 * time.Second // until a node answers
+	databaseName  = "guichet"
+	databaseConns = 200 // per instance: several processes of a cell share it
 )
 
 // database is where a cell, or the control plane, keeps its rows.
@@ -51,7 +49,7 @@ func engineFor(asked, recorded string) (string, error) {
 		asked = enginePostgres
 	}
 	if asked == engineCockroach && lookErr != nil {
-		return "", errors.New("the databases are CockroachDB's, but cockroach is not on the PATH")
+		return "", errors.New("the databases are CockroachDB's, but cockroach is not on the PATH: put the directory with the program cockroach there, or open a town on PostgreSQL (make run DATABASE=postgres FRESH=1); docs/cockroachdb.md says where it is to be had")
 	}
 	return asked, nil
 }
@@ -60,6 +58,9 @@ func engineFor(asked, recorded string) (string, error) {
 func (t *Town) addDatabases(ctx context.Context) error {
 	engine, err := engineFor(t.opts.Database, t.state.record.Engine)
 	if err != nil {
+		return err
+	}
+	if t.opts.Nodes, err = nodesFor(engine, t.opts.Nodes, t.state.record.Nodes); err != nil {
 		return err
 	}
 	owners := make([]topology.CellID, 0, len(t.opts.Cells)+1)
@@ -78,7 +79,7 @@ func (t *Town) addDatabases(ctx context.Context) error {
 		}
 		own++
 		if engine == engineCockroach {
-			t.addCockroach(db, t.ports.database(i), t.ports.database(i)+20)
+			t.addCockroach(db, i)
 			continue
 		}
 		if err := t.addPostgres(db, t.ports.database(i)); err != nil {
@@ -91,6 +92,9 @@ func (t *Town) addDatabases(ctx context.Context) error {
 		}
 	}
 	t.state.record.Engine = engine
+	if engine == engineCockroach {
+		t.state.record.Nodes = t.opts.Nodes
+	}
 	return t.state.save()
 }
 
@@ -145,66 +149,6 @@ func (t *Town) preparePostgres(ctx context.Context) error {
 	t.pgTemplate = dir
 	t.state.remember(dir)
 	return t.state.save()
-}
-
-// cockroachArgs start one node that stands alone, on the loopback only.
-func cockroachArgs(store string, port, httpPort int) []string {
-	return []string{
-		"start-single-node", "--insecure", "--store=" + store, "--listen-addr=" + local(port), "--http-addr=" + local(httpPort),
-		"--cache=128MiB", "--max-sql-memory=128MiB", "--logtostderr=WARNING",
-	}
-}
-
-// addCockroach plans a cluster of one node for one cell: a cluster per cell, so
-// that no cell's database can take another's down (ADR on topologies).
-func (t *Town) addCockroach(db *database, port, httpPort int) {
-	db.what = "CockroachDB"
-	name := "cockroach-" + string(db.owner)
-	dir := t.state.path("cockroach", string(db.owner))
-	p := &part{rank: rankDatabase, name: name, where: dir, what: db.what}
-	p.setCell(db.owner)
-	p.launch = func(ctx context.Context) (running, error) {
-		path, err := exec.LookPath("cockroach")
-		if err != nil {
-			return nil, err
-		}
-		if path, err = filepath.Abs(path); err != nil {
-			return nil, err
-		}
-		node, err := startProgram(path, cockroachArgs(dir, port, httpPort), t.environment(nil), t.state.path("log", name+".log"))
-		if err != nil {
-			return nil, err
-		}
-		admin := fmt.Sprintf("postgres://root@%s/defaultdb?sslmode=disable", local(port))
-		if err := createOnCockroach(ctx, node, admin); err != nil {
-			stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-			defer cancel()
-			return nil, errors.Join(err, node.Stop(stopCtx))
-		}
-		db.settle(fmt.Sprintf("postgres://root@%s/%s?sslmode=disable", local(port), databaseName))
-		return node, nil
-	}
-	t.add(p, port)
-	t.needed = append(t.needed, portUser{httpPort, name + "'s console"})
-}
-
-// createOnCockroach waits for the node and makes the database.
-func createOnCockroach(ctx context.Context, node running, admin string) error {
-	ctx, cancel := context.WithTimeout(ctx, cockroachStart)
-	defer cancel()
-	for {
-		err := execSQL(ctx, admin, "CREATE DATABASE IF NOT EXISTS "+databaseName)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-node.Exited():
-			return fmt.Errorf("cockroach ended at once: %s", node.LastWords(3))
-		case <-ctx.Done():
-			return fmt.Errorf("cockroach does not answer: %w", err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 func execSQL(ctx context.Context, dsn, statement string) error {

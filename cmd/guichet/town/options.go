@@ -37,6 +37,7 @@ type Options struct {
 	Fresh        bool                       // forget the state first
 	Instances    int                        // processes of each cell
 	Database     string                     // "postgres", "cockroach", "" takes cockroach when it is on the PATH
+	Nodes        int                        // of each cell's CockroachDB: 1 or 3; 0 is as the state was made, else 1
 	DatabaseURLs map[topology.CellID]string // databases that somebody else runs; controlPlaneDB for the control plane
 	NoImport     bool
 	Identity     string        // where people sign in: own, keycloak, none, or the URL of an issuer; empty is none
@@ -69,6 +70,7 @@ func Parse(args []string, stderr io.Writer) (Options, error) {
 	fs.BoolVar(&o.Fresh, "fresh", false, "start over: forget the state first")
 	fs.IntVar(&o.Instances, "instances", 1, "processes of each cell")
 	fs.StringVar(&o.Database, "database", "", "postgres or cockroach (default: what the state was made with, else cockroach when it is on the PATH)")
+	fs.IntVar(&o.Nodes, "nodes", 0, "nodes of each cell's CockroachDB, 1 or 3, each in a zone of its own (default: what the state was made with, else 1)")
 	fs.Func("database-url", "`CELL=URL` of a database that somebody else runs; may be repeated, CELL may be control-plane", o.addDatabaseURL)
 	fs.BoolVar(&o.Limits, "limits", false, "limit holds and orders by address and buyer, as in production; a bench from one machine would run into it")
 	fs.StringVar(&o.Identity, "identity", identityOwn, "where people sign in: own (demo people, no passwords), keycloak, none, or the URL of an issuer")
@@ -109,6 +111,9 @@ func (o *Options) validate() error {
 	}
 	if o.Database != "" && o.Database != enginePostgres && o.Database != engineCockroach {
 		faults = append(faults, fmt.Errorf("--database is %q, want postgres or cockroach", o.Database))
+	}
+	if o.Nodes != 0 && o.Nodes != 1 && o.Nodes != mostNodes {
+		faults = append(faults, fmt.Errorf("--nodes is %d, want 1 or %d", o.Nodes, mostNodes))
 	}
 	for name := range o.DatabaseURLs {
 		if name != controlPlaneDB && !slices.ContainsFunc(o.Cells, func(c Cell) bool { return c.ID == name }) {

@@ -35,8 +35,8 @@ func TestParseCells_knowsTheRegionByTheShortCode(t *testing.T) {
 }
 
 func TestParse_reportsAllFaultsAtOnce(t *testing.T) {
-	_, err := Parse([]string{"--instances", "0", "--ports", "80", "--database", "sqlite", "--database-url", "use2=postgres://localhost/x"}, os.Stderr)
-	for _, want := range []string{"--instances", "--ports", "--database ", "use2"} {
+	_, err := Parse([]string{"--instances", "0", "--ports", "80", "--database", "sqlite", "--nodes", "2", "--database-url", "use2=postgres://localhost/x"}, os.Stderr)
+	for _, want := range []string{"--instances", "--ports", "--database ", "--nodes", "use2"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}
@@ -81,8 +81,10 @@ func TestPorts_neverMeetAndStayInTheirRange(t *testing.T) {
 			}
 		}
 		for i := range maxCells + 1 {
-			use(p.database(i), fmt.Sprint("database ", i))
-			use(p.database(i)+20, fmt.Sprint("console ", i))
+			for n := range mostNodes {
+				use(p.node(i, n), fmt.Sprint("database ", i, n))
+			}
+			use(p.console(i), fmt.Sprint("console ", i))
 		}
 	}
 }
@@ -111,6 +113,38 @@ func TestEngineFor_staysWithWhatTheStateWasMadeWith(t *testing.T) {
 	}
 	if got, err := engineFor("", enginePostgres); err != nil || got != enginePostgres {
 		t.Errorf("a state on PostgreSQL, cockroach on the PATH: got %q, %v", got, err)
+	}
+}
+
+func TestNodesFor_staysWithWhatTheStateWasMadeWith(t *testing.T) {
+	for _, c := range []struct {
+		engine          string
+		asked, recorded int
+		want            int // 0 is an error
+	}{
+		{engineCockroach, 0, 0, 1},
+		{engineCockroach, 3, 0, 3},
+		{engineCockroach, 0, 3, 3},
+		{engineCockroach, 1, 3, 0},
+		{engineCockroach, 3, 1, 0},
+		{enginePostgres, 0, 0, 1},
+		{enginePostgres, 3, 0, 0},
+	} {
+		got, err := nodesFor(c.engine, c.asked, c.recorded)
+		if err != nil && c.want != 0 || err == nil && got != c.want {
+			t.Errorf("%+v: got %d, %v", c, got, err)
+		}
+	}
+}
+
+func TestNode_saysWhereItStandsAndWhomItJoins(t *testing.T) {
+	one := node{dir: "d", region: "eu-west-3", number: 1, ports: []int{5501}, http: "127.0.0.1:5521"}
+	if got := strings.Join(one.args(), " "); !strings.HasPrefix(got, "start-single-node --insecure --store=d --listen-addr=127.0.0.1:5501 --http-addr=127.0.0.1:5521 --locality=region=eu-west-3,zone=eu-west-3a ") {
+		t.Error(got)
+	}
+	third := node{dir: "d", region: "eu-west-3", number: 3, ports: []int{5501, 5511, 5531}, http: "127.0.0.1:0"}
+	if got := strings.Join(third.args(), " "); !strings.HasPrefix(got, "start --join=127.0.0.1:5501,127.0.0.1:5511,127.0.0.1:5531 --insecure --store=d --listen-addr=127.0.0.1:5531 ") || !strings.Contains(got, "zone=eu-west-3c") {
+		t.Error(got)
 	}
 }
 

@@ -41,6 +41,10 @@ func (p ports) cell(i, instance int) int { return p.base + 21 + i + rowOfTen*ins
 func (p ports) hubLeaf() int       { return p.row(4291, 102) }
 func (p ports) database(i int) int { return p.row(5501, 121) + i } // the control plane's comes after the cells'
 
+// node is the port of the n'th node (from 0) of the i'th database, console that of its first node's pages.
+func (p ports) node(i, n int) int { return p.database(i) + []int{0, 10, 30}[n] }
+func (p ports) console(i int) int { return p.database(i) + 20 }
+
 // Private addresses tell metrics and readiness; a cell's are laid out as its HTTP ports.
 func (p ports) routerPrivate() int       { return p.row(9080, 161) }
 func (p ports) controlPlanePrivate() int { return p.row(9090, 162) }

@@ -38,6 +38,7 @@ type state struct {
 // record is what a later run needs to find this town again. It holds secrets.
 type record struct {
 	Engine        string                     `json:"engine"`
+	Nodes         int                        `json:"nodes,omitempty"` // of each cell's CockroachDB
 	OperatorToken string                     `json:"operator_token"`
 	ControlSeed   string                     `json:"control_seed"`  // hex, 32 bytes: what the control plane signs with
 	SigningSeeds  map[topology.CellID]string `json:"signing_seeds"` // hex, 32 bytes
