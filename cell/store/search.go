@@ -215,10 +215,17 @@ func (s *Store) PutBeat(ctx context.Context, b search.Beat, received time.Time) 
 
 // lineOf reads what is known of a cell's beats and locks it until the transaction's end.
 func lineOf(ctx context.Context, tx pgx.Tx, cell string) (l search.Line, err error) {
-	if _, err := tx.Exec(ctx, addFreshness, cell, time.Unix(0, 0).UTC()); err != nil {
-		return l, fmt.Errorf("add freshness: %w", err)
+	lock := func() error {
+		return tx.QueryRow(ctx, lockFreshness, cell).Scan(&l.Run, &l.First, &l.Last, &l.Whole, &l.AsOf, &l.Heard)
 	}
-	if err := tx.QueryRow(ctx, lockFreshness, cell).Scan(&l.Run, &l.First, &l.Last, &l.Whole, &l.AsOf, &l.Heard); err != nil {
+	err = lock()
+	if errors.Is(err, pgx.ErrNoRows) { // the cell's first beat
+		if _, err := tx.Exec(ctx, addFreshness, cell, time.Unix(0, 0).UTC()); err != nil {
+			return l, fmt.Errorf("add freshness: %w", err)
+		}
+		err = lock()
+	}
+	if err != nil {
 		return l, fmt.Errorf("lock freshness: %w", err)
 	}
 	return l, nil
