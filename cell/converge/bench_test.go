@@ -25,6 +25,7 @@ func cpu(b *testing.B) time.Duration {
 
 // step measures one thing once and tells it in seconds.
 func step(b *testing.B, name string, do func(b *testing.B)) {
+	b.Helper()
 	b.Run(name, func(b *testing.B) {
 		began, used := time.Now(), cpu(b)
 		do(b)
@@ -41,33 +42,38 @@ func BenchmarkHeal(b *testing.B) {
 	w.mender.Pause = nil // as in a town
 	fill(b, w.home, benchEvents)
 	exec(b, w.home, `ANALYZE`)
-	open := func(b *testing.B) (*bleve.Index, *search.Indexer) {
+	open := func(b *testing.B) *search.Indexer {
+		b.Helper()
 		index, err := bleve.Open(filepath.Join(b.TempDir(), "index"))
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = index.Close() })
-		return index, search.NewIndexer(w.here, index, nil)
+		return search.NewIndexer(w.here, index, nil)
 	}
 	step(b, "new_cell_gets_all_documents", func(b *testing.B) {
+		b.Helper()
 		if o := w.pass(b); o.Put != benchEvents {
 			b.Fatalf("%+v", o)
 		}
 	})
 	exec(b, w.here, `ANALYZE`)
 	step(b, "comparison_that_finds_nothing", func(b *testing.B) {
+		b.Helper()
 		if o := w.pass(b); o.Buckets != 0 {
 			b.Fatalf("%+v", o)
 		}
 	})
 	step(b, "wiped_index_is_filled_from_the_copy", func(b *testing.B) {
-		_, x := open(b)
+		b.Helper()
+		x := open(b)
 		if err := x.CatchUp(b.Context()); err != nil || x.Stats().Applied != benchEvents {
 			b.Fatalf("%+v, %v", x.Stats(), err)
 		}
 	})
 	exec(b, w.home, `UPDATE booking.event SET version = 4, name = 'Changed' WHERE event_id LIKE '%7_________'`)
 	step(b, "wiped_leaf_lost_a_change_of_every_tenth", func(b *testing.B) {
+		b.Helper()
 		if o := w.pass(b); o.Put != benchEvents/10 {
 			b.Fatalf("%+v", o)
 		}

@@ -113,10 +113,10 @@ func (r Remote) Documents(ctx context.Context, events []string) ([]search.Docume
 }
 
 // ask gets an answer from the first address that gives one.
-func (r Remote) ask(ctx context.Context, path string, q url.Values, into any, clear func()) error {
+func (r Remote) ask(ctx context.Context, path string, q url.Values, into any, anew func()) error {
 	err := error(errNoAnswer.With("the map has no address"))
 	for _, base := range r.URLs {
-		clear()
+		anew()
 		if err = r.get(ctx, strings.TrimSuffix(base, "/")+path+"?"+q.Encode(), into); err == nil || ctx.Err() != nil {
 			return err
 		}

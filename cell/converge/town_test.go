@@ -33,9 +33,9 @@ func migrate(ctx context.Context, dsn string) error {
 }
 
 // openCell is a cell's database that tells of its events as a cell does.
-func openCell(t testing.TB, cell topology.CellID, opts ...testdb.Option) *store.Store {
+func openCell(t testing.TB, cell topology.CellID) *store.Store {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), testdb.New(t, migrate, opts...), "test", sqldb.As(store.AppRole))
+	db, err := sqldb.Open(t.Context(), testdb.New(t, migrate), "test", sqldb.As(store.AppRole))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,9 +88,9 @@ type town struct {
 	asked      int // calls
 }
 
-func openTown(t testing.TB, opts ...testdb.Option) *town {
+func openTown(t testing.TB) *town {
 	t.Helper()
-	w := &town{home: openCell(t, "use1", opts...), here: openCell(t, "euw3", opts...), now: time.Now()}
+	w := &town{home: openCell(t, "use1"), here: openCell(t, "euw3"), now: time.Now()}
 	w.told = &converge.Home{Cell: "use1", Own: w.home, Now: func() time.Time { return w.now }}
 	handler := w.told.Handler()
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
