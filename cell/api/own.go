@@ -39,7 +39,7 @@ func ownParams(states, of string) []param {
 }
 
 var (
-	eventStates  = []string{string(booking.Drafted), string(booking.Published), string(booking.Canceled)}
+	eventStates  = []string{string(booking.Drafted), string(booking.Published), string(booking.Canceled), string(booking.Rescheduled)}
 	seriesStates = []string{string(booking.SeriesMaking), string(booking.SeriesDraft), string(booking.SeriesPublishing), string(booking.SeriesPublished)}
 )
 
@@ -48,7 +48,7 @@ var ownRoutes = []route{
 	{
 		method: http.MethodGet, path: "/v1/organizers/{organizer_id}/events", handle: (*Server).listOwnEvents, auth: organizer, need: access.ReadEvents, out: client.OwnEvents{}, status: 200,
 		doc:      "The organizer's events with their drafts, in the order of their starts, from all cells that can be asked. unreachable names the cells that could not be asked: what they have is not known. A page may have fewer than limit and not be the last: next_cursor says.",
-		params:   ownParams("draft, published or canceled", "the start"),
+		params:   ownParams("draft, published (also when it was moved since), canceled or rescheduled", "the start"),
 		problems: "invalid_id forbidden invalid_cursor invalid_parameter",
 	},
 	{

@@ -74,8 +74,24 @@ func TestPath_ofANewUserFromImportToCancellation(t *testing.T) {
 	// Reschedule.
 	later := s.event.StartsAt.AddDate(0, 0, 7).UTC()
 	moved := read[client.Event](t, s.ask(t, "PATCH "+s.path(), object{"starts_at": later, "ends_at": later.Add(2 * time.Hour)}, s.bearer, ifMatch("*")).want(t, "200"))
-	if !moved.StartsAt.Equal(later) {
-		t.Errorf("it starts at %s, want %s", moved.StartsAt, later)
+	if r := moved.Rescheduled; moved.State != "rescheduled" || r == nil || !r.From.StartsAt.Equal(s.event.StartsAt) || !moved.StartsAt.Equal(later) {
+		t.Errorf("it starts at %s, want %s: %+v", moved.StartsAt, later, r)
+	}
+	before := len(box.Mails("ana@example.org"))
+	s.tell(t, sender)
+	told := 0
+	for _, m := range box.Mails("ana@example.org") {
+		told += strings.Count(m.Subject, "New date or place")
+	}
+	if told != 1 {
+		t.Errorf("the buyer was told %d times that it was moved", told)
+	}
+	if own := s.owns(t, "state=rescheduled"); len(own.Items) != 1 || len(s.owns(t, "state=published").Items) != 1 || len(s.owns(t, "state=draft").Items) != 0 {
+		t.Errorf("%+v", own)
+	}
+	s.announce(t, search.NewDocument(read[client.Event](t, s.ask(t, "GET "+s.path(), nil).want(t, "200")), true))
+	if found := read[client.Listings](t, s.ask(t, "GET /v1/events?city=Vienne&country=AT", nil).want(t, "200")); len(found.Items) != 1 || !found.Items[0].StartsAt.Equal(later) {
+		t.Errorf("search still says %+v", found.Items)
 	}
 	if date := s.ask(t, "GET /v1/tickets/"+order.Tickets[0].ID+".ics", nil).want(t, "200"); !strings.Contains(string(date.body), moved.StartsAt.Format("20060102T150405")) && !strings.Contains(string(date.body), later.Format("20060102T150405")) {
 		t.Errorf("the ticket's date: %s", date.body)
@@ -92,8 +108,8 @@ func TestPath_ofANewUserFromImportToCancellation(t *testing.T) {
 	s.settled(t)
 	pass(t, sender)
 	s.wantEverythingEven(t, order)
-	if n := len(box.Mails("ana@example.org")); n < 2 {
-		t.Errorf("%d mails: her buyer was not told", n)
+	if mails := box.Mails("ana@example.org"); len(mails) < before+2 {
+		t.Errorf("%d mails: the buyer was not told that it is canceled", len(mails))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // OwnQuery chooses what an organizer has. Zero values are not sent.
 type OwnQuery struct {
 	Text         string    // a part of the name
-	State        string    // draft, published or canceled; of a series making, draft, publishing or published
+	State        string    // draft, published, canceled or rescheduled; of a series making, draft, publishing or published
 	From, To     time.Time // of the start, of a series of its making; To is not included
 	UpdatedSince time.Time // changed then or later, in the order of changes
 	Cursor       string

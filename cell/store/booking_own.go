@@ -41,7 +41,9 @@ type ownRow struct {
 // takes says whether a row fits the filters that the statement does not know.
 func (r *ownRow) takes(q *booking.OwnQuery) bool {
 	switch {
-	case q.State != "" && r.state != q.State:
+	case q.State == string(booking.Rescheduled) && r.state != string(booking.Published): // the rest the event itself says, once it is read
+		return false
+	case q.State != "" && q.State != string(booking.Rescheduled) && r.state != q.State:
 		return false
 	case q.Name != "" && !strings.Contains(search.Fold(r.name), search.Fold(q.Name)):
 		return false
@@ -109,6 +111,9 @@ func (s *Store) OwnEvents(ctx context.Context, org id.Organizer, q booking.OwnQu
 	}
 	all := make([]booking.Own[booking.Event], 0, len(events))
 	for i := range events {
+		if q.State == string(booking.Rescheduled) && events[i].ShownState() != booking.Rescheduled {
+			continue
+		}
 		all = append(all, booking.Own[booking.Event]{It: events[i], Changed: changed[events[i].ID]})
 	}
 	return all, next, nil
