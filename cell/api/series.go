@@ -169,7 +169,7 @@ func (s *Server) listOccurrences(c *gin.Context) error {
 
 func occurrenceView(e *booking.Event) client.Occurrence {
 	v := client.Occurrence{
-		ID: e.ID.String(), Name: e.Name, StartsAt: inZone(e.StartsAt, e.TimeZone), Slot: e.Slot, State: string(e.ShownState()),
+		ID: e.ID.String(), Name: e.Name, StartsAt: inZone(e.StartsAt, e.TimeZone), Slot: e.Slot, State: e.ShownState(),
 		PriceFrom: e.PriceFrom(), Availability: client.None,
 	}
 	if e.EndsAt != nil {

@@ -19,7 +19,7 @@ func EventView(e booking.Event, cell topology.CellID, region string, whole bool,
 	v := client.Event{
 		ID: e.ID.String(), OrganizerID: e.Organizer.String(), Name: e.Name, Summary: e.Summary, Category: e.Category,
 		Venue: venueView(e.Venue), StartsAt: inZone(e.StartsAt, e.TimeZone), TimeZone: e.TimeZone, Currency: e.Currency,
-		State: string(e.ShownState()), TicketTypes: make([]client.TicketType, 0, len(e.Types)),
+		State: e.ShownState(), TicketTypes: make([]client.TicketType, 0, len(e.Types)),
 		Home: client.Home{Cell: cell.String(), Region: region, Epoch: int64(e.Epoch)}, Version: e.Version,
 		Seated: e.Seated, SeriesID: e.Series.String(), Slot: e.Slot,
 		RefundPolicy: refundsView(e.Refunds, e.Currency), Rescheduled: rescheduledView(&e),

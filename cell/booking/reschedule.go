@@ -39,14 +39,14 @@ type Reschedule struct {
 
 // Rescheduled is how a published event is shown that was moved. It is no state of its
 // own: the sale goes on as before.
-const Rescheduled State = "rescheduled"
+const Rescheduled = "rescheduled"
 
 // ShownState is the event's state as everybody is told it.
-func (e *Event) ShownState() State {
+func (e *Event) ShownState() string {
 	if e.State == Published && e.Rescheduled != nil {
 		return Rescheduled
 	}
-	return e.State
+	return string(e.State)
 }
 
 // Occasion is when and where the event takes place now.
