@@ -215,3 +215,18 @@ func TestCORS_letsInConfiguredOriginsForAttendeesCallsAlone(t *testing.T) {
 		t.Errorf("without configuration: %s", a.header)
 	}
 }
+
+// TestAllow_namesNoMethodOfAnotherPath asks where a path without a parameter stands beside
+// one that has it in the same place.
+func TestAllow_namesNoMethodOfAnotherPath(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for path, want := range map[string]string{"/v1/events/suggest": "GET, HEAD", "/v1/tickets/find": "POST", "/v1/tickets/found": "GET, HEAD"} {
+		for _, method := range []string{"PATCH", "PUT", "DELETE"} {
+			if a := h.ask(t, method+" "+path, nil).want(t, "405 method_not_allowed"); a.header.Get("Allow") != want {
+				t.Errorf("%s %s: Allow is %s, want %s", method, path, a.header.Get("Allow"), want)
+			}
+		}
+	}
+	h.ask(t, "GET /v1/tickets/find", nil).want(t, "405 method_not_allowed")
+}

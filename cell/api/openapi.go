@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -79,22 +80,22 @@ func (g *generator) operation(r route) object {
 			break
 		}
 		name, tail, _ := strings.Cut(after, "}")
-		params = append(params, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+		params = append(params, object{"name": name, "in": "path", "required": true, "schema": pathParam(name)})
 		rest = tail
 	}
 	for _, p := range r.params {
-		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "schema": object{"type": p.kind}})
+		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "schema": queryParam(p)})
 	}
 	if r.key != noKey {
 		params = append(params, object{
 			"name": "Idempotency-Key", "in": "header", "required": r.key == keyRequired, "description": "1 to 255 visible ASCII characters; the same key and body get the first answer again",
-			"schema": object{"type": "string", "minLength": 1, "maxLength": maxKey},
+			"schema": object{"type": "string", "minLength": 1, "maxLength": maxKey, "pattern": "^[!-~]+$"},
 		})
 	}
 	if r.match != noMatch {
 		params = append(params, object{
 			"name": "If-Match", "in": "header", "required": r.match == matchRequired, "description": "the event's ETag, or * for any version",
-			"schema": object{"type": "string"},
+			"schema": ifMatchSchema(r.match),
 		})
 	}
 	if r.cached {
@@ -135,6 +136,46 @@ func (r *route) security() (schemes []object) {
 		schemes = append(schemes, object{string(organizer): []string{}})
 	}
 	return schemes
+}
+
+// ifMatchSchema is an ETag of an event. An empty header says as little as none.
+func ifMatchSchema(m match) object {
+	tag := `\*|"[1-9][0-9]*(-[A-Za-z0-9_+-]+)?"`
+	if m == matchOptional {
+		tag = "|" + tag
+	}
+	return object{"type": "string", "pattern": "^(" + tag + ")$"}
+}
+
+// pathParam is the schema of a part of a path.
+func pathParam(name string) object {
+	s := object{"type": "string", "minLength": 1}
+	maps.Copy(s, idKinds[name])
+	switch name {
+	case "code":
+		s["pattern"] = "^[A-Za-z0-9_-]{1,40}$"
+	case "n":
+		s["pattern"] = `^[1-9][0-9]{0,5}\.pdf$`
+	}
+	return s
+}
+
+// queryParam is the schema of a query parameter.
+func queryParam(p param) object {
+	s := object{"type": p.kind}
+	switch p.name {
+	case "limit":
+		s["minimum"], s["maximum"], s["default"] = 1, 100, 20
+	case "price_max":
+		s["minimum"] = 0
+	case "sort":
+		s["enum"] = []string{"", "relevance", "date", "distance"}
+	case "status":
+		s["enum"] = []string{"", "running", "succeeded", "failed"}
+	case "near":
+		s["pattern"] = `^(|-?[0-9]+(\.[0-9]+)?,-?[0-9]+(\.[0-9]+)?)$`
+	}
+	return s
 }
 
 func operationID(r route) string {

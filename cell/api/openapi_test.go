@@ -201,3 +201,37 @@ type faults struct {
 }
 
 func (f *faults) Errorf(string, ...any) { f.n++ }
+
+// TestOpenAPI_saysWhatValuesMayBe names some of each sort: a facet whose member was renamed
+// would be lost without a word.
+func TestOpenAPI_saysWhatValuesMayBe(t *testing.T) {
+	t.Parallel()
+	schemas := contractOf(t, open(t)).doc.Components.Schemas
+	for at, says := range map[string]func(*openapi3.Schema) bool{
+		"NewQuota.size":              func(s *openapi3.Schema) bool { return *s.Min == 0 && *s.Max == 10_000_000 },
+		"NewQuota.name":              func(s *openapi3.Schema) bool { return s.MinLength == 1 && *s.MaxLength == 200 },
+		"NewHold.items":              func(s *openapi3.Schema) bool { return s.MinItems == 1 && *s.MaxItems == 20 },
+		"NewHoldItem.ticket_type_id": func(s *openapi3.Schema) bool { return strings.HasPrefix(s.Pattern, "^typ_") },
+		"MoneyInput.amount":          func(s *openapi3.Schema) bool { return *s.Min == 0 },
+		"NewCode.kind":               func(s *openapi3.Schema) bool { return len(s.Enum) == 2 },
+		"PutMember.role":             func(s *openapi3.Schema) bool { return len(s.Enum) == 7 },
+		"Hold.state":                 func(s *openapi3.Schema) bool { return len(s.Enum) == 4 },
+		"TicketType.availability":    func(s *openapi3.Schema) bool { return len(s.Enum) == 4 },
+		"NewEvent.starts_at":         func(s *openapi3.Schema) bool { return s.Format == "date-time" },
+		"Problem.left":               func(s *openapi3.Schema) bool { return len(s.AnyOf) == 2 },
+		"Problem.limit":              func(s *openapi3.Schema) bool { return s.Type.Is("integer") },
+		"Problem.seats":              func(s *openapi3.Schema) bool { return s.Type.Is("array") },
+		"Problem.state":              func(s *openapi3.Schema) bool { return s.Type.Is("string") },
+		"Problem.total":              func(s *openapi3.Schema) bool { return len(s.AnyOf) == 2 },
+		"Problem.parameter":          func(s *openapi3.Schema) bool { return s.Type.Is("string") },
+	} {
+		component, member, _ := strings.Cut(at, ".")
+		s := schemas[component]
+		if s == nil || s.Value.Properties[member] == nil || !says(s.Value.Properties[member].Value) {
+			t.Errorf("openapi.json does not say it of %s", at)
+		}
+	}
+	if s := schemas["NewQuota"].Value; s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has {
+		t.Error("a request may have members that nobody knows")
+	}
+}

@@ -86,7 +86,7 @@ func TestMyTickets_gathersFromAllCellsAndSaysWhoCouldNotBeAsked(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(client.MyTickets{
 			Items:   []client.Order{{ID: "ord_use1_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", State: "paid", Items: []client.OrderItem{}, Tickets: []client.Ticket{}, Timeline: []client.Moment{}, CreatedAt: time.Now().Add(-time.Hour), AccessToken: "theirs"}},
-			Tickets: []client.Ticket{{ID: "tkt_use1_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v"}},
+			Tickets: []client.Ticket{{ID: "tkt_use1_k3v9x2m4q7rt_8h2kd0q1w5zz9c6v", State: "valid"}},
 		})
 	}))
 	t.Cleanup(peer.Close)

@@ -92,8 +92,24 @@ type Page[T any] struct {
 // openapi.json is made from it.
 var routes []route
 
+// allowed are the methods of the paths without a parameter.
+var allowed = map[string]string{}
+
 func init() {
 	routes = slices.Concat(attendeeRoutes, personRoutes, organizerRoutes, partRoutes, ownRoutes, accountRoutes, staffRoutes, sagaRoutes, commonRoutes)
+	for _, r := range routes {
+		if strings.Contains(r.path, "{") {
+			continue
+		}
+		methods := r.method
+		if r.method == http.MethodGet {
+			methods += ", " + http.MethodHead
+		}
+		if others := allowed[r.path]; others != "" {
+			methods = others + ", " + methods
+		}
+		allowed[r.path] = methods
+	}
 }
 
 var attendeeRoutes = []route{

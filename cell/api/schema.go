@@ -43,7 +43,9 @@ func (g *generator) schema(t reflect.Type) object {
 	case reflect.Float64:
 		return object{"type": "number"}
 	case reflect.String:
-		return object{"type": "string"}
+		s := object{"type": "string"}
+		maps.Copy(s, enumOf(t))
+		return s
 	case reflect.Slice:
 		return object{"type": "array", "items": g.schema(t.Elem())}
 	case reflect.Map:
@@ -84,7 +86,7 @@ func (g *generator) fields(t reflect.Type) (props object, required []string) {
 		if field == "" || field == "-" {
 			continue
 		}
-		props[field] = g.schema(f.Type)
+		props[field] = faceted(answerFacets, t, field, g.schema(f.Type))
 		if !strings.Contains(opts, "omit") {
 			required = append(required, field)
 		}
@@ -142,7 +144,7 @@ func (g *generator) requestObject(t reflect.Type, spared string) object {
 		if f.Kind() == reflect.Slice && !m.NotNull {
 			s = orNull(s)
 		}
-		props[m.Name] = s
+		props[m.Name] = faceted(requestFacets, t, m.Name, s)
 		if m.Required {
 			required = append(required, m.Name)
 		}

@@ -118,6 +118,10 @@ func (s *Server) Handler() http.Handler {
 		if pages.Answer(c.Writer, c.Request) {
 			c.Writer.WriteHeaderNow()
 			c.Abort()
+			return
+		}
+		if allow, fixed := allowed[c.Request.URL.Path]; fixed && c.Writer.Header().Get("Allow") != "" { // gin counts those with a parameter in its place
+			c.Header("Allow", allow)
 		}
 	})
 	e.Use(crowd(MaxInFlight, s.Metrics))
@@ -168,6 +172,11 @@ func statusClass(status int) string {
 // checked holds a request's query parameters to the route's before it is handled.
 func (s *Server) checked(r route) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		if allow, fixed := allowed[c.Request.URL.Path]; fixed && strings.Contains(r.path, "{") { // "find" is no ticket's id
+			c.Header("Allow", allow)
+			httpd.NotAllowed(c)
+			return
+		}
 		err := r.checkQuery(c.Request.URL.RawQuery)
 		if err == nil {
 			err = s.admit(c, r.guard)

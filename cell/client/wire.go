@@ -378,6 +378,20 @@ type Problem struct {
 	RetryAfter int          `json:"retry_after,omitempty"` // seconds
 	Errors     []FieldError `json:"errors,omitempty"`
 	OwnHolds   []OwnHold    `json:"own_holds,omitempty"` // with sold_out and buyer_limit: what the buyer holds of it already
+
+	// What helps besides, where there is such a thing.
+	Left         json.RawMessage `json:"left,omitempty"`
+	Limit        json.RawMessage `json:"limit,omitempty"`
+	LimitOf      string          `json:"limit_of,omitempty"` // what is limited: an address, a mailbox, a guesser
+	Seats        json.RawMessage `json:"seats,omitempty"`
+	State        string          `json:"state,omitempty"` // in which it is
+	Total        *money.Money    `json:"total,omitempty"` // what it costs now
+	Parameter    string          `json:"parameter,omitempty"`
+	Permission   string          `json:"permission,omitempty"` // that is missing
+	RequiredACR  string          `json:"required_acr,omitempty"`
+	OrderID      string          `json:"order_id,omitempty"`
+	TicketTypeID string          `json:"ticket_type_id,omitempty"`
+	Step         int64           `json:"step,omitempty"` // minor units in which can be charged
 }
 
 // FieldError points at what is wrong in a body.

@@ -71,15 +71,18 @@ func NewEngine(name string) *gin.Engine {
 	_ = e.SetTrustedProxies(nil)
 	e.Use(recovered, requestID, deadline)
 	e.NoRoute(func(c *gin.Context) { Fail(c, ErrNoRoute.With("%s serves no %.100s", name, c.Request.URL.Path)) })
-	e.NoMethod(func(c *gin.Context) {
-		if c.Request.Method == http.MethodOptions {
-			c.Header("Allow", c.Writer.Header().Get("Allow")+", OPTIONS")
-			c.AbortWithStatus(http.StatusNoContent)
-			return
-		}
-		Fail(c, ErrNoMethod.With("%s is not allowed here", c.Request.Method))
-	})
+	e.NoMethod(NotAllowed)
 	return e
+}
+
+// NotAllowed answers a request whose path does not have its method; Allow is set already.
+func NotAllowed(c *gin.Context) {
+	if c.Request.Method == http.MethodOptions {
+		c.Header("Allow", c.Writer.Header().Get("Allow")+", OPTIONS")
+		c.AbortWithStatus(http.StatusNoContent)
+		return
+	}
+	Fail(c, ErrNoMethod.With("%s is not allowed here", c.Request.Method))
 }
 
 // recovered turns a panic, which is our own bug, into a 500 and a log line; an
