@@ -18,11 +18,15 @@ import (
 // what is here is only ever true of every value that the domain takes.
 
 func text(least, most int) object { return object{"minLength": least, "maxLength": most} }
+
 func number(least, most int64) object {
 	return object{"minimum": least, "maximum": most}
 }
+
 func list(least, most int) object { return object{"minItems": least, "maxItems": most} }
-func pattern(p string) object     { return object{"pattern": p} }
+
+func pattern(p string) object { return object{"pattern": p} }
+
 func oneOf[T ~string](values ...T) object {
 	names := make([]string, len(values))
 	for i, v := range values {

@@ -57,12 +57,12 @@ func TestBelow_whatNoHandlerSeesIsRefusedByAProblemDocumentToo(t *testing.T) {
 			}
 			_ = c.SetReadDeadline(time.Now().Add(patience))
 			in := bufio.NewReader(c)
-			resp, err := http.ReadResponse(in, nil)
+			resp, err := http.ReadResponse(in, nil) //nolint:bodyclose // the connection is closed
 			if err == nil && strings.HasPrefix(raw, "GET /first") {
 				if text, _ := io.ReadAll(resp.Body); string(text) != "/first" {
 					t.Errorf("the first answer is %q", text)
 				}
-				resp, err = http.ReadResponse(in, nil)
+				resp, err = http.ReadResponse(in, nil) //nolint:bodyclose // likewise
 			}
 			if err != nil {
 				t.Fatalf("%.40q: %v", raw, err)

@@ -62,7 +62,7 @@ func TestCompressed_streamsAndTearsLikeThePlainAnswer(t *testing.T) {
 		return resp
 	}
 
-	resp := ask("/stream")
+	resp := ask("/stream") //nolint:bodyclose // ask sees to it
 	in, err := gzip.NewReader(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -76,18 +76,18 @@ func TestCompressed_streamsAndTearsLikeThePlainAnswer(t *testing.T) {
 		t.Errorf("%q, %v", rest, err)
 	}
 
-	resp = ask("/torn")
+	resp = ask("/torn") //nolint:bodyclose // likewise
 	if in, err = gzip.NewReader(resp.Body); err == nil {
 		_, err = io.Copy(io.Discard, in)
 	}
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a torn answer ends with %v", err)
 	}
-	if resp = ask("/broken"); resp.StatusCode != http.StatusInternalServerError || resp.Header.Get("Content-Type") != "application/problem+json" {
+	if resp = ask("/broken"); resp.StatusCode != http.StatusInternalServerError || resp.Header.Get("Content-Type") != "application/problem+json" { //nolint:bodyclose // likewise
 		t.Errorf("%s %s", resp.Status, resp.Header)
 	}
 	for path, want := range map[string]int{"/short": 200, "/none": 204, "/picture": 200} {
-		if resp = ask(path); resp.StatusCode != want || resp.Header.Get("Content-Encoding") != "" {
+		if resp = ask(path); resp.StatusCode != want || resp.Header.Get("Content-Encoding") != "" { //nolint:bodyclose // likewise
 			t.Errorf("%s: %s %s", path, resp.Status, resp.Header)
 		}
 	}

@@ -28,12 +28,12 @@ type body struct {
 	Small   int8            `json:"small,omitempty"`
 	Count   uint16          `json:"count,omitempty"`
 	Degrees float64         `json:"degrees,omitempty"`
-	At      time.Time       `json:"at,omitempty"`
-	Event   id.Event        `json:"event,omitempty"`
+	At      time.Time       `json:"at,omitzero"`
+	Event   id.Event        `json:"event,omitzero"`
 	Hold    *id.Hold        `json:"hold,omitempty"`
 	Maybe   *int64          `json:"maybe,omitempty"`
 	Later   *time.Time      `json:"later,omitempty"`
-	Line    line            `json:"line,omitempty"`
+	Line    line            `json:"line,omitzero"`
 	Lines   []line          `json:"lines,omitempty"`
 	Other   *line           `json:"other,omitempty"`
 	Names   []string        `json:"names,omitempty"`

@@ -207,6 +207,7 @@ func ForPages(method, path string) bool {
 		var room [8]string
 		parts := segments(room[:0], path)
 		return parts[1] == "tickets" || parts[1] == "orders"
+	default:
 	}
 	return false
 }
