@@ -66,11 +66,11 @@ func TestAudit_everyChangeByStaffIsThereOnceAndNoRefusalIs(t *testing.T) {
 	run := s.failedSaga(t)
 	s.storeNotice(t, "evt_notice")
 	draft := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", concert().but(object{"publish": nil}), s.bearer).want(t, "201"))
-	seated := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", concert().but(object{"publish": nil, "name": "Seated", "quotas": []object{{"name": "floor", "size": 0}}, "ticket_types": []object{{"name": "Floor", "price": eur(1), "quotas": []string{"floor"}}}}), s.bearer).want(t, "201"))
+	seated := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", concert().but(object{"publish": nil, "name": "Seated", "quotas": []object{{"name": "floor", "size": 0}}, "ticket_types": []object{{"name": "Floor", "price": eur(100), "quotas": []string{"floor"}}}}), s.bearer).want(t, "201"))
 	series := read[client.Series](t, s.ask(t, "POST "+s.at()+"/series", object(visits()), s.bearer).want(t, "201"))
 	hall := s.seated(t)
 	spare := read[client.Event](t, s.ask(t, "POST "+s.path()+"/quotas", object{"name": "spare", "size": 3}, s.bearer).want(t, "201")).Quotas[2].ID
-	spareType := read[client.Event](t, s.ask(t, "POST "+s.path()+"/ticket_types", object{"name": "Spare", "price": eur(1), "quotas": []string{"floor"}}, s.bearer).want(t, "201")).TicketTypes[3].ID
+	spareType := read[client.Event](t, s.ask(t, "POST "+s.path()+"/ticket_types", object{"name": "Spare", "price": eur(100), "quotas": []string{"floor"}}, s.bearer).want(t, "201")).TicketTypes[3].ID
 	shelf := read[client.Event](t, s.ask(t, "POST "+s.at()+"/events", object(concert()), s.bearer).want(t, "201"))
 	const event, org = "/v1/events/{event_id}", "/v1/organizers/{organizer_id}"
 	walk := []asked{

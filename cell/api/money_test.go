@@ -67,6 +67,24 @@ func TestPayouts_sayWhatTheOrganizerIsOwed(t *testing.T) {
 	s.ask(t, "GET /v1/organizers/org_x/payouts", nil, s.bearer).want(t, "400 invalid_id")
 }
 
+// What an organizer is owed is in the price's currency, whatever his own account settles
+// in; where that is another, he is told.
+func TestPayouts_sayThatTheAccountSettlesInAnotherCurrency(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	s.paid(t, s.floor, 1)
+	for currency, want := range map[string]string{"EUR": "", "GBP": "GBP"} {
+		if _, err := s.store.DB.Pool.Exec(t.Context(), `INSERT INTO payment.payee (organizer_id, account, country, currency) VALUES ($1, 'acct_1', 'GB', $2)
+			ON CONFLICT (organizer_id) DO UPDATE SET currency = excluded.currency`, s.org.ID, currency); err != nil {
+			t.Fatal(err)
+		}
+		got := read[client.Payouts](t, s.ask(t, "GET /v1/organizers/"+s.org.ID+"/payouts", nil, s.bearer).want(t, "200"))
+		if len(got.Balances) != 1 || got.Balances[0].SettledIn != want || got.Balances[0].Currency != "EUR" {
+			t.Errorf("%s: %+v", currency, got)
+		}
+	}
+}
+
 func TestPaymentAccount_takesTheShareOfNewOrders(t *testing.T) {
 	t.Parallel()
 	s := open(t).stage(t)

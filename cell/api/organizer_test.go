@@ -101,7 +101,7 @@ func TestEvent_draftedChangedPublishedCanceled(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.ask(t, "PUT "+path+"/quotas/"+id.NewQuota(stranger).String(), object{"name": "x", "size": 1}, as, ifMatch("*")).want(t, "404 quota_not_found")
-	h.ask(t, "PUT "+path+"/ticket_types/"+id.NewTicketType(stranger).String(), object{"name": "x", "price": eur(1), "quotas": []string{}}, as, ifMatch("*")).want(t, "422 unknown_ticket_type")
+	h.ask(t, "PUT "+path+"/ticket_types/"+id.NewTicketType(stranger).String(), object{"name": "x", "price": eur(100), "quotas": []string{}}, as, ifMatch("*")).want(t, "422 unknown_ticket_type")
 	if e = read[client.Event](t, h.ask(t, "POST "+path+"/cancel", nil, as).want(t, "200")); e.State != "canceled" {
 		t.Errorf("%+v", e)
 	}

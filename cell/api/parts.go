@@ -40,7 +40,7 @@ var partRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/events/{event_id}/ticket_types", handle: (*Server).addTicketType, auth: organizer, need: access.WriteEvents, key: keyRequired, match: matchOptional, in: client.NewTicketType{}, out: client.Event{}, status: 201,
 		doc:      "Add a ticket type that draws on quotas of the event, which it names, also while the event is sold. The answer is the event; the new ticket type is its last.",
-		problems: "invalid_id event_not_found invalid_event invalid_state version_mismatch moved",
+		problems: "invalid_id event_not_found invalid_event amount_not_chargeable invalid_state version_mismatch moved",
 	},
 	{
 		method: http.MethodDelete, path: "/v1/events/{event_id}/ticket_types/{ticket_type_id}", handle: (*Server).removeTicketType, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchOptional, out: client.Event{}, status: 200,

@@ -59,6 +59,11 @@ func (s *Server) getPayouts(c *gin.Context) error {
 	}
 	if ok {
 		out.Account = accountView(payee)
+		for i := range out.Balances {
+			if b := &out.Balances[i]; payee.Currency != "" && payee.Currency != b.Currency {
+				b.SettledIn = payee.Currency
+			}
+		}
 	}
 	c.JSON(200, out)
 	return nil

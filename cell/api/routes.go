@@ -147,7 +147,7 @@ var attendeeRoutes = []route{
 		doc: "Keep tickets aside for a short while. Their prices are fixed: what is held is what is charged. Who says who he is (buyer_key) is told of his own_holds when they are why there is nothing left; one whose token is sent as the bearer is named.",
 		problems: "invalid_id event_not_found sold_out not_on_sale too_many too_few invalid_quantity unknown_ticket_type no_seating " +
 			"seat_taken unknown_seat unknown_section wrong_category single_seat_gap companion_alone invalid_seat " +
-			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit moved",
+			"unknown_promo_code unknown_access_code code_not_valid code_used_up requires_other_ticket invalid_buyer_key buyer_required buyer_limit amount_not_chargeable moved",
 	},
 	{method: http.MethodGet, path: "/v1/events/{event_id}/order_form", cached: true, handle: (*Server).getForm, out: client.OrderForm{}, status: 200, doc: "What the event asks of its buyers; nothing by default.", problems: "invalid_id event_not_found moved"},
 	{
@@ -252,7 +252,7 @@ var organizerRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/organizers/{organizer_id}/events", handle: (*Server).createEvent, auth: organizer, need: access.WriteEvents, key: keyRequired, in: client.NewEvent{}, out: client.Event{}, status: 201,
 		doc: "Draft an event at a cell of the region.", params: []param{{"home_region", "string", "default: the organizer's"}},
-		problems: "invalid_id invalid_event invalid_state event_exists unknown_region moved",
+		problems: "invalid_id invalid_event amount_not_chargeable invalid_state event_exists unknown_region moved",
 	},
 	{
 		method: http.MethodPatch, path: "/v1/events/{event_id}", handle: (*Server).patchEvent, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchRequired, in: client.PatchEvent{}, out: client.Event{}, status: 200,
@@ -273,7 +273,7 @@ var organizerRoutes = []route{
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/ticket_types/{ticket_type_id}", handle: (*Server).putTicketType, auth: organizer, need: access.WriteEvents, key: keyOptional, match: matchRequired, in: client.NewTicketType{}, out: client.Event{}, status: 200,
-		doc: "Change a ticket type. It draws on the quotas that it was made with, which are named again. An optional member that is left out stays as it is; null or empty takes it away.", problems: "invalid_id event_not_found invalid_event unknown_ticket_type quotas_fixed tier_too_small version_mismatch if_match_required moved",
+		doc: "Change a ticket type. It draws on the quotas that it was made with, which are named again. An optional member that is left out stays as it is; null or empty takes it away.", problems: "invalid_id event_not_found invalid_event amount_not_chargeable unknown_ticket_type quotas_fixed tier_too_small version_mismatch if_match_required moved",
 	},
 	{
 		method: http.MethodPut, path: "/v1/events/{event_id}/codes/{code}", handle: (*Server).putCode, auth: organizer, need: access.WriteEvents, key: keyOptional, in: client.NewCode{}, out: client.Code{}, status: 200,

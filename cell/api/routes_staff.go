@@ -39,7 +39,7 @@ var staffRoutes = []route{
 		method: http.MethodPost, path: "/v1/organizers/{organizer_id}/series", handle: (*Server).createSeries, auth: organizer, need: access.WriteEvents, key: keyRequired, in: client.NewSeries{}, out: client.Series{}, status: 201,
 		doc:      "Make a series of events at a cell of the region. While its state is making the cell goes on with the occurrences; the same call with the same key says how far it is.",
 		params:   []param{{"home_region", "string", "default: the organizer's"}},
-		problems: "invalid_id invalid_series invalid_event series_too_long unknown_region moved",
+		problems: "invalid_id invalid_series invalid_event amount_not_chargeable series_too_long unknown_region moved",
 	},
 	{
 		method: http.MethodGet, path: "/v1/series/{series_id}", cached: true, handle: (*Server).getSeries, mayAuth: true, need: access.ReadEvents, out: client.Series{}, status: 200,

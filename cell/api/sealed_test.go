@@ -27,7 +27,7 @@ func (s *stage) changes() map[string]any {
 		"POST /v1/events/{event_id}/publish":                             nil,
 		"POST /v1/events/{event_id}/cancel":                              nil,
 		"PUT /v1/events/{event_id}/quotas/{quota_id}":                    object{"name": "x", "size": 50},
-		"PUT /v1/events/{event_id}/ticket_types/{ticket_type_id}":        object{"name": "x", "price": eur(1), "quotas": []string{}},
+		"PUT /v1/events/{event_id}/ticket_types/{ticket_type_id}":        object{"name": "x", "price": eur(100), "quotas": []string{}},
 		"PUT /v1/events/{event_id}/codes/{code}":                         object{"kind": "promo", "basis_points": 1000},
 		"POST /v1/events/{event_id}/unpublish":                           nil,
 		"POST /v1/events/{event_id}/quotas":                              object{"name": "more", "size": 5},

@@ -97,7 +97,7 @@ func TestBodies_areReadStrictly(t *testing.T) {
 		{quota, object{"size": 100}, "400 missing_field /name"},
 		{tt, object{"name": "x", "price": object{"amount": 1, "currency": "USD"}, "quotas": []string{"floor"}, "fees": eur(0)}, "400 invalid_event /price/currency"},
 		{tt, object{"name": "x", "price": eur(-1), "quotas": []string{"floor"}, "fees": eur(0)}, "400 invalid_event /price/amount"},
-		{tt, object{"name": "x", "price": eur(1), "quotas": []string{"floor"}, "fees": eur(0), "min_per_order": 5, "max_per_order": 4}, "400 invalid_event /max_per_order"},
+		{tt, object{"name": "x", "price": eur(100), "quotas": []string{"floor"}, "fees": eur(0), "min_per_order": 5, "max_per_order": 4}, "400 invalid_event /max_per_order"},
 		{refunds, object{"reason": strings.Repeat("x", 201)}, "400 invalid_order /reason"},
 		{refunds, `{"amount":{"amount":1.5,"currency":"EUR"}}`, "400 invalid_field /amount/amount"},
 
@@ -118,11 +118,11 @@ func TestBodies_areReadStrictly(t *testing.T) {
 		{events, concert().but(object{"quotas": []object{{"name": "floor", "size": 1}, {"name": "floor", "size": 1}}}), "400 invalid_event /quotas/1/name"},
 		{events, concert().but(object{"quotas": []object{{"name": "floor", "size": -1}}}), "400 invalid_event /quotas/0/size"},
 		{events, concert().but(object{"ticket_types": []object{}}), "400 invalid_event /ticket_types"},
-		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(1), "quotas": []string{"attic"}}}}), "400 invalid_event /ticket_types/0/quotas/0"},
-		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(1), "quotas": []string{}}}}), "400 invalid_event /ticket_types/0/quotas"},
+		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(100), "quotas": []string{"attic"}}}}), "400 invalid_event /ticket_types/0/quotas/0"},
+		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(100), "quotas": []string{}}}}), "400 invalid_event /ticket_types/0/quotas"},
 		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(1 << 60), "quotas": []string{"floor"}}}}), "400 invalid_event /ticket_types/0/price/amount"},
-		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(1), "quotas": []string{"floor"}, "sales_end": "9999-12-31T23:59:59-12:00"}}}), "400 invalid_event /ticket_types/0/sales_end"},
-		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(1), "quotas": []string{"floor"}, "sales_start": "0000-01-01T00:00:00+12:00"}}}), "400 invalid_event /ticket_types/0/sales_start"},
+		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(100), "quotas": []string{"floor"}, "sales_end": "9999-12-31T23:59:59-12:00"}}}), "400 invalid_event /ticket_types/0/sales_end"},
+		{events, concert().but(object{"ticket_types": []object{{"name": "x", "price": eur(100), "quotas": []string{"floor"}, "sales_start": "0000-01-01T00:00:00+12:00"}}}), "400 invalid_event /ticket_types/0/sales_start"},
 		{events, concert().but(object{"venue": object{"name": "x", "city": "y", "country": "FR", "location": object{"lat": 91, "lon": 0}}}), "400 invalid_event /venue/location"},
 		{events, concert().but(object{"source": object{"name": strings.Repeat("x", 300_000), "id": "1"}}), "400 invalid_event /source/name"},
 		{events, concert().but(object{"source": object{"name": "x", "id": strings.Repeat("x", 2000)}}), "400 invalid_event /source/id"},
@@ -234,7 +234,7 @@ func TestMalformedIDs_are400OnEveryPath(t *testing.T) {
 		"/v1/events/{event_id}/allocations":                         object{"quota_id": s.event.Quotas[0].ID, "name": "x", "quantity": 1},
 		"/v1/events/{event_id}/allocations/{allocation_id}/release": object{"quantity": 1},
 		"/v1/events/{event_id}/allocations/{allocation_id}/holds":   object{"ticket_type_id": s.floor, "quantity": 1, "buyer": object{"name": "x"}},
-		"/v1/events/{event_id}/ticket_types/{ticket_type_id}":       object{"name": "x", "price": eur(1), "quotas": []string{}},
+		"/v1/events/{event_id}/ticket_types/{ticket_type_id}":       object{"name": "x", "price": eur(100), "quotas": []string{}},
 	}
 	tried := 0
 	for path, item := range contractOf(t, s.house).doc.Paths.Map() {

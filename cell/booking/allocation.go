@@ -188,6 +188,9 @@ func (s *Stock) GrantAside(want NamedRequest) (*Hold, error) {
 	if err == nil {
 		total, err = money.Money{Currency: s.Currency}.Add(total)
 	}
+	if err == nil {
+		err = money.Chargeable(total)
+	}
 	if err != nil {
 		return nil, err
 	}

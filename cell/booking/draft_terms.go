@@ -24,7 +24,7 @@ func (e *Event) checkPrice(at string, m money.Money) error {
 		return ErrInvalidEvent.At(at+"/currency", "must be the event's currency, %s", e.Currency)
 	}
 	if step := money.CardStep(e.Currency); m.Amount%step != 0 {
-		return ErrInvalidEvent.At(at+"/amount", "must be a multiple of %d minor units: cards are charged in %s in such steps", step, e.Currency)
+		return money.ErrNotChargeable.At(at+"/amount", "must be a multiple of %d minor units: cards are charged in %s in such steps", step, e.Currency).Field("step", step)
 	}
 	if m.Amount < 0 || m.Amount > money.Max/MaxTicketsPerOrder/2 {
 		return ErrInvalidEvent.At(at+"/amount", "must be 0 to %d minor units", money.Max/MaxTicketsPerOrder/2)
@@ -66,7 +66,43 @@ func (t *TicketType) setTerms(e *Event, d DraftTerms, at string) error {
 	if made.plain() {
 		t.Terms = nil
 	}
-	return t.affordable(at)
+	if err := t.affordable(at); err != nil {
+		return err
+	}
+	addOn := !made.Requires.IsZero()
+	if d.Requires != nil {
+		addOn = *d.Requires != ""
+	}
+	return t.chargeable(at, addOn)
+}
+
+// chargeable keeps every price that a ticket is or will be sold at within what the payment
+// provider charges: the fewest of the type that an order can have must make one payment.
+// An add-on is never alone.
+func (t *TicketType) chargeable(at string, addOn bool) error {
+	tiers := 0
+	if t.Terms != nil {
+		tiers = len(t.Terms.Tiers)
+	}
+	for tier := range int64(tiers) + 1 {
+		least, err := money.Money{Amount: t.priceOf(tier).AllIn, Currency: t.Price.Currency}.Times(t.MinPerOrder)
+		if err != nil {
+			return err
+		}
+		where := at + "/price"
+		if tier > 0 {
+			where = at + "/tiers/" + strconv.FormatInt(tier-1, 10) + "/price"
+		}
+		c := money.ChargeOf(t.Price.Currency)
+		switch {
+		case least.Amount > c.Max:
+			return money.ErrNotChargeable.At(where, "makes an order of %s, which is more than one payment takes", least).Field("limit", c.Max)
+		case least.Amount > 0 && least.Amount < c.Min && !addOn:
+			return money.ErrNotChargeable.At(where, "makes an order of %s, which is less than one payment takes, %s", least, money.Money{Amount: c.Min, Currency: t.Price.Currency}).
+				Field("limit", c.Min)
+		}
+	}
+	return nil
 }
 
 // affordable keeps every all-in price where an order of the most tickets can still be charged.

@@ -284,10 +284,10 @@ func TestRevise_keepsTheQuotas(t *testing.T) {
 	t.Parallel()
 	s := newShop(10, 10)
 	typ := s.Type(s.gallery)
-	if err := typ.Revise(&s.Event, booking.DraftType{Name: "Balcony", Price: eur(1), Quotas: []string{"hall"}, Min: 1, Max: 2}); err != nil {
+	if err := typ.Revise(&s.Event, booking.DraftType{Name: "Balcony", Price: eur(100), Quotas: []string{"hall"}, Min: 1, Max: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if typ.Name != "Balcony" || typ.Price != eur(1) || typ.MaxPerOrder != 2 || len(typ.Quotas) != 2 || typ.ID != s.gallery {
+	if typ.Name != "Balcony" || typ.Price != eur(100) || typ.MaxPerOrder != 2 || len(typ.Quotas) != 2 || typ.ID != s.gallery {
 		t.Errorf("%+v", typ)
 	}
 }

@@ -214,7 +214,7 @@ func TestSeries_refusesWhatMakesNoSense(t *testing.T) {
 	wantErr(t, err, booking.ErrSeriesTooLong)
 	d.Slots = nil
 	for range 40 {
-		d.Template.Types = append(d.Template.Types, booking.DraftType{Name: "more", Price: eur(1), Quotas: []string{"all"}})
+		d.Template.Types = append(d.Template.Types, booking.DraftType{Name: "more", Price: eur(100), Quotas: []string{"all"}})
 	}
 	_, _, err = d.Series("euw3", id.NewOrganizer("euw3"), noon)
 	wantErr(t, err, booking.ErrSeriesTooLong)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/cell/money"
 	"guichet/internal/kind"
 )
 
@@ -59,6 +60,9 @@ func (s *Stock) Grant(want Request) (*Hold, error) {
 		return nil, err
 	}
 	items, total, err := s.offer(want, access)
+	if err == nil { // nobody is led to a checkout that must refuse him
+		err = money.Chargeable(total)
+	}
 	if err == nil {
 		seats.deal(items, want.Lines)
 		err = s.take(items)

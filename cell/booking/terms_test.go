@@ -1,6 +1,7 @@
 package booking_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -141,11 +142,11 @@ func TestTax_isRoundedHalfUpForEachTicket(t *testing.T) {
 		{1000, 0, booking.Tax{BasisPoints: 1900}, 160, 1000}, // 1000 − 1000/1.19 = 159.66
 		{1000, 0, booking.Tax{BasisPoints: 1900, OnTop: true}, 190, 1190},
 		{4000, 250, booking.Tax{BasisPoints: 550, OnTop: true}, 234, 4484}, // 233.75
-		{10, 0, booking.Tax{BasisPoints: 500, OnTop: true}, 1, 11},         // 0.5
-		{10, 0, booking.Tax{BasisPoints: 499, OnTop: true}, 0, 10},
-		{1, 0, booking.Tax{BasisPoints: 10_000}, 1, 1}, // 0.5
+		{110, 0, booking.Tax{BasisPoints: 500, OnTop: true}, 6, 116},       // 5.5
+		{110, 0, booking.Tax{BasisPoints: 499, OnTop: true}, 5, 115},
+		{101, 0, booking.Tax{BasisPoints: 10_000}, 51, 101}, // 50.5
 		{0, 0, booking.Tax{BasisPoints: 1900, OnTop: true}, 0, 0},
-		{money.Max / 100, money.Max / 100, booking.Tax{BasisPoints: 10_000}, money.Max / 100, money.Max / 50},
+		{16_666_666, 16_666_667, booking.Tax{BasisPoints: 10_000}, 16_666_667, 33_333_333}, // three of them are the most that one payment takes
 	} {
 		s := newShop(100, 10)
 		f := s.Type(s.floor)
@@ -327,7 +328,7 @@ func TestLateSale_isRefusedWhenItsTermsAreUsedUp(t *testing.T) {
 		terms booking.Terms
 		want  func(r *booking.Request)
 	}{
-		"tier":   {booking.Terms{Tiers: []booking.Tier{{Name: "Early", Price: 10, Quantity: 1}, {Name: "Then", Price: 20}}}, func(*booking.Request) {}},
+		"tier":   {booking.Terms{Tiers: []booking.Tier{{Name: "Early", Price: 100, Quantity: 1}, {Name: "Then", Price: 200}}}, func(*booking.Request) {}},
 		"promo":  {booking.Terms{}, func(r *booking.Request) { r.Promo = "ONE" }},
 		"access": {booking.Terms{Hidden: true}, func(r *booking.Request) { r.Access = "DOOR" }},
 		"buyer":  {booking.Terms{MaxPerBuyer: 1}, func(r *booking.Request) { r.Buyer = "kzoe" }},
@@ -364,27 +365,27 @@ func TestTerms_areCheckedWithPointers(t *testing.T) {
 	yes, ten, none, floor, nobody := true, int64(10), int64(-1), "Floor", "Nobody"
 	early, late := noon, noon.Add(time.Hour)
 	tiers := func(t ...booking.DraftTier) booking.DraftTerms { return booking.DraftTerms{Tiers: &t} }
-	step := booking.DraftTier{Name: "A", Price: eur(1), Quantity: 1}
+	step := booking.DraftTier{Name: "A", Price: eur(100), Quantity: 1}
 	for want, terms := range map[string]booking.DraftTerms{
 		"":                                       {Hidden: &yes, Tax: &booking.Tax{BasisPoints: 10_000, OnTop: true}, MaxPerBuyer: &ten},
 		"/ticket_types/1/tax/basis_points":       {Tax: &booking.Tax{BasisPoints: 10_001}},
 		"/ticket_types/1/max_per_buyer":          {MaxPerBuyer: &none},
 		"/ticket_types/1/requires":               {Requires: &nobody},
 		"/ticket_types/1/tiers":                  tiers(make([]booking.DraftTier, booking.MaxTiers+1)...),
-		"/ticket_types/1/tiers/0/name":           tiers(booking.DraftTier{Price: eur(1)}),
+		"/ticket_types/1/tiers/0/name":           tiers(booking.DraftTier{Price: eur(100)}),
 		"/ticket_types/1/tiers/0/price/currency": tiers(booking.DraftTier{Name: "A"}),
 		"/ticket_types/1/tiers/0/price/amount":   tiers(booking.DraftTier{Name: "A", Price: eur(-1)}),
-		"/ticket_types/1/tiers/0/fees/amount":    tiers(booking.DraftTier{Name: "A", Price: eur(1), Fees: new(eur(math.MaxInt64))}),
-		"/ticket_types/1/tiers/0/quantity":       tiers(booking.DraftTier{Name: "A", Price: eur(1), Quantity: -1}),
-		"/ticket_types/1/tiers/1/starts_at":      tiers(booking.DraftTier{Name: "A", Price: eur(1)}, step), // nothing ends the first
-		"/ticket_types/1/tiers/2/starts_at":      tiers(booking.DraftTier{Name: "A", Price: eur(1), StartsAt: &late, Quantity: 1}, step, booking.DraftTier{Name: "B", Price: eur(1), StartsAt: &early}),
+		"/ticket_types/1/tiers/0/fees/amount":    tiers(booking.DraftTier{Name: "A", Price: eur(100), Fees: new(eur(math.MaxInt64))}),
+		"/ticket_types/1/tiers/0/quantity":       tiers(booking.DraftTier{Name: "A", Price: eur(100), Quantity: -1}),
+		"/ticket_types/1/tiers/1/starts_at":      tiers(booking.DraftTier{Name: "A", Price: eur(100)}, step), // nothing ends the first
+		"/ticket_types/1/tiers/2/starts_at":      tiers(booking.DraftTier{Name: "A", Price: eur(100), StartsAt: &late, Quantity: 1}, step, booking.DraftTier{Name: "B", Price: eur(100), StartsAt: &early}),
 		"/ticket_types/1/tax":                    {Tax: &booking.Tax{BasisPoints: 10_000, OnTop: true}, Tiers: &[]booking.DraftTier{{Name: "A", Price: eur(money.Max / 100), Fees: new(eur(1))}}},
 		"/ticket_types/0/requires":               {Requires: &floor}, // the first is that very type
 	} {
 		d := booking.Draft{
 			Name: "Fête", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: noon.AddDate(0, 1, 0),
 			Quotas: []booking.DraftQuota{{Name: "hall", Size: 10}},
-			Types:  []booking.DraftType{{Name: "Floor", Price: eur(1), Quotas: []string{"hall"}}, {Name: "Drink", Price: eur(1), Quotas: []string{"hall"}}},
+			Types:  []booking.DraftType{{Name: "Floor", Price: eur(100), Quotas: []string{"hall"}}, {Name: "Drink", Price: eur(100), Quotas: []string{"hall"}}},
 		}
 		d.Types[1].Terms = terms
 		if want == "/ticket_types/0/requires" {
@@ -449,4 +450,71 @@ func FuzzCodeOf(f *testing.F) {
 			t.Errorf("%q is %q, which is %q", text, code, booking.CodeOf(code))
 		}
 	})
+}
+
+// A price at which nobody could ever be charged is refused when it is set: the fewest
+// tickets of one order count, and an add-on is never alone.
+func TestDraft_refusesAPriceThatNobodyCanBeCharged(t *testing.T) {
+	t.Parallel()
+	floor := "Floor"
+	draft := func(currency string, typ booking.DraftType) error {
+		in := func(m money.Money) money.Money { m.Currency = currency; return m }
+		typ.Name, typ.Quotas, typ.Price = "Cheap", []string{"hall"}, in(typ.Price)
+		d := booking.Draft{
+			Name: "Fête", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: currency, StartsAt: noon.AddDate(0, 1, 0),
+			Quotas: []booking.DraftQuota{{Name: "hall", Size: 10}},
+			Types:  []booking.DraftType{{Name: floor, Price: in(eur(20_000)), Quotas: []string{"hall"}}, typ},
+		}
+		_, err := d.Event("euw3", id.NewOrganizer("euw3"), noon)
+		return err
+	}
+	for name, c := range map[string]struct {
+		currency string
+		typ      booking.DraftType
+		at       string // "" is taken
+	}{
+		"free":                       {"EUR", booking.DraftType{}, ""},
+		"the least":                  {"EUR", booking.DraftType{Price: eur(50)}, ""},
+		"less":                       {"EUR", booking.DraftType{Price: eur(49)}, "/ticket_types/1/price"},
+		"less, but never one alone":  {"EUR", booking.DraftType{Price: eur(49), Min: 2}, ""},
+		"less, but only with others": {"EUR", booking.DraftType{Price: eur(10), Terms: booking.DraftTerms{Requires: &floor}}, ""},
+		"a step that is less":        {"EUR", booking.DraftType{Price: eur(500), Terms: booking.DraftTerms{Tiers: &[]booking.DraftTier{{Name: "A", Price: eur(20)}}}}, "/ticket_types/1/tiers/0/price"},
+		"less of a weak currency":    {"HUF", booking.DraftType{Price: eur(17_499)}, "/ticket_types/1/price"},
+		"more":                       {"EUR", booking.DraftType{Price: eur(100_000_000)}, "/ticket_types/1/price"},
+		"more of the provider's own": {"ISK", booking.DraftType{Price: eur(1_000_000)}, "/ticket_types/1/price"},
+		"as much of a weak currency": {"IDR", booking.DraftType{Price: eur(1_000_000_000)}, ""},
+		"off the step":               {"KWD", booking.DraftType{Price: eur(1_234)}, "/ticket_types/1/price/amount"},
+	} {
+		err := draft(c.currency, c.typ)
+		if c.at == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if !errors.Is(err, money.ErrNotChargeable) || !strings.Contains(err.Error(), c.at+":") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What a code leaves of a price may be less than anybody is charged with: the hold is
+// refused, and takes nothing.
+func TestHold_ofLessThanAnybodyIsChargedWithIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newShop(100, 10)
+	s.code(booking.Code{Code: "NEARLY", Kind: booking.PromoCode, Terms: booking.CodeTerms{Off: 3_970}})
+	s.Type(s.floor).Fees = eur(0)
+	for n, want := range map[int64]error{1: money.ErrNotChargeable, 2: nil} {
+		r := s.request(s.floor, n) // 40.00 each
+		r.Promo = "NEARLY"
+		before := s.Free(s.Type(s.floor))
+		_, err := s.Grant(r)
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%d tickets: %v", n, err)
+		}
+		if after := s.Free(s.Type(s.floor)); want != nil && after != before {
+			t.Errorf("%d are free, were %d", after, before)
+		}
+	}
 }

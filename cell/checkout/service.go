@@ -9,6 +9,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
 	"guichet/cell/ticket"
@@ -82,7 +83,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 			o.Fees += item.Fees * item.Quantity
 		}
 		o.Fees = payment.PlatformShare(o.Total, o.Fees, s.BasisPoints)
-		if err := payment.Chargeable(o.Total); err != nil {
+		if err := money.Chargeable(o.Total); err != nil {
 			return err
 		}
 		if err := stock.Enter(h, o.ID, o.ExpiresAt.Add(grace)); err != nil {

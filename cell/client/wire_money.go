@@ -37,13 +37,16 @@ type Payouts struct {
 // Balance is one currency of an organizer's statement: owed is sold less refunded,
 // lost and paid out, and negative when he owes the platform.
 type Balance struct {
-	Currency string      `json:"currency"`
-	Sold     money.Money `json:"sold"`     // his share of sales, tax included
-	Refunded money.Money `json:"refunded"` // of it, given back
-	Lost     money.Money `json:"lost"`     // of it, lost in disputes
-	PaidOut  money.Money `json:"paid_out"` // handed on to his own account at the provider, less what was taken back from there
-	Owed     money.Money `json:"owed"`
-	Tax      money.Money `json:"tax"` // the tax in sold less refunded
+	Currency string `json:"currency"`
+	// SettledIn is the currency in which the organizer's own account at the provider
+	// settles, where it is another: the provider converts at its own rate, for a fee.
+	SettledIn string      `json:"settled_in,omitempty"`
+	Sold      money.Money `json:"sold"`     // his share of sales, tax included
+	Refunded  money.Money `json:"refunded"` // of it, given back
+	Lost      money.Money `json:"lost"`     // of it, lost in disputes
+	PaidOut   money.Money `json:"paid_out"` // handed on to his own account at the provider, less what was taken back from there
+	Owed      money.Money `json:"owed"`
+	Tax       money.Money `json:"tax"` // the tax in sold less refunded
 }
 
 // PaymentAccount is an organizer's own account at the payment provider.

@@ -4,27 +4,11 @@ import (
 	"math/big"
 
 	"guichet/cell/money"
-	"guichet/internal/kind"
 )
 
-// MaxCharge is the largest amount that one payment takes, in minor units: the
-// provider's own limit of eight digits.
+// MaxCharge is the largest amount that one payment takes in most currencies, in minor
+// units; see money.ChargeOf for those that have another.
 const MaxCharge = 99_999_999
-
-// ErrNotChargeable means an amount that no card is charged with.
-var ErrNotChargeable = kind.Unprocessable.New("amount_not_chargeable")
-
-// Chargeable says whether a total can be paid in one payment. Three-decimal
-// currencies are charged in steps of ten minor units (money.CardStep).
-func Chargeable(m money.Money) error {
-	if m.Amount > MaxCharge {
-		return ErrNotChargeable.With("%s is more than one payment takes", m).Field("limit", int64(MaxCharge))
-	}
-	if step := money.CardStep(m.Currency); m.Amount%step != 0 {
-		return ErrNotChargeable.With("cards are charged in %s in steps of %d minor units only", m.Currency, step).Field("step", step)
-	}
-	return nil
-}
 
 // PlatformShare is our part of an order's total. The rule: the fees that the event
 // puts on top of the face value, plus basisPoints of the rest, which the organizer

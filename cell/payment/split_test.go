@@ -68,21 +68,3 @@ func TestPlatformShare_roundsOncePerOrder(t *testing.T) {
 		}
 	}
 }
-
-func TestChargeable_hasBoundsAndSteps(t *testing.T) {
-	t.Parallel()
-	for m, ok := range map[money.Money]bool{
-		{Amount: 1, Currency: "EUR"}:                     true,
-		{Amount: payment.MaxCharge, Currency: "EUR"}:     true,
-		{Amount: payment.MaxCharge + 1, Currency: "EUR"}: false,
-		{Amount: 1, Currency: "JPY"}:                     true,
-		{Amount: 5000, Currency: "KWD"}:                  true,
-		{Amount: 5005, Currency: "KWD"}:                  false,
-		{Amount: 5001, Currency: "TND"}:                  false,
-		{Amount: money.Max, Currency: "JPY"}:             false,
-	} {
-		if err := payment.Chargeable(m); (err == nil) != ok {
-			t.Errorf("%s: %v", m, err)
-		}
-	}
-}

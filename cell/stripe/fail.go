@@ -50,6 +50,8 @@ func sentinel(e *api.Error) error {
 		return payment.ErrUnknownIntent
 	case e.Type == api.ErrorTypeCard:
 		return payment.ErrRefusedByProvider.With("%s", clean(e.Msg, 200)).Field("decline_code", declineOf(e))
+	case e.Code == "amount_too_small" || e.Code == "amount_too_large": // as where it has to be converted first
+		return payment.ErrRefusedByProvider.With("%s", clean(e.Msg, 200))
 	default:
 		return payment.ErrRefusedByProvider
 	}

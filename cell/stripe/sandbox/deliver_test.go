@@ -104,7 +104,7 @@ func TestFaults_blackoutKeepsWebhooksBackAndDuplicatesMultiplyThem(t *testing.T)
 	for range 2 { // a first and a later event of the dark cell, then one of the other
 		h.paid()
 	}
-	h.must(h.ask("POST", "/v1/payment_intents", "sk_test_sandbox_use1", "amount=1&currency=eur&confirm=true&payment_method=pm_card_visa"), 200)
+	h.must(h.ask("POST", "/v1/payment_intents", "sk_test_sandbox_use1", "amount=100&currency=eur&confirm=true&payment_method=pm_card_visa"), 200)
 	lit.until(t, "the other cell's webhooks", func() bool { return lit.times()["payment_intent.succeeded"] == 2 })
 	if n := dark.times(); len(n) != 0 {
 		t.Fatalf("during the blackout came %v", n)
@@ -116,11 +116,11 @@ func TestFaults_blackoutKeepsWebhooksBackAndDuplicatesMultiplyThem(t *testing.T)
 func TestFaults_of500DoNothingAndOfOneCellLeaveTheOthers(t *testing.T) {
 	h := open(t, "")
 	h.must(h.ask("POST", "/sandbox/faults?cell=euw3", "", `{"error_500_percent":100}`), 200)
-	r := h.ask("POST", "/v1/payment_intents", secret, "amount=1&currency=eur", "Idempotency-Key", "k")
+	r := h.ask("POST", "/v1/payment_intents", secret, "amount=100&currency=eur", "Idempotency-Key", "k")
 	if r.status != http.StatusInternalServerError || r.body.text("error.type") != "api_error" {
 		t.Fatalf("%d %s", r.status, r.raw)
 	}
-	h.must(h.ask("POST", "/v1/payment_intents", "sk_test_sandbox_use1", "amount=1&currency=eur"), 200)
+	h.must(h.ask("POST", "/v1/payment_intents", "sk_test_sandbox_use1", "amount=100&currency=eur"), 200)
 	if got := h.must(h.ask("GET", "/sandbox/faults?cell=euw3", "", ""), 200); got.body.at("error_500_percent") != 100.0 {
 		t.Errorf("%s", got.raw)
 	}
@@ -128,7 +128,7 @@ func TestFaults_of500DoNothingAndOfOneCellLeaveTheOthers(t *testing.T) {
 	if n := len(h.get("/v1/payment_intents").at("data").([]any)); n != 0 {
 		t.Fatalf("a 500 made %d intents", n)
 	}
-	h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=1&currency=eur", "Idempotency-Key", "k"), 200)
+	h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=100&currency=eur", "Idempotency-Key", "k"), 200)
 }
 
 func TestFaults_timeoutAfterEffectIsAnsweredByTheSameKey(t *testing.T) {
@@ -136,12 +136,12 @@ func TestFaults_timeoutAfterEffectIsAnsweredByTheSameKey(t *testing.T) {
 	h.faults(`{"timeout_after_effect_percent":100}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if r, err := h.try(ctx, "POST", "/v1/payment_intents", secret, "amount=1&currency=eur", "Idempotency-Key", "k"); err == nil {
+	if r, err := h.try(ctx, "POST", "/v1/payment_intents", secret, "amount=100&currency=eur", "Idempotency-Key", "k"); err == nil {
 		t.Fatalf("was answered: %s", r.raw)
 	}
 	eventually(t, "the effect", func() bool { return len(h.get("/v1/payment_intents").at("data").([]any)) == 1 })
 	h.faults(`{}`)
-	r := h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=1&currency=eur", "Idempotency-Key", "k"), 200)
+	r := h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=100&currency=eur", "Idempotency-Key", "k"), 200)
 	if r.header.Get("Idempotent-Replayed") != "true" || len(h.get("/v1/payment_intents").at("data").([]any)) != 1 {
 		t.Errorf("%v %s", r.header, r.raw)
 	}

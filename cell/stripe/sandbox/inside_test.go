@@ -164,7 +164,7 @@ func TestClose_letsGoOfARequestThatAFaultKeepsWaiting(t *testing.T) {
 	}
 	answered := make(chan *httptest.ResponseRecorder, 1)
 	go func() {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/payment_intents", strings.NewReader("amount=1&currency=eur"))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/payment_intents", strings.NewReader("amount=100&currency=eur"))
 		r.Header.Set("Authorization", "Bearer sk_test_sandbox_euw3")
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Idempotency-Key", "k")
@@ -214,7 +214,7 @@ func FuzzParams(f *testing.F) {
 		"", "amount=4250&currency=eur&metadata[order_id]=1&expand[]=latest_charge", "metadata[a][b]=1&metadata=x&metadata[]=y&metadata[", "amount=%zz",
 		"payment_method_types[0]=card&payment_method_types[1]=card&payment_method_types=card", "a;b=c", "%ff=%fe", "amount=1&amount=2",
 		"amount=-9223372036854775808&currency=isk", strings.Repeat("a=&", 500), "payment_method_data[card][number]=4242", "currency=EUR&amount=+1",
-		"confirm=true&payment_method=pm_card_visa&amount=1&currency=eur&return_url=https://a.example", "cursor=\x00",
+		"confirm=true&payment_method=pm_card_visa&amount=100&currency=eur&return_url=https://a.example", "cursor=\x00",
 	} {
 		f.Add(s)
 	}

@@ -122,7 +122,10 @@ func amountOf(p params) (int64, string, *failure) {
 	if f != nil {
 		return 0, "", f
 	}
-	return amount, currency, checkAmount("amount", amount, currency)
+	if f := checkAmount("amount", amount, currency); f != nil {
+		return amount, currency, f
+	}
+	return amount, currency, checkCharge(amount, currency)
 }
 
 // checkAmount holds an amount to Stripe's rules for the currency
@@ -138,6 +141,28 @@ func checkAmount(param string, amount int64, currency string) *failure {
 			"Invalid amount. Currency %s has become effectively zero-decimal and charged amounts must be evenly divisible by 100.", strings.ToUpper(currency))
 	case slices.Contains([]string{"bhd", "jod", "kwd", "omr", "tnd"}, currency) && amount%10 != 0:
 		return invalid(param, "Invalid amount: the last digit of amounts in %s must be 0.", strings.ToUpper(currency))
+	}
+	return nil
+}
+
+// leastCharges are the smallest payments by currency, in Stripe's units, of an account
+// that settles in each of them (docs.stripe.com/currencies, minimum charge amounts).
+var leastCharges = map[string]int64{
+	"aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250, "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500,
+	"inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000, "usd": 50,
+}
+
+// checkCharge holds what is to be charged to Stripe's least and most; refunds may be of less.
+func checkCharge(amount int64, currency string) *failure {
+	most := int64(99_999_999)
+	if currency == "idr" {
+		most = maxAmount
+	}
+	if amount > most {
+		return refuse(http.StatusBadRequest, "amount_too_large", "amount", "Amount must be no more than %s", moneyText(most, currency))
+	}
+	if least := leastCharges[currency]; amount < least {
+		return refuse(http.StatusBadRequest, "amount_too_small", "amount", "Amount must be at least %s", moneyText(least, currency))
 	}
 	return nil
 }

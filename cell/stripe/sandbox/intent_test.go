@@ -61,11 +61,11 @@ func TestCreate_canConfirmAtOnceAndKeepsADeclinedIntent(t *testing.T) {
 	if r := h.ask("POST", "/v1/payment_intents/"+waiting.text("id")+"/confirm", secret, ""); r.body.text("status") != "succeeded" {
 		t.Fatalf("%s", r.raw)
 	}
-	r := h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=1&currency=eur&confirm=true&payment_method=pm_card_visa_chargeDeclined&expand[]=latest_charge"), 402)
+	r := h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=100&currency=eur&confirm=true&payment_method=pm_card_visa_chargeDeclined&expand[]=latest_charge"), 402)
 	if h.get("/v1/payment_intents/"+r.body.text("error.payment_intent.id")).text("status") != "requires_payment_method" {
 		t.Fatal("the declined intent is not there")
 	}
-	r = h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=1&currency=eur&confirm=true&off_session=true&payment_method=pm_card_authenticationRequired"), 402)
+	r = h.must(h.ask("POST", "/v1/payment_intents", secret, "amount=100&currency=eur&confirm=true&off_session=true&payment_method=pm_card_authenticationRequired"), 402)
 	if r.body.text("error.code") != "authentication_required" {
 		t.Fatalf("without the buyer: %s", r.raw)
 	}
@@ -142,7 +142,7 @@ func TestBrowser_reachesItsOwnIntentOnly(t *testing.T) {
 		"no secret":                  {h.ask("GET", path, browser, ""), 400},
 		"another secret":             {h.ask("GET", path+"?client_secret="+pi.text("id")+"_secret_x", browser, ""), 400},
 		"confirm without the secret": {h.ask("POST", path+"/confirm", browser, "payment_method=pm_card_visa"), 400},
-		"create":                     {h.ask("POST", "/v1/payment_intents", browser, "amount=1&currency=eur"), 401},
+		"create":                     {h.ask("POST", "/v1/payment_intents", browser, "amount=100&currency=eur"), 401},
 		"cancel":                     {h.ask("POST", path+"/cancel", browser, ""), 401},
 		"refund":                     {h.ask("POST", "/v1/refunds", browser, "payment_intent="+pi.text("id")), 401},
 		"events":                     {h.ask("GET", "/v1/events", browser, ""), 401},
@@ -207,7 +207,7 @@ func TestIdempotency_ofAHundredAtOnceMakesOneIntent(t *testing.T) {
 	ids := make(chan string, 100)
 	for range 100 {
 		all.Go(func() {
-			r, err := h.try(t.Context(), "POST", "/v1/payment_intents", secret, "amount=1&currency=eur", "Idempotency-Key", "one")
+			r, err := h.try(t.Context(), "POST", "/v1/payment_intents", secret, "amount=100&currency=eur", "Idempotency-Key", "one")
 			switch {
 			case err != nil:
 				t.Error(err)
