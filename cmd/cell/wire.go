@@ -47,7 +47,8 @@ import (
 type house struct {
 	cfg      settings
 	store    *store.Store
-	leaf     *leaf.Leaf // nil when another process of the cell runs it
+	leaf     *leaf.Leaf  // nil when another process of the cell runs it, and until its store can be opened
+	bus      *leafKeeper // nil when another process of the cell runs the leaf
 	index    *bleve.Index
 	indexer  *search.Indexer
 	atlas    *atlas.Atlas
@@ -92,12 +93,10 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 		if identity != nil {
 			line = identity.Client(mtls.IsHub)
 		}
-		if h.leaf, err = leaf.Start(ctx, leaf.Config{
+		h.bus = &leafKeeper{reg: reg, retry: leafRetry, config: leaf.Config{
 			Cell: cfg.Cell, TLS: line, StoreDir: filepath.Join(cfg.StateDir, "leaf"), HubURL: cfg.Hub, Seed: cfg.NKeySeed, Parking: h.store, Log: slog.Default(),
-		}); err != nil {
-			return nil, fmt.Errorf("leaf: %w", err)
-		}
-		reg.MustRegister(h.leaf.Collectors()...)
+		}}
+		h.leaf = h.bus.open(ctx)
 	}
 	signer, err := ticket.NewSigner(fmt.Sprintf("%s-%d", cfg.Cell, cfg.KeyNumber), cfg.Seed)
 	if err == nil {
@@ -190,8 +189,8 @@ func (h *house) ready() {
 	h.server.Health.Note("index", h.indexer.Ready) // searches say 503 search_warming by themselves; booking does not wait
 	h.server.Residency = h.residency.View
 	h.server.Health.Note("residency", h.residency.fault)
-	if h.leaf != nil {
-		h.server.Health.Add("leaf", h.leaf.Ready)
+	if h.bus != nil {
+		h.server.Health.Note("leaf", h.bus.ready) // selling needs no bus: what the town is to hear waits in the outbox
 	}
 }
 
@@ -244,8 +243,12 @@ func (h *house) work(ctx context.Context) {
 		})
 		running.Go(func() { h.atlas.Follow(ctx, client, h.cfg.ControlPlane, reporter(ctx, "atlas")) })
 	}
-	if h.leaf != nil {
-		h.runBus(ctx, &running)
+	if h.bus != nil {
+		running.Go(func() {
+			if h.leaf = h.bus.wait(ctx, h.leaf); h.leaf != nil {
+				h.runBus(ctx, &running)
+			}
+		})
 	}
 }
 
