@@ -72,6 +72,13 @@ type DeskWatch interface {
 	Refused()
 }
 
+// DeskTracer is a DeskWatch that is told of each request as well, for traces: when it
+// came to the desk, when its batch began and ended, and how many were in it. ctx is the
+// request's, which may be over by then.
+type DeskTracer interface {
+	Decided(ctx context.Context, came, began, ended time.Time, together int)
+}
+
 // Desks are the desks of one process, one for each event that is asked for, and
 // the clerks who serve them: a clerk takes all that waits at the desks where nobody
 // is, decides it in one transaction and answers everybody. The longer a commit

@@ -123,6 +123,15 @@ func (d *Desks) report(groups []*Group, began time.Time, took time.Duration) {
 		}
 	}
 	d.Watch.Batch(size, took)
+	tracer, ok := d.Watch.(DeskTracer)
+	if !ok {
+		return
+	}
+	for _, g := range groups {
+		for _, op := range g.Ops {
+			tracer.Decided(op.Context(), op.at, began, began.Add(took), size)
+		}
+	}
 }
 
 // present are the ops whose callers are still there; the others are told so.

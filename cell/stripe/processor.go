@@ -19,6 +19,8 @@ import (
 	"github.com/stripe/stripe-go/v76/event"
 	"github.com/stripe/stripe-go/v76/paymentintent"
 	"github.com/stripe/stripe-go/v76/refund"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
 
 	"guichet/cell/payment"
 	"guichet/internal/kind"
@@ -102,7 +104,8 @@ func boundedClient(given *http.Client) *http.Client {
 		t.MaxIdleConnsPerHost = idleConns
 		c.Transport = t
 	}
-	c.Transport = bounded{c.Transport}
+	c.Transport = otelhttp.NewTransport(bounded{c.Transport}, otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return "provider " + r.Method }),
+		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator())) // the provider is not told our trace
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }

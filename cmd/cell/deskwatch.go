@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
 
 	"guichet/cell/booking"
 	"guichet/cell/notify"
+	"guichet/internal/telemetry"
 )
 
 // deskWatch counts what happens at the desks.
@@ -59,3 +62,9 @@ func (w *deskWatch) Waited(d time.Duration) {
 	w.pace.Waited(d)
 }
 func (w *deskWatch) Refused() { w.refused.Inc() }
+
+// Decided puts a request's wait and its batch into the request's trace.
+func (w *deskWatch) Decided(ctx context.Context, came, began, ended time.Time, together int) {
+	telemetry.Past(ctx, "desk wait", came, began)
+	telemetry.Past(ctx, "desk batch", began, ended, attribute.Int("guichet.batch_size", together))
+}

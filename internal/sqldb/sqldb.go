@@ -71,6 +71,7 @@ func Open(ctx context.Context, dsn, application string, opts ...Option) (*DB, er
 	cfg.MaxConns = DefaultMaxConns
 	cfg.MaxConnIdleTime = 5 * time.Minute
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.ConnConfig.Tracer = tracer{}
 	for k, v := range map[string]string{
 		"application_name": application, "timezone": "UTC", "lock_timeout": lockWait,
 		"idle_in_transaction_session_timeout": idleInTx, "statement_timeout": statementTimeout,
