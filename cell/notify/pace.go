@@ -23,8 +23,10 @@ const (
 // Pace lets mails yield to the sale. Whoever sells says how long requests waited for
 // their turn; while they wait long, the sender makes one mail in about as much time,
 // and leaves the processor to the sale in between. A mail older than PaceAge does
-// not yield. The zero value is ready for use, and safe for several goroutines.
+// not yield. It is safe for several goroutines.
 type Pace struct {
+	Now func() time.Time
+
 	mu   sync.Mutex
 	wait time.Duration // smoothed over some twenty requests
 	at   time.Time     // when it was told last
@@ -34,7 +36,7 @@ type Pace struct {
 func (p *Pace) Waited(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := p.Now()
 	if now.Sub(p.at) > stale {
 		p.wait = 0
 	}
@@ -49,7 +51,7 @@ func (p *Pace) pause(age time.Duration) time.Duration {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.wait < busyWait || time.Since(p.at) > stale {
+	if p.wait < busyWait || p.Now().Sub(p.at) > stale {
 		return 0
 	}
 	return min(p.wait, longestYield)

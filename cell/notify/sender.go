@@ -64,7 +64,8 @@ func (s *Sender) Pass(ctx context.Context) (int, error) {
 		}
 		s.unshelved = true
 	}
-	claimed := time.Now()
+	inTime, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastBegin)
+	defer cancel()
 	due, err := s.Queue.Claim(ctx, perPass, lease)
 	if err != nil {
 		return 0, fmt.Errorf("claim mails: %w", err)
@@ -74,8 +75,8 @@ func (s *Sender) Pass(ctx context.Context) (int, error) {
 	var running sync.WaitGroup
 	for i, c := range due {
 		slots <- struct{}{}
-		s.Pace.yield(ctx, c.Waited+time.Since(claimed))
-		if ctx.Err() != nil || time.Since(claimed) > lastBegin {
+		s.Pace.yield(ctx, c.Waited+sinceClaim(inTime))
+		if ctx.Err() != nil || inTime.Err() != nil {
 			<-slots
 			errs[i] = s.giveBack(ctx, c)
 			continue
@@ -87,6 +88,12 @@ func (s *Sender) Pass(ctx context.Context) (int, error) {
 	}
 	running.Wait()
 	return len(due), errors.Join(errs...)
+}
+
+// sinceClaim is how much of the time to begin mails is used up.
+func sinceClaim(inTime context.Context) time.Duration {
+	end, _ := inTime.Deadline() // its own: Pass gave it one
+	return lastBegin - time.Until(end)
 }
 
 // giveBack lets a mail that was not begun be claimed again at once.

@@ -312,7 +312,7 @@ func TestSender_beginsNothingWhoseLeaseWouldRunOutUnderWay(t *testing.T) {
 func TestPace_yieldsToTheSaleAndNeverStarves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d, p, pace := &desk{}, &post{}, &Pace{}
+		d, p, pace := &desk{}, &post{}, &Pace{Now: time.Now}
 		s := &Sender{Queue: d, Composer: p, Courier: p, Pace: pace}
 		ctx, stop := context.WithCancel(t.Context())
 		var selling sync.WaitGroup

@@ -13,8 +13,10 @@ func BenchmarkMessage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m := notify.Mail{To: "zoe@example.org", Name: "Zoë", Subject: "Tickets", Text: "Hello", HTML: "<p>Hello</p>",
-		Attachments: []notify.Attachment{{Name: "tickets.pdf", Media: "application/pdf", Content: make([]byte, 20_000)}}}
+	m := notify.Mail{
+		To: "zoe@example.org", Name: "Zoë", Subject: "Tickets", Text: "Hello", HTML: "<p>Hello</p>",
+		Attachments: []notify.Attachment{{Name: "tickets.pdf", Media: "application/pdf", Content: make([]byte, 20_000)}},
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		msg, err := c.message(m)

@@ -18,7 +18,7 @@ import (
 // newSender makes the one who sends mails; without a mail server they are kept.
 func newSender(cfg settings, s *store.Store, reg *prometheus.Registry) (*notify.Sender, error) {
 	sender := &notify.Sender{
-		Queue: s, Composer: &letter.Composer{Records: s, Access: cfg.Access, Site: cfg.Site}, Watch: newMailWatch(reg, s), Pace: &notify.Pace{},
+		Queue: s, Composer: &letter.Composer{Records: s, Access: cfg.Access, Site: cfg.Site}, Watch: newMailWatch(reg, s), Pace: &notify.Pace{Now: time.Now},
 	}
 	if cfg.SMTP == "" {
 		slog.Warn("no mail server configured: mails are kept unsent; set GUICHET_SMTP_URL")

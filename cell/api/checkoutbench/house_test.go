@@ -125,6 +125,7 @@ func newHouse(b *testing.B, as kind) *house {
 	}
 	b.Cleanup(db.Close)
 	h := &house{store: store.New(db, cell), await: map[string]chan struct{}{}}
+	h.desk.pace.Now = time.Now
 	var handler atomic.Value
 	h.url = serve(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.Load().(http.Handler).ServeHTTP(w, r) // stored before anybody asks

@@ -83,7 +83,7 @@ func directory(file []byte) (map[string][]byte, error) {
 }
 
 func (f *Font) thousandths(b []byte) int {
-	return int(int16(binary.BigEndian.Uint16(b))) * 1000 / f.em
+	return int(int16(binary.BigEndian.Uint16(b))) * 1000 / f.em //nolint:gosec // the format means a sign
 }
 
 // units is a glyph's advance in the font's own units.
@@ -149,7 +149,7 @@ func parts(outline []byte, part func(at int)) (int, bool) {
 }
 
 func composite(outline []byte) bool {
-	return len(outline) >= 10 && int16(binary.BigEndian.Uint16(outline)) < 0
+	return len(outline) >= 10 && outline[0]&0x80 != 0 // a negative number of contours
 }
 
 // subset is a font file of the glyphs, which get the numbers of their order; those

@@ -63,8 +63,16 @@ func TestSubset_hasTheSameOutlinesAsItsFont(t *testing.T) {
 	}
 	// A reader of fonts wants tables that documents leave out.
 	file = fontFile([]table{
-		{"OS/2", tableOf(t, "OS/2")}, {"cmap", tableOf(t, "cmap")}, {"glyf", again.glyf}, {"head", again.head}, {"hhea", again.hhea},
-		{"hmtx", again.hmtx}, {"loca", tableIn(t, file, "loca")}, {"maxp", again.maxp}, {"name", tableOf(t, "name")}, {"post", tableOf(t, "post")},
+		{"OS/2", tableOf(t, "OS/2")},
+		{"cmap", tableOf(t, "cmap")},
+		{"glyf", again.glyf},
+		{"head", again.head},
+		{"hhea", again.hhea},
+		{"hmtx", again.hmtx},
+		{"loca", tableIn(t, file, "loca")},
+		{"maxp", again.maxp},
+		{"name", tableOf(t, "name")},
+		{"post", tableOf(t, "post")},
 	})
 	part, err := sfnt.Parse(file)
 	if err != nil {
