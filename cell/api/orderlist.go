@@ -36,7 +36,7 @@ func (s *Server) listOrders(c *gin.Context) error {
 	if q.Limit, err = pageLimit(c); err != nil {
 		return err
 	}
-	state, err := oneOf(c, "state", orderStates)
+	state, err := wordParam(c, "state", orderStates)
 	if err != nil {
 		return err
 	}
@@ -73,8 +73,8 @@ func (s *Server) listOrders(c *gin.Context) error {
 	return nil
 }
 
-// oneOf reads a parameter that is one of some words, or "".
-func oneOf(c *gin.Context, name string, words []string) (string, error) {
+// wordParam reads a parameter that is one of some words, or "".
+func wordParam(c *gin.Context, name string, words []string) (string, error) {
 	text := c.Query(name)
 	if text != "" && !slices.Contains(words, text) {
 		return "", errParameter.With("%s is one of %s", name, strings.Join(words, ", ")).Field("parameter", name)

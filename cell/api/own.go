@@ -144,7 +144,7 @@ func (s *Server) gathering(c *gin.Context, states []string) (g gathering, err er
 	if g.q.Limit, err = pageLimit(c); err != nil {
 		return g, err
 	}
-	if g.q.State, err = oneOf(c, "state", states); err != nil {
+	if g.q.State, err = wordParam(c, "state", states); err != nil {
 		return g, err
 	}
 	if g.q.Name, err = findParam(c); err != nil {
@@ -160,7 +160,7 @@ func (s *Server) gathering(c *gin.Context, states []string) (g gathering, err er
 			return g, errCursor.With("the cursor is not from this list")
 		}
 	}
-	here, err := oneOf(c, "here", []string{"true", "false"})
+	here, err := wordParam(c, "here", []string{"true", "false"})
 	g.here = here == "true"
 	return g, err
 }

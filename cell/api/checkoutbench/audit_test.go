@@ -73,14 +73,15 @@ func (h *house) ended(b *testing.B) int64 {
 type used struct {
 	here, there, desk          time.Duration
 	batches, ops, commits, wal int64
+	statements                 int64 // sent to the database, BEGIN and COMMIT too
 }
 
 func (u used) plus(o used) used {
-	return used{u.here + o.here, u.there + o.there, u.desk + o.desk, u.batches + o.batches, u.ops + o.ops, u.commits + o.commits, u.wal + o.wal}
+	return used{u.here + o.here, u.there + o.there, u.desk + o.desk, u.batches + o.batches, u.ops + o.ops, u.commits + o.commits, u.wal + o.wal, u.statements + o.statements}
 }
 
 func (u used) minus(o used) used {
-	return used{u.here - o.here, u.there - o.there, u.desk - o.desk, u.batches - o.batches, u.ops - o.ops, u.commits - o.commits, u.wal - o.wal}
+	return used{u.here - o.here, u.there - o.there, u.desk - o.desk, u.batches - o.batches, u.ops - o.ops, u.commits - o.commits, u.wal - o.wal, u.statements - o.statements}
 }
 
 // tick is the kernel's unit in /proc/<pid>/stat.
@@ -94,6 +95,7 @@ func usage(b *testing.B, h *house) (u used) {
 	b.Helper()
 	time.Sleep(settling)
 	u.desk, u.batches, u.ops = time.Duration(h.desk.busy.Load()), h.desk.batches.Load(), h.desk.ops.Load()
+	u.statements = h.statements.sent.Load()
 	u.commits = h.number(b, `SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()`)
 	u.wal = h.number(b, `SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint`)
 	var self syscall.Rusage

@@ -81,8 +81,8 @@ func BenchmarkCheckout(b *testing.B) {
 	line("# Orders\n\n%s\n", machine())
 	line("From a hold over the payment in the sandbox to %d tickets, all on one event. The cell with its sagas, the sandbox, the clients and PostgreSQL (fsync on, 512 MB of shared buffers, 4 GB of log between checkpoints, random_page_cost 1.1) share the machine; the sandbox keeps its journal in memory, where PostgreSQL's log has the disk for itself.", perOrder)
 	line("%d rounds of %s for each line, interleaved. The sandbox tells each event once, of the types that say something to a cell (docs/money.md); a client reads its order when the webhook of its payment was taken, until the tickets are there. Made by `make bench-checkout`.\n", rounds, span)
-	line("| way | clients | orders/s | sagas/s | of way 3 | whole way p50 ms | p99 ms | order created p50 ms | p99 ms | told 429 | desk at work | asked there | together | CPU ms here | CPU ms PostgreSQL | transactions | WAL KiB |")
-	line("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	line("| way | clients | orders/s | sagas/s | of way 3 | whole way p50 ms | p99 ms | order created p50 ms | p99 ms | told 429 | desk at work | asked there | together | CPU ms here | CPU ms PostgreSQL | transactions | WAL KiB | statements |")
+	line("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	told := make([]int64, len(ways))
 	verdict := ""
 	for _, clients := range crowds() {
@@ -91,9 +91,9 @@ func BenchmarkCheckout(b *testing.B) {
 			s := &samples[i]
 			told[i] += s.orders()
 			n := float64(max(s.orders(), 1))
-			line("| %s | %d | %.0f | %.0f | %.2f | %s | %s | %s | %s | %d | %.0f %% | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |", w.name, clients, s.rate(), float64(s.sagas)/s.span.Seconds(), s.rate()/samples[2].rate(),
+			line("| %s | %d | %.0f | %.0f | %.2f | %s | %s | %s | %s | %d | %.0f %% | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f | %.1f |", w.name, clients, s.rate(), float64(s.sagas)/s.span.Seconds(), s.rate()/samples[2].rate(),
 				ms(at(s.whole, 50)), ms(at(s.whole, 99)), ms(at(s.created, 50)), ms(at(s.created, 99)), s.refused,
-				100*s.used.desk.Seconds()/s.span.Seconds(), float64(s.used.ops)/n, float64(s.used.ops)/float64(max(s.used.batches, 1)), s.used.here.Seconds()*1000/n, s.used.there.Seconds()*1000/n, float64(s.used.commits)/n, float64(s.used.wal)/1024/n)
+				100*s.used.desk.Seconds()/s.span.Seconds(), float64(s.used.ops)/n, float64(s.used.ops)/float64(max(s.used.batches, 1)), s.used.here.Seconds()*1000/n, s.used.there.Seconds()*1000/n, float64(s.used.commits)/n, float64(s.used.wal)/1024/n, float64(s.used.statements)/n)
 		}
 		if clients == 64 {
 			verdict = target(&samples[0]) + "\n" + shippedTarget(&samples[3], &samples[4])
@@ -110,7 +110,7 @@ func BenchmarkCheckout(b *testing.B) {
 	line("Way 4 is way 1 as a cell is set up (`GUICHET_CAPTURE_LATER`): the card is authorized, the stock is confirmed, then the money is taken; one call to the provider and one webhook more.")
 	line("Way 5 is way 4 as a town runs it: PostgreSQL with the town's own settings for this machine (%s), and every mail with its PDF leaving meanwhile, to a server that takes all. The other ways keep their mails. Of %d mails the oldest had waited %.0f s when it left. Mails that are behind leave between the rounds, before the next way has its turn.",
 		pgserver.Sized(pgserver.Memory(), townServers)["shared_buffers"]+" of buffers", mails, oldest.Seconds())
-	line("CPU, transactions (those that only read too) and WAL are for each order. Afterwards, for each way: orders paid = payments captured = sets of tickets = invoices = mails = sales booked = orders the clients saw paid, every entry sums to zero, stock counters match.")
+	line("CPU, transactions (those that only read too), WAL and statements (all that were sent, of the cell's background work too; one about the rows of many counts once) are for each order. Afterwards, for each way: orders paid = payments captured = sets of tickets = invoices = mails = sales booked = orders the clients saw paid, every entry sums to zero, stock counters match.")
 	b.Log("\n" + out.String())
 	if file := os.Getenv(envFile); file != "" && !b.Failed() {
 		if err := write(file, out.String()); err != nil {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"guichet/cell/access"
@@ -56,8 +58,11 @@ type house struct {
 	paying    string // of the sandbox
 	sale      booking.Event
 	desk      deskTime
-	faults    faults
-	mails     mails
+
+	statements statements
+
+	faults faults
+	mails  mails
 
 	mu    sync.Mutex // guards the field below
 	await map[string]chan struct{}
@@ -87,6 +92,25 @@ func (f *faults) report(err error) {
 	f.count.Add(1)
 	f.last.Store(err.Error())
 }
+
+// statements counts what is sent to the database.
+type statements struct{ sent atomic.Int64 }
+
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	s.sent.Add(1)
+	return ctx
+}
+
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (s *statements) TraceBatchStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	s.sent.Add(int64(d.Batch.Len()))
+	return ctx
+}
+
+func (s *statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (s *statements) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
 
 func migrate(ctx context.Context, dsn string) error {
 	db, err := sqldb.Open(ctx, dsn, "checkoutbench")
@@ -119,12 +143,14 @@ func database(b *testing.B, as kind) string {
 // newHouse opens a house.
 func newHouse(b *testing.B, as kind) *house {
 	b.Helper()
-	db, err := sqldb.Open(b.Context(), database(b, as), "checkoutbench", sqldb.MaxConns(sqldb.DefaultMaxConns))
+	h := &house{await: map[string]chan struct{}{}}
+	db, err := sqldb.Open(b.Context(), database(b, as), "checkoutbench", sqldb.MaxConns(sqldb.DefaultMaxConns),
+		func(_ *sqldb.DB, c *pgxpool.Config) { c.ConnConfig.Tracer = &h.statements })
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(db.Close)
-	h := &house{store: store.New(db, cell), await: map[string]chan struct{}{}}
+	h.store = store.New(db, cell)
 	h.desk.pace.Now = time.Now
 	var handler atomic.Value
 	h.url = serve(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -51,7 +51,7 @@ func (n node) args() []string {
 		args = []string{"start", "--join=" + strings.Join(all, ",")}
 	}
 	return append(args, "--insecure", "--store="+n.dir, "--listen-addr="+n.address(), "--http-addr="+n.http,
-		"--locality=region="+n.region+",zone="+n.region+string(rune('a'+n.number-1)),
+		"--locality=region="+n.region+",zone="+n.region+"abc"[n.number-1:n.number],
 		"--cache=128MiB", "--max-sql-memory=128MiB", "--logtostderr=WARNING")
 }
 

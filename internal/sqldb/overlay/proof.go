@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func (p Proof) Safe() bool { return p.AtHome() && p.FewVoters == 0 }
 func (p Proof) Fault() error {
 	switch {
 	case p.Ranges == 0:
-		return fmt.Errorf("the database has not said where its rows are")
+		return errors.New("the database has not said where its rows are")
 	case !p.AtHome():
 		return fmt.Errorf("of %d ranges %d are served outside of %s and %d have a replica there", p.Ranges, p.LeasesAbroad, p.Region, p.ReplicasAbroad)
 	case p.FewVoters > 0:
