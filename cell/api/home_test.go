@@ -264,3 +264,26 @@ func TestTopologyAndRegions_areThisCellsMap(t *testing.T) {
 		t.Errorf("%+v", page.Items)
 	}
 }
+
+// Each cell tells its own proof; what it has not is null, never "at home".
+func TestRegions_tellWhenTheCellThatAnswersProvedWhereItsRowsAre(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
+	proof := &client.ResidencyProof{AtHome: true, AskedAt: at, ProvedAt: &at, Ranges: 40}
+	h := open(t, func(h *house) { h.server.Residency = func() *client.ResidencyProof { return proof } })
+	page := read[api.Page[client.Region]](t, h.ask(t, "GET /v1/regions", nil).want(t, "200"))
+	proofs := 0
+	for _, r := range page.Items {
+		for _, c := range r.Cells {
+			if c.Proof == nil {
+				continue
+			}
+			if proofs++; c.ID != "euw3" || !c.Proof.AtHome || c.Proof.Ranges != 40 || c.Proof.ProvedAt == nil || !c.Proof.ProvedAt.Equal(at) {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	if proofs != 1 {
+		t.Errorf("%d cells tell a proof, want the one that answers", proofs)
+	}
+}

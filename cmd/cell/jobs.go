@@ -57,7 +57,7 @@ func (h *house) migrate(ctx context.Context) bool {
 			err = h.confine(ctx)
 		}
 		if err == nil {
-			err = h.store.Expire(ctx)
+			err = h.residency.expire(ctx)
 		}
 		if err == nil {
 			close(h.migrated)

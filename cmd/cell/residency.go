@@ -11,6 +11,7 @@ import (
 
 	"guichet/cell/client"
 	"guichet/cell/store"
+	"guichet/internal/kind"
 	"guichet/internal/sqldb/overlay"
 )
 
@@ -55,9 +56,25 @@ func newResidency(s *store.Store, cfg settings, reg *prometheus.Registry) *resid
 // they stand, a town goes on and a production cell does not.
 func (r *residency) settle(ctx context.Context) error {
 	err := r.store.Settle(ctx, r.region)
-	if errors.Is(err, overlay.ErrNoLocality) && !r.required {
+	if err != nil && !r.required && (errors.Is(err, overlay.ErrNoLocality) || !passing(err)) {
 		slog.WarnContext(ctx, "THE DATABASE DOES NOT KEEP THE ROWS IN THIS CELL'S REGION; GUICHET_REQUIRE_LOCALITY=true would refuse to start",
 			slog.String("region", r.region), slog.Any("error", err))
+		return nil
+	}
+	return err
+}
+
+// passing says that an error is the database's state of the moment: it is worth another try.
+func passing(err error) bool {
+	k := kind.Of(err)
+	return k == kind.Unavailable || k == kind.Busy
+}
+
+// expire lets the database end rows by their age. Where it could and does not, the sweepers go on.
+func (r *residency) expire(ctx context.Context) error {
+	err := r.store.Expire(ctx)
+	if err != nil && !passing(err) {
+		slog.WarnContext(ctx, "the database does not end rows by their age; the sweepers do", slog.Any("error", err))
 		return nil
 	}
 	return err
@@ -75,6 +92,10 @@ func (r *residency) run(ctx context.Context) {
 		}
 		if err != nil {
 			report(err)
+		}
+		if err == nil && !can { // nor will it ever
+			r.take(p, can, err)
+			return
 		}
 		pause := provePeriod
 		if !r.take(p, can, err) {

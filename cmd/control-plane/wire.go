@@ -24,6 +24,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/control-plane/topology/seal"
 	"guichet/internal/httpd"
+	"guichet/internal/kind"
 	"guichet/internal/mtls"
 	"guichet/internal/operator"
 	"guichet/internal/sqldb"
@@ -165,11 +166,11 @@ func (t *townHall) migrate(ctx context.Context) bool {
 }
 
 // spread lets the map be read in each region of the database's cluster. A cluster that knows no
-// regions is said once, and used as it is.
+// regions, or refuses, is said once, and used as it is.
 func (t *townHall) spread(ctx context.Context) error {
 	err := t.store.Everywhere(ctx)
-	if errors.Is(err, overlay.ErrNoLocality) {
-		slog.InfoContext(ctx, "the map's tables stay where the database puts them", slog.Any("error", err))
+	if k := kind.Of(err); errors.Is(err, overlay.ErrNoLocality) || err != nil && k != kind.Unavailable && k != kind.Busy {
+		slog.WarnContext(ctx, "the map's tables stay where the database puts them", slog.Any("error", err))
 		return nil
 	}
 	return err
