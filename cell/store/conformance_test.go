@@ -20,8 +20,9 @@ func TestStore_onPostgreSQL(t *testing.T) {
 	storetest.Run(t, searchStore)
 }
 
-func TestStore_onCockroachDB(t *testing.T) {
-	t.Parallel()
+// cockroachBinary skips, and says so, where there is none.
+func cockroachBinary(t *testing.T) string {
+	t.Helper()
 	binary := os.Getenv("COCKROACH_BINARY")
 	if path, err := exec.LookPath("cockroach"); binary == "" && err == nil {
 		binary = path
@@ -29,6 +30,12 @@ func TestStore_onCockroachDB(t *testing.T) {
 	if binary == "" {
 		t.Skip("CockroachDB was NOT tested: there is no cockroach on the PATH and COCKROACH_BINARY is not set")
 	}
+	return binary
+}
+
+func TestStore_onCockroachDB(t *testing.T) {
+	t.Parallel()
+	binary := cockroachBinary(t)
 	server, err := testserver.NewTestServer(testserver.CockroachBinaryPathOpt(binary))
 	if err != nil {
 		t.Fatal(err)
