@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,16 +178,38 @@ func (b *tab) shot(t testing.TB, name string) {
 	}
 }
 
-// text waits until the page says something.
+// says waits until the page says all the texts, whatever page that is by then.
 func (b *tab) says(t testing.TB, texts ...string) {
 	t.Helper()
-	for _, text := range texts {
-		quoted, err := json.Marshal(text)
-		if err != nil {
-			t.Fatal(err)
+	var shown, where string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // between two looks, not instead of one
+		if chromedp.Run(b, chromedp.Evaluate(`document.body ? document.body.innerText : ""`, &shown), chromedp.Location(&where)) != nil {
+			continue // on its way to another page
 		}
-		b.run(t, chromedp.Poll("document.body && document.body.innerText.includes("+string(quoted)+")", nil, chromedp.WithPollingTimeout(15*time.Second), chromedp.WithPollingInterval(30*time.Millisecond)))
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(shown, text) }) {
+			return
+		}
 	}
+	b.shot(t, "failed-"+strings.ReplaceAll(t.Name(), "/", "-"))
+	t.Fatalf("%s does not say %q: %.2000s", where, texts, shown)
+}
+
+// click clicks on what may be drawn again at any moment.
+func (b *tab) click(t testing.TB, selector string) {
+	t.Helper()
+	b.becomes(t, `(function (e) { if (!e) return "not there"; e.click(); return "clicked"; })(document.querySelector(`+"`"+selector+"`"+`))`, "clicked")
+}
+
+// becomes waits until an expression has a value.
+func (b *tab) becomes(t testing.TB, expression, want string) {
+	t.Helper()
+	var got string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // between two looks, not instead of one
+		if chromedp.Run(b, chromedp.Evaluate(expression, &got)) == nil && got == want {
+			return
+		}
+	}
+	t.Fatalf("%s is %q, want %q", expression, got, want)
 }
 
 var axeSource = sync.OnceValues(func() (string, error) {

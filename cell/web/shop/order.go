@@ -41,6 +41,13 @@ func (v *visit) readOrder() (client.Order, string, error) {
 }
 
 func (v *visit) orderPage() (answer, error) {
+	if q := v.query(); q.Has("payment_intent_client_secret") { // the bank sent the buyer back; the secret does not stay in the history
+		to := "/orders/" + v.r.PathValue("order")
+		if q.Get("redirect_status") == "failed" {
+			to += "?redirect_status=failed"
+		}
+		return answer{to: to}, nil
+	}
 	o, _, err := v.readOrder()
 	if err != nil {
 		return answer{}, err
@@ -69,7 +76,7 @@ func (v *visit) showOrder(o client.Order, faults []fault) (answer, error) {
 	if view.waiting {
 		view.meta.refresh = 3
 	}
-	if view.waiting && v.query().Get("redirect_status") == "failed" { // the bank sent the buyer back
+	if view.waiting && v.query().Get("redirect_status") == "failed" {
 		view.faults = append(view.faults, fault{text: v.l.T("declined_authentication")})
 	}
 	a := answer{page: orderPage(view)}

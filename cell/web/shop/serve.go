@@ -2,8 +2,10 @@ package shop
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -93,7 +95,7 @@ func (p *Pages) make(r route, w http.ResponseWriter, req *http.Request) (*pageCo
 	}
 	if a.page != nil {
 		var b bytes.Buffer
-		if err := a.page.Render(req.Context(), &b); err != nil {
+		if err := a.page.Render(context.WithoutCancel(req.Context()), &b); err != nil {
 			return nil, err
 		}
 		c.fill(b.Bytes())
@@ -127,8 +129,9 @@ func (v *visit) send(a answer) {
 	body, media := a.raw, a.media
 	if a.page != nil {
 		var b bytes.Buffer
-		if err := a.page.Render(v.r.Context(), &b); err != nil {
-			v.fail(err)
+		if err := a.page.Render(context.WithoutCancel(v.r.Context()), &b); err != nil { // not because the reader hung up
+			slog.ErrorContext(v.r.Context(), "page cannot be drawn", slog.String("path", v.r.URL.Path), slog.Any("error", err))
+			http.Error(v.w, "internal", http.StatusInternalServerError) // not fail: its page may be the one
 			return
 		}
 		body, media = b.Bytes(), "text/html; charset=utf-8"

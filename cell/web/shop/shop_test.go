@@ -1,6 +1,8 @@
 package shop_test
 
 import (
+	"context"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 )
@@ -34,4 +36,24 @@ func TestShop_givesAwayFreeTicketsAtOnce(t *testing.T) {
 	give := v.get(t, linkTo(t, mine, "/give")).says(t, 200, "Give this ticket on")
 	v.send(t, give, "/give", url.Values{"name": {""}, "email": {"x"}}).says(t, 422, "Enter a name.")
 	v.send(t, give, "/give", url.Values{"name": {"Grace"}, "email": {"grace@example.org"}}).says(t, 200, "given to Grace")
+}
+
+// A reader who hangs up costs the cell nothing: once the page of the failure was a failure
+// itself, without end.
+func TestShop_survivesReadersWhoHangUp(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	e := h.stage(t, nil)
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	for _, path := range []string{"/en/", "/en/events/" + e.ID, "/en/search?near=1,1", "/orders/ord_x", "/en/nowhere"} {
+		r := httptest.NewRequestWithContext(gone, "GET", path, nil)
+		r.Header.Set("Accept", "text/html")
+		w := httptest.NewRecorder()
+		h.pages.ServeHTTP(w, r)
+		if w.Code == 0 {
+			t.Errorf("%s: no answer", path)
+		}
+	}
+	h.visitor(t).get(t, "/en/").says(t, 200, e.Name)
 }

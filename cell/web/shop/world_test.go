@@ -70,6 +70,7 @@ type house struct {
 	store   *store.Store
 	server  *api.Server
 	indexer *search.Indexer
+	pages   *shop.Pages
 	url     string
 	paying  string
 	town    *topology.Snapshot
@@ -127,6 +128,7 @@ func open(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.pages = pages
 	handler.Store(http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if pages.Serves(r) {
 			pages.ServeHTTP(w, r)
