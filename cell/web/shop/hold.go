@@ -48,8 +48,7 @@ func (v *visit) hold() (answer, error) {
 	return answer{to: "/holds/" + h.ID}, nil
 }
 
-// itemsOf reads what was chosen: q-<ticket type>, with section and accessible for the best
-// seats, or seat=<ticket type>|<seat> for each seat of the map.
+// itemsOf reads what was chosen: q-<ticket type>, and what seatItems reads.
 func itemsOf(form url.Values) (items []client.HoldItem) {
 	names := make([]string, 0, len(form))
 	for name := range form {
@@ -62,21 +61,10 @@ func itemsOf(form url.Values) (items []client.HoldItem) {
 			continue
 		}
 		if n, err := strconv.ParseInt(form.Get(name), 10, 64); err == nil && n > 0 {
-			items = append(items, client.HoldItem{TicketTypeID: id, Quantity: n, Section: form.Get("section"), Accessible: form.Get("accessible") != ""})
+			items = append(items, client.HoldItem{TicketTypeID: id, Quantity: n})
 		}
 	}
-	for i, text := range form["seat"] {
-		ticketType, seat, ok := strings.Cut(text, "|")
-		if !ok || i >= maxSeats {
-			continue
-		}
-		at := slices.IndexFunc(items, func(h client.HoldItem) bool { return h.TicketTypeID == ticketType && len(h.SeatIDs) > 0 })
-		if at < 0 {
-			items = append(items, client.HoldItem{TicketTypeID: ticketType})
-			at = len(items) - 1
-		}
-		items[at].SeatIDs = append(items[at].SeatIDs, seat)
-	}
+	items = append(items, seatItems(form)...)
 	return items
 }
 

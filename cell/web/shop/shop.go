@@ -90,7 +90,7 @@ func (p *Pages) Serves(r *http.Request) bool {
 	if first == "" {
 		return wantsPage(r)
 	}
-	return tongues[first] != nil || ownSegments[first]
+	return tongues[first] != nil || ownSegments[first] || r.URL.Path == mailedPath && r.Method == http.MethodGet && wantsPage(r)
 }
 
 // ownSegments are the first segments of paths without a language.
@@ -113,30 +113,39 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u := *r.URL
 		u.Path, u.RawPath = "/"+rest, ""
 		inner.URL = &u
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			p.route(w, inner, p.public)
+		if _, pattern := p.public.Handler(inner); pattern != "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			p.public.ServeHTTP(w, inner)
 			return
 		}
-		p.guard.ServeHTTP(w, inner)
+		p.personal(w, inner)
 		return
 	}
 	inner := r.WithContext(ctx)
+	if r.URL.Path == mailedPath {
+		u := *r.URL
+		u.Path = "/open"
+		inner.URL = &u
+	}
 	if _, pattern := p.private.Handler(inner); pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		if _, pattern = p.public.Handler(inner); pattern != "" {
 			p.translate(w, inner)
 			return
 		}
 	}
-	p.guard.ServeHTTP(w, inner)
+	p.personal(w, inner)
 }
 
-// route serves from a mux and answers what it has not with a page.
-func (p *Pages) route(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
-	if _, pattern := mux.Handler(r); pattern == "" {
+// mailedPath is where mailed links lead. Programs get what the cell's calls say there.
+const mailedPath = "/v1/open"
+
+// personal serves what is not the same for everybody, and answers what is not there with
+// a page.
+func (p *Pages) personal(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := p.private.Handler(r); pattern == "" {
 		p.visit(w, r).fail(errNoPage)
 		return
 	}
-	mux.ServeHTTP(w, r)
+	p.guard.ServeHTTP(w, r)
 }
 
 // translate sends the reader of a public page to it in the reader's language.
