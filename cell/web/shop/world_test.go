@@ -201,6 +201,37 @@ func (h *house) openSandbox(t testing.TB) {
 	h.paying = serving.URL
 }
 
+// tryStage publishes an event unless the cell refuses it.
+func (h *house) tryStage(t testing.TB, body object) (client.Event, bool) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", h.url+"/v1/organizers/"+h.org+"/events", bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+h.key)
+	r.Header.Set("Idempotency-Key", rand.Text())
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode == http.StatusInternalServerError {
+		t.Fatalf("%d %s %v", resp.StatusCode, out, err)
+	}
+	if resp.StatusCode != http.StatusCreated {
+		return client.Event{}, false
+	}
+	e := read[client.Event](t, out)
+	h.announce(t, search.NewDocument(e, true))
+	return e, true
+}
+
 // call makes one of the cell's calls, which must succeed.
 func (h *house) call(t testing.TB, method, path string, body any, bearer string) []byte {
 	t.Helper()
