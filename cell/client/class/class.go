@@ -80,7 +80,7 @@ var table = split([]row{
 	{Order, "", "orders/**"},
 	{Ticket, "", "tickets/**"},
 	{Ticket, "", "open"},
-	{Ticket, read, "found"},
+	{Ticket, "", "found"},
 	{Event, read, "events/**"},
 	{Catalogue, read, "search"},
 	{Catalogue, read, "series/*"},

@@ -54,7 +54,7 @@ func failureOf(err error) failure {
 	switch {
 	case f.code == "invalid_id", f.status == http.StatusNotFound:
 		f.status, f.kind = http.StatusNotFound, "missing"
-	case f.status == http.StatusUnauthorized:
+	case f.status == http.StatusUnauthorized, f.code == "link_invalid", f.code == "link_expired":
 		f.kind = "locked"
 	case f.status == http.StatusForbidden:
 		f.kind = "forbidden"

@@ -117,6 +117,36 @@ func (v *visit) found() (answer, error) {
 	return answer{page: foundPage(f)}, nil
 }
 
+// openFound opens one of the found orders or tickets: its own token becomes the cookie of
+// its own page.
+func (v *visit) openFound() (answer, error) {
+	form, err := v.form()
+	if err != nil {
+		return answer{}, err
+	}
+	token, err := v.token()
+	if err != nil {
+		return answer{}, err
+	}
+	found, _, err := v.api(token).FoundTickets(v.ctx())
+	if err != nil {
+		return answer{}, err
+	}
+	for _, o := range found.Items {
+		if o.ID == form.Get("order") && o.AccessToken != "" {
+			v.keep(tokenCookie, o.AccessToken, "/orders/"+o.ID, orderLife)
+			return answer{to: "/orders/" + o.ID}, nil
+		}
+	}
+	for _, t := range found.Tickets {
+		if t.ID == form.Get("ticket") && t.AccessToken != "" {
+			v.keep(tokenCookie, t.AccessToken, "/tickets/"+t.ID, orderLife)
+			return answer{to: "/tickets/" + t.ID}, nil
+		}
+	}
+	return answer{}, errNoPage
+}
+
 // open is the page that a mailed link leads to. Its token stands behind the # of the
 // address, which no server sees; shop.js posts it.
 func (v *visit) open() (answer, error) {

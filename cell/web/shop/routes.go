@@ -43,6 +43,7 @@ func init() { // the handlers use what is made from these lists
 		{"POST /tickets/{ticket}/give", (*visit).give, "give"},
 		{"POST /find", (*visit).find, "find_tickets"},
 		{"GET /found", (*visit).found, "found"},
+		{"POST /found", (*visit).openFound, "open_found"},
 		{"GET /open", (*visit).open, "open"},
 		{"POST /open", (*visit).exchange, "exchange"},
 	}

@@ -431,3 +431,14 @@ func linkTo(t testing.TB, p page, end string) string {
 	t.Fatalf("%s has no link to %s: %s", p.at, end, p.body)
 	return ""
 }
+
+// assetIn is where a page's file is.
+func assetIn(t testing.TB, p page, name string) string {
+	t.Helper()
+	stem, ext, _ := strings.Cut(name, ".")
+	m := regexp.MustCompile(`/assets/` + stem + `\.[A-Za-z0-9_-]+\.` + ext).FindString(p.body)
+	if m == "" {
+		t.Fatalf("%s has no %s", p.at, name)
+	}
+	return m
+}
