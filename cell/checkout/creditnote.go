@@ -26,9 +26,6 @@ type decision struct {
 	items  []PaperTaxes // what the named tickets cost, by rate; nil where an amount was named
 	lines  []PaperLine  // how the credit note names it; nil where an amount was named
 	named  []id.Ticket  // tickets that go back with it
-	// Of a refund that somebody made at the provider: what the provider calls it, and
-	// whether it was taken back from the organizer's own account.
-	provider payment.Refund
 }
 
 // enough refuses one more part of an order that was given back in too many already.

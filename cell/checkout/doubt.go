@@ -22,7 +22,7 @@ func (s *Service) doubt(ctx context.Context, n *payment.Notice) (payment.Outcome
 	}
 	order, err := id.ParseOrder(n.Intent.OrderID)
 	if err != nil {
-		return "", nil //nolint:nilerr // another system shares the account
+		return "", nil // another system shares the account
 	}
 	pays, known, err := s.Store.OrderOfIntent(ctx, n.Intent.ID)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Service) doubt(ctx context.Context, n *payment.Notice) (payment.Outcome
 	case errors.Is(err, payment.ErrUnknownIntent):
 		return payment.Ignored, nil
 	case err != nil && o.intentKnown():
-		return payment.Waiting, nil //nolint:nilerr // it is asked for again
+		return payment.Waiting, nil // it is asked for again
 	case err != nil:
 		is = *n.Intent
 	}

@@ -414,7 +414,7 @@ func TestHear_strangers(t *testing.T) {
 func TestHear_anUnknownPaymentPaysNothing(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 5)
-	o, unasked, other := tw.order(t, tw.floor, 1), checkout.Order{}, tw.paid(t, tw.floor, 1)
+	o, other := tw.order(t, tw.floor, 1), tw.paid(t, tw.floor, 1)
 	unasked, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)

@@ -44,8 +44,11 @@ type RecallStore interface {
 func (s *Service) Recollect(ctx context.Context) (found int, err error) {
 	h, ok := s.Processor.(payment.Historian)
 	reader, reads := s.Processor.(payment.Reader)
-	if !ok || !reads || s.ready() != nil {
+	if !ok || !reads {
 		return 0, nil
+	}
+	if err := s.ready(); err != nil {
+		return 0, nil //nolint:nilerr // he is away: it is asked in the next period
 	}
 	r, due, err := s.Store.ClaimRecall(ctx, s.Processor.Name(), recallLease, RecallReach)
 	if err != nil || !due {

@@ -224,7 +224,7 @@ func TestDraft_refusesPricesThatNoCardPays(t *testing.T) {
 		StartsAt: tw.shop.StartsAt, Quotas: []booking.DraftQuota{{Name: "hall", Size: 5}},
 		Types: []booking.DraftType{{Name: "Floor", Price: money.Money{Amount: 1234, Currency: "KWD"}, Quotas: []string{"hall"}}},
 	}, true)
-	wantErr(t, err, booking.ErrInvalidEvent)
+	wantErr(t, err, money.ErrNotChargeable)
 }
 
 // What the provider keeps is booked once, behind everything else, and nobody waits for it.
