@@ -289,15 +289,12 @@ func stepExtend(s state, in asked, out told, lo, hi int64) []state {
 		return when(out.verdict == "hold_not_found" && !known, s)
 	case out.verdict == ok:
 		h, at := s.holds[i], out.hold.expires-s.ttl
-		if h.state != "active" || at < lo || at > hi || h.expires <= at || out.hold.expires <= h.expires {
+		if h.state != "active" || at < lo || at > hi || h.expires <= at || out.hold.expires < h.expires { // equal: of one batch the first extends it
 			return nil
 		}
 		s = s.at(at).set(i, func(h *hold) { h.expires = out.hold.expires })
 		s.keys = append(slices.Clone(s.keys), answer{in.key, out.hold})
 		return []state{s}
-	case out.verdict == "extend_limit": // extended in the same batch already
-		at := s.holds[i].expires - s.ttl
-		return when(s.holds[i].state == "active" && at >= lo && at <= hi, s.at(at))
 	case out.verdict == "hold_expired" && s.holds[i].state != "active":
 		return []state{s}
 	case out.verdict == "hold_expired" && s.holds[i].expires <= hi: // never before its time
