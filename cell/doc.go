@@ -45,7 +45,7 @@
 //	stripe      payment.Processor by stripe-go; sandbox speaks Stripe's HTTP API
 //	atlas, join the newest map of the town, and being on it
 //	api         gin routes, one file per resource; routes.go is the contract
-//	web         pages for browsers: account
+//	web         pages for browsers: shop for attendees, account
 //	client      wire types and a typed HTTP client
 //
 // # A request's way

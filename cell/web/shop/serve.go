@@ -15,6 +15,7 @@ import (
 	"github.com/a-h/templ"
 
 	"guichet/cell/client"
+	"guichet/internal/httpd"
 )
 
 // answer is what a handler gives.
@@ -48,7 +49,7 @@ type route struct {
 // show serves a public page from this process's copies.
 func (p *Pages) show(r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		key := tongueOf(req).Code + " " + req.URL.Path + "?" + req.URL.RawQuery
+		key := keyOf(r, req)
 		c, err := p.copies.get(req.Context(), key, p.cfg.Now(), func() (*pageCopy, error) { return p.make(r, w, req) })
 		if err != nil {
 			v := p.visit(w, req)
@@ -62,6 +63,25 @@ func (p *Pages) show(r route) http.Handler {
 		p.cfg.Watch(r.name, "ok")
 		c.serve(w, req)
 	})
+}
+
+// keyOf is what tells a page from others: the parameters that it reads, and no other, or
+// a reader could have each page drawn anew with parameters that mean nothing.
+func keyOf(r route, req *http.Request) string {
+	reads := []string{"at"}
+	if r.name == "search" {
+		reads = searchParams
+	}
+	key, query := tongueOf(req).Code+" "+req.URL.Path, req.URL.Query()
+	for _, name := range reads {
+		if value := query.Get(name); value != "" {
+			key += "\n" + name + "=" + value
+		}
+	}
+	if query.Get("near") == "me" { // it is about where the reader is
+		key += "\n" + req.Header.Get(httpd.HeaderNear)
+	}
+	return key
 }
 
 func tongueOf(r *http.Request) *tongue {

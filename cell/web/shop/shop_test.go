@@ -167,3 +167,18 @@ func TestLanguage_isChosenAndRemembered(t *testing.T) {
 	}
 	v.get(t, "/language/xx").says(t, 404)
 }
+
+// Parameters that a page does not read make it no other page.
+func TestPages_areNotDrawnAnewForParametersThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	e := h.stage(t, nil)
+	v := h.visitor(t)
+	first := v.get(t, "/en/events/"+e.ID).says(t, 200, e.Name)
+	if _, err := h.store.DB.Pool.Exec(t.Context(), "UPDATE booking.event SET name = 'Changed' WHERE name = $1", e.Name); err != nil {
+		t.Fatal(err)
+	}
+	if again := v.get(t, "/en/events/"+e.ID+"?utm=1&x=2"); again.body != first.body {
+		t.Error("a campaign's mark makes another page")
+	}
+}
