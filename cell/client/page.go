@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
 )
 
 // OrderForm is what an event asks of its buyers, and who sells.
@@ -43,13 +42,4 @@ func (c *Client) InvoicePDF(ctx context.Context, orderID string) ([]byte, Meta, 
 // ResendOrder mails the order's tickets to its buyer again.
 func (c *Client) ResendOrder(ctx context.Context, orderID string) (Meta, error) {
 	return c.do(ctx, call{method: http.MethodPost, path: orderPath(orderID) + "/resend"}, nil)
-}
-
-// OccurrencesFrom are a series' public dates behind a cursor, "" for the first page.
-func (c *Client) OccurrencesFrom(ctx context.Context, seriesID, cursor string) ([]Occurrence, string, Meta, error) {
-	query := url.Values{"limit": {"100"}}
-	if cursor != "" {
-		query.Set("cursor", cursor)
-	}
-	return c.Occurrences(ctx, seriesID, query)
 }

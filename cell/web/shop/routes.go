@@ -21,6 +21,7 @@ func init() { // the handlers use what is made from these lists
 		{"/credits", (*visit).text, "credits"},
 	}
 	privateRoutes = []route{
+		{"GET /series/{series}", (*visit).seriesPage, "series"},
 		{"GET /events/{event}/seats", (*visit).seats, "seats"},
 		{"POST /events/{event}/hold", (*visit).hold, "hold"},
 		{"GET /language/{code}", (*visit).chooseLanguage, "language"},
