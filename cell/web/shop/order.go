@@ -75,6 +75,8 @@ func (v *visit) showOrder(o client.Order, faults []fault) (answer, error) {
 	}
 	if view.waiting {
 		view.meta.refresh = 3
+	} else {
+		view.meta.scripts = []string{"wallet.js"}
 	}
 	if view.waiting && v.query().Get("redirect_status") == "failed" {
 		view.faults = append(view.faults, fault{text: v.l.T("declined_authentication")})

@@ -70,7 +70,7 @@ func (v *visit) ticketPage() (answer, error) {
 		return answer{}, err
 	}
 	view := singleView{meta: v.meta(v.l.T("ticket_title")), event: e, ticket: ticketView{Ticket: t, base: "/tickets/" + t.ID}}
-	view.meta.private, view.meta.bare = true, true
+	view.meta.private, view.meta.bare, view.meta.scripts = true, true, []string{"wallet.js"}
 	if p, _, err := v.api("").TransferPolicy(v.ctx(), t.EventID); err == nil {
 		view.ticket.give = p.Transfers == "allowed" && t.State == "valid" && t.Transferred == nil && v.now().Before(e.StartsAt)
 	}

@@ -74,6 +74,7 @@ type house struct {
 	url     string
 	paying  string
 	town    *topology.Snapshot
+	down    atomic.Bool  // the network is gone
 	clock   atomic.Int64 // what the pages' clock is ahead
 	key     string       // an organizer's
 	org     string
@@ -113,6 +114,9 @@ func open(t testing.TB) *house {
 
 	var handler atomic.Value
 	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.down.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		handler.Load().(http.Handler).ServeHTTP(w, r)
 	}))
 	t.Cleanup(listening.Close)
