@@ -160,6 +160,9 @@ func everywhere(ctx context.Context, s session, tables []string) error {
 	if err != nil {
 		return err
 	}
+	if len(regions) == 0 {
+		return ErrNoLocality.With("no node of the database's cluster says where it stands")
+	}
 	database, err := text(ctx, s, selectName)
 	if err != nil {
 		return err
@@ -174,7 +177,7 @@ func everywhere(ctx context.Context, s session, tables []string) error {
 			return err
 		}
 		if home == "" || !slices.Contains(regions, home) {
-			return missing(home, nil)
+			return ErrNoLocality.With("the node that was asked does not say where it stands")
 		}
 		if err := s.exec(ctx, named(setPrimary, database, home, "")); err != nil {
 			return err
