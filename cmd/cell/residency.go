@@ -162,6 +162,13 @@ func (r *residency) fault(context.Context) error {
 	return r.last.Fault()
 }
 
+// lastProved is when the rows were last all at home; zero is never.
+func (r *residency) lastProved() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.proved
+}
+
 // View is the proof for people; nil where the engine cannot say.
 func (r *residency) View() *client.ResidencyProof {
 	r.mu.Lock()

@@ -36,7 +36,7 @@ func (h *house) openShop(reg *prometheus.Registry) (err error) {
 	}
 	h.calls = h.server.Handler()
 	h.shop, err = shop.New(shop.Config{
-		Cell: h.cfg.Cell, Calls: h.calls, SiteURL: h.cfg.Site, Topology: h.atlas.Current, PaymentURL: payment, Imprint: h.cfg.Shop.imprint, Now: time.Now,
+		Cell: h.cfg.Cell, Calls: h.calls, SiteURL: h.cfg.Site, Topology: h.atlas.Current, PaymentURL: payment, Imprint: h.cfg.Shop.imprint, Now: time.Now, Proved: h.residency.lastProved,
 		Watch: func(page, result string) { shown.WithLabelValues(page, result).Inc() },
 	})
 	return err

@@ -51,6 +51,11 @@ func (v *visit) homeOf(h client.Home) homeView {
 			}
 		}
 	}
+	if h.Cell == v.p.cfg.Cell.String() && v.p.cfg.Proved != nil { // another cell tells its own
+		if at := v.p.cfg.Proved(); !at.IsZero() {
+			out.residency = strings.TrimSpace(out.residency + " " + v.l.T("residency_proved", v.l.dateTime(at, "UTC")))
+		}
+	}
 	return out
 }
 

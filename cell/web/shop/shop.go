@@ -30,6 +30,9 @@ type Config struct {
 	PaymentURL string
 	Imprint    Imprint
 	Now        func() time.Time
+	// Proved is when this cell's database last proved that all rows are in its region; zero, or
+	// nil, when it never did or cannot.
+	Proved func() time.Time
 	// Watch is told how a page ended: its route and "ok" or a problem's code.
 	Watch func(page, result string)
 }

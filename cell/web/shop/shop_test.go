@@ -19,7 +19,7 @@ func TestShop_sellsWithoutJavaScriptUpToThePayment(t *testing.T) {
 	v := h.visitor(t)
 	v.get(t, "/").says(t, 200, "What’s on", e.Name)
 	v.get(t, "/en/search?q=berlioz").says(t, 200, "1 event", e.Name)
-	p := v.get(t, "/en/events/"+e.ID).says(t, 200, "€74.50", "Salle Pleyel", "Paris", "application/ld+json", "Personal data stays in the European Union.")
+	p := v.get(t, "/en/events/"+e.ID).says(t, 200, "€74.50", "Salle Pleyel", "Paris", "application/ld+json", "Personal data stays in the European Union. Last proved by the database: ")
 	none := v.send(t, p, "/hold", url.Values{"do": {"hold"}}).says(t, 422, "Choose how many tickets")
 	held := v.send(t, none, "/hold", url.Values{"do": {"hold"}, "q-" + e.TicketTypes[0].ID: {"2"}}).says(t, 200, "Kept for you", "€149")
 	bad := v.send(t, held, "/order", url.Values{"name": {"Ada <b>"}, "email": {"nonsense"}}).says(t, 422, "Enter an e-mail address such as", `value="Ada <b>"`)

@@ -128,6 +128,7 @@ func open(t testing.TB) *house {
 		Cell: here, Calls: calls, SiteURL: h.url, Topology: func() *topology.Snapshot { return h.town }, PaymentURL: h.paying,
 		Imprint: shop.Imprint{Name: "Guichet Testing Ltd", Address: "1 Rue de Test\n\n75001 Paris", Email: "hello@example.org"},
 		Now:     func() time.Time { return time.Now().Add(time.Duration(h.clock.Load())) },
+		Proved:  func() time.Time { return time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC) },
 	})
 	if err != nil {
 		t.Fatal(err)
