@@ -103,6 +103,9 @@ func TestEngineFor_staysWithWhatTheStateWasMadeWith(t *testing.T) {
 			t.Errorf("asked %q, recorded %q: got %q, %v; want %q", c.asked, c.recorded, got, err, c.want)
 		}
 	}
+	if _, err := engineFor(engineCockroach, ""); err == nil || !strings.Contains(err.Error(), "on the PATH") || !strings.Contains(err.Error(), "docs/cockroachdb.md") {
+		t.Errorf("without the program: %v, want to hear what to do", err)
+	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "cockroach"), []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
