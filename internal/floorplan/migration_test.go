@@ -14,7 +14,7 @@ var released = map[string]string{"cell/store/migrations": "0022", "control-plane
 var (
 	// contracting takes away, or demands, what the release before does not know of.
 	contracting = regexp.MustCompile(`(?i)\bDROP\s+(TABLE|COLUMN|SCHEMA|DEFAULT)\b|\bRENAME\b|\bSET\s+NOT\s+NULL\b|\bALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE\b|\bADD\s+CONSTRAINT\b`)
-	addedColumn = regexp.MustCompile(`(?i)\bADD\s+COLUMN\s+(IF\s+NOT\s+EXISTS\s+)?\w+\s+[^;]*`)
+	addColumn   = regexp.MustCompile(`(?i)\bADD\s+COLUMN\s+`) // of which one ALTER has many
 	newTable    = regexp.MustCompile(`(?i)\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w.]+)`)
 	uniqueIndex = regexp.MustCompile(`(?i)\bCREATE\s+UNIQUE\s+INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?\w+\s+ON\s+([\w.]+)`)
 	comment     = regexp.MustCompile(`(?m)--.*$`)
@@ -31,7 +31,8 @@ func unlike(sql string) string {
 	if found := contracting.FindString(sql); found != "" {
 		return found
 	}
-	for _, column := range addedColumn.FindAllString(sql, -1) {
+	for _, column := range addColumn.Split(sql, -1)[1:] {
+		column, _, _ = strings.Cut(column, ";")
 		upper := strings.ToUpper(column)
 		if strings.Contains(upper, "NOT NULL") && !strings.Contains(upper, "DEFAULT") {
 			return column
@@ -82,18 +83,19 @@ func TestMigrations_expandFirst(t *testing.T) {
 func TestUnlike_findsWhatTheReleaseBeforeCannotLiveWith(t *testing.T) {
 	t.Parallel()
 	for sql, good := range map[string]bool{
-		`ALTER TABLE a.b ADD COLUMN IF NOT EXISTS c text NOT NULL DEFAULT '';`:             true,
-		`ALTER TABLE a.b ADD COLUMN c text;`:                                               true,
-		`ALTER TABLE a.b ADD COLUMN c text NOT NULL;`:                                      false,
-		`ALTER TABLE a.b DROP COLUMN c;`:                                                   false,
-		"-- Contracts: nothing has asked for c since 0031\nALTER TABLE a.b DROP COLUMN c;": true,
-		"-- DROP COLUMN c comes later\nCREATE TABLE a.d (e text);":                         true,
-		`ALTER TABLE a.b ALTER COLUMN c TYPE bigint;`:                                      false,
-		`ALTER TABLE a.b ALTER COLUMN c SET NOT NULL;`:                                     false,
-		`ALTER TABLE a.b RENAME COLUMN c TO d;`:                                            false,
-		`CREATE TABLE IF NOT EXISTS a.d (e text); CREATE UNIQUE INDEX f ON a.d (e);`:       true,
-		`CREATE UNIQUE INDEX IF NOT EXISTS f ON a.b (e);`:                                  false,
-		`DROP INDEX IF EXISTS a.f;`:                                                        true,
+		`ALTER TABLE a.b ADD COLUMN IF NOT EXISTS c text NOT NULL DEFAULT '';`:                  true,
+		`ALTER TABLE a.b ADD COLUMN c text;`:                                                    true,
+		`ALTER TABLE a.b ADD COLUMN c text NOT NULL;`:                                           false,
+		`ALTER TABLE a.b DROP COLUMN c;`:                                                        false,
+		"ALTER TABLE a.b ADD COLUMN c text NOT NULL DEFAULT '',\n\tADD COLUMN d text NOT NULL;": false,
+		"-- Contracts: nothing has asked for c since 0031\nALTER TABLE a.b DROP COLUMN c;":      true,
+		"-- DROP COLUMN c comes later\nCREATE TABLE a.d (e text);":                              true,
+		`ALTER TABLE a.b ALTER COLUMN c TYPE bigint;`:                                           false,
+		`ALTER TABLE a.b ALTER COLUMN c SET NOT NULL;`:                                          false,
+		`ALTER TABLE a.b RENAME COLUMN c TO d;`:                                                 false,
+		`CREATE TABLE IF NOT EXISTS a.d (e text); CREATE UNIQUE INDEX f ON a.d (e);`:            true,
+		`CREATE UNIQUE INDEX IF NOT EXISTS f ON a.b (e);`:                                       false,
+		`DROP INDEX IF EXISTS a.f;`:                                                             true,
 	} {
 		if found := unlike(sql); (found == "") != good {
 			t.Errorf("%s: found %q", sql, found)

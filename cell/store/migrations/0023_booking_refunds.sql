@@ -1,7 +1,7 @@
 -- What an organizer promises buyers who give tickets back; NULL is the default of the program.
-ALTER TABLE booking.event ADD COLUMN IF NOT EXISTS refund_policy jsonb;
--- The last change of time or place after the sale had begun; NULL for none.
-ALTER TABLE booking.event ADD COLUMN IF NOT EXISTS rescheduled jsonb;
+-- And the last change of time or place after the sale had begun; NULL for none.
+ALTER TABLE booking.event ADD COLUMN IF NOT EXISTS refund_policy jsonb,
+	ADD COLUMN IF NOT EXISTS rescheduled jsonb;
 
 -- Every move of an event that had buyers: when and where it was, and is. Rows are only
 -- ever inserted, at most 20 an event.
