@@ -22,9 +22,6 @@ func (db *DB) Alone(ctx context.Context, work func(ctx context.Context, engine E
 		if engine == PostgreSQL {
 			return work(ctx, engine, q) // nothing is changed there
 		}
-		if err := db.prepareLease(ctx); err != nil {
-			return err
-		}
 		return newLease(db.connect, leaseFor).during(ctx, func(ctx context.Context) error { return work(ctx, engine, q) })
 	}))
 }
@@ -41,13 +38,4 @@ func (db *DB) OwnSession(ctx context.Context, work func(ctx context.Context, eng
 		engine = CockroachDB
 	}
 	return Classify(work(ctx, engine, conn))
-}
-
-func (db *DB) prepareLease(ctx context.Context) error {
-	conn, err := db.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeSoon(ctx, conn)
-	return createMigrationTable(ctx, conn)
 }

@@ -41,7 +41,8 @@ func pretend(t *testing.T, dsn string, change func(text string, m []byte) []byte
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.asked = append(p.asked, text)
-		if changesSchema.MatchString(text) {
+		// The lease's table is asked for where it was missing a moment ago; it makes nothing once it is there.
+		if changesSchema.MatchString(text) && !strings.Contains(text, "guichet_lease") {
 			for other, state := range p.state {
 				if other != c && state != 'I' {
 					p.wrong = append(p.wrong, "a session is in a transaction while this is sent, which waits for it: "+text)

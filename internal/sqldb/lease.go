@@ -70,6 +70,12 @@ func (l *lease) during(ctx context.Context, work func(ctx context.Context) error
 func (l *lease) await(ctx context.Context) error {
 	for {
 		took, err := l.take(ctx)
+		if SQLState(err) == "42P01" { // the first process of all
+			_, err = l.conn.Exec(ctx, createLease)
+			if code := SQLState(err); code == "23505" || code == "42P07" || code == "42710" { // two first ones
+				err = nil
+			}
+		}
 		if err != nil && !retryable(err) {
 			return fmt.Errorf("wait for the other migration: %w", Classify(err))
 		}

@@ -50,11 +50,16 @@ func (db *DB) locked(ctx context.Context, work func(ctx context.Context, conn *p
 		return err
 	}
 	defer closeSoon(ctx, worker)
+	if onCockroach(worker) {
+		return newLease(db.connect, leaseFor).during(ctx, func(ctx context.Context) error {
+			if _, err := worker.Exec(ctx, createMigration); err != nil {
+				return fmt.Errorf("create migration table: %w", Classify(err))
+			}
+			return work(ctx, worker)
+		})
+	}
 	if err := createMigrationTable(ctx, worker); err != nil {
 		return fmt.Errorf("create migration table: %w", Classify(err))
-	}
-	if onCockroach(worker) {
-		return newLease(db.connect, leaseFor).during(ctx, func(ctx context.Context) error { return work(ctx, worker) })
 	}
 	holder, err := db.connect(ctx)
 	if err != nil {
@@ -113,14 +118,12 @@ func lockMigrations(ctx context.Context, conn *pgx.Conn) error {
 func createMigrationTable(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		_, err := conn.Exec(ctx, createMigration)
-		if err == nil && onCockroach(conn) {
-			_, err = conn.Exec(ctx, createLease)
-		} else if err == nil {
+		if err == nil {
 			_, err = conn.Exec(ctx, insertLockRow)
 		}
 		// Two at once: PostgreSQL tells the loser of IF NOT EXISTS about its catalog,
 		// or makes it wait there for longer than lock_timeout.
-		if code := SQLState(err); code != "23505" && code != "42P07" && code != "42710" && code != "55P03" && !retryable(err) {
+		if code := SQLState(err); code != "23505" && code != "42P07" && code != "42710" && code != "55P03" {
 			return err
 		}
 	}
