@@ -92,7 +92,7 @@ var vendors = []struct {
 	why   string
 }{
 	{"github.com/jackc/pgx database/sql", "cell/store control-plane/store internal/sqldb internal/pgserver internal/testdb cmd/guichet/town", "SQL lives in a store; elsewhere ask for the port"},
-	{"github.com/cockroachdb/cockroach-go", "", "tests start a server with it; both engines have one loop, without its savepoints (docs/adr/012)"},
+	{"github.com/cockroachdb/cockroach-go", "", "tests start a server with it; both engines have one loop, without its savepoints (docs/adr/015)"},
 	{"github.com/gin-gonic/gin", "cell/api control-plane/api router internal/httpd", "gin stays where HTTP is spoken"},
 	{"github.com/stripe/stripe-go", "cell/stripe", "money moves through payment.Processor"},
 	{"github.com/coreos/go-oidc", "cell/identity/oidc", "people sign in through identity.Issuer"},

@@ -105,7 +105,7 @@ func After(ctx context.Context, do func()) {
 // locked by the statements themselves. fn may run again, so nothing in it may be
 // seen from outside. A call inside another InTx joins the outer transaction.
 //
-// Both engines have one loop, without savepoints (docs/adr/012): an attempt that failed is rolled
+// Both engines have one loop, without savepoints (docs/adr/015): an attempt that failed is rolled
 // back and begun again.
 func (db *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return db.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
