@@ -12,7 +12,8 @@ import (
 var (
 	comment   = regexp.MustCompile(`--[^\n]*`)
 	newTable  = regexp.MustCompile(`(?s)CREATE TABLE (?:IF NOT EXISTS )?(\S+) \((.*?)\n\);`)
-	newColumn = regexp.MustCompile(`ALTER TABLE (\S+)\s+ADD COLUMN (?:IF NOT EXISTS )?([a-z_0-9]+) (text|jsonb|bytea)`)
+	altered   = regexp.MustCompile(`(?s)ALTER TABLE (\S+)\s+(ADD COLUMN .*?);`)
+	newColumn = regexp.MustCompile(`ADD COLUMN (?:IF NOT EXISTS )?([a-z_0-9]+) (?:text|jsonb|bytea)`)
 	column    = regexp.MustCompile(`^\s*([a-z_0-9]+) (?:text|jsonb|bytea)`)
 	gone      = regexp.MustCompile(`ALTER TABLE (\S+)\s+DROP COLUMN (?:IF EXISTS )?([a-z_0-9]+)`)
 )
@@ -42,8 +43,10 @@ func textColumns(t *testing.T) map[string][]string {
 				}
 			}
 		}
-		for _, m := range newColumn.FindAllStringSubmatch(text, -1) {
-			out[m[1]] = append(out[m[1]], m[2])
+		for _, m := range altered.FindAllStringSubmatch(text, -1) {
+			for _, c := range newColumn.FindAllStringSubmatch(m[2], -1) {
+				out[m[1]] = append(out[m[1]], c[1])
+			}
 		}
 		for _, m := range gone.FindAllStringSubmatch(text, -1) {
 			out[m[1]] = slices.DeleteFunc(out[m[1]], func(name string) bool { return name == m[2] })
