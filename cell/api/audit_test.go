@@ -93,6 +93,7 @@ func TestAudit_everyChangeByStaffIsThereOnceAndNoRefusalIs(t *testing.T) {
 		{"POST " + event + "/seats/house", hall.path() + "/seats/house", object{"seat_ids": []string{"A-2"}, "held": true}, hall.bearer, 200, "event", "held"},
 		{"PUT " + event + "/payment_policy", s.path() + "/payment_policy", object{"on_dispute": "keep"}, s.bearer, 200, "event " + s.event.ID, "keep"},
 		{"PUT " + event + "/transfer_policy", s.path() + "/transfer_policy", object{"transfers": "forbidden"}, s.bearer, 200, "event " + s.event.ID, "forbidden"},
+		{"PUT " + org + "/embedding", s.at() + "/embedding", object{"origins": []string{"https://www.example.org"}}, s.bearer, 200, "organizer " + s.org.ID, "https://www.example.org"},
 		{"PUT " + org + "/payment_account", s.at() + "/payment_account", object{"stripe_account": nil}, s.bearer, 200, "organizer " + s.org.ID, ""},
 		{"POST " + event + "/allocations", s.path() + "/allocations", object{"quota_id": s.event.Quotas[0].ID, "name": "press", "quantity": 2}, s.bearer, 201, "allocation", "press"},
 		{"POST " + event + "/allocations/{allocation_id}/release", s.path() + "/allocations/" + aside.ID + "/release", object{"quantity": 1}, s.bearer, 200, "allocation " + aside.ID, "released"},

@@ -74,7 +74,7 @@ var requestFacets = map[string]object{
 	"TimeSlot.at": pattern("^([01][0-9]|2[0-3]):[0-5][0-9]$"), "TimeSlot.minutes": number(0, 24*60), "NewSeries.name": text(1, booking.MaxName),
 	"PutMember.role": oneOf(access.Roles...), "NewInvitation.role": oneOf(access.Roles...), "NewInvitation.email": text(3, 254),
 	"NewAPIKey.name": text(1, account.MaxName), "NewAPIKey.role": oneOf(append([]access.Role{""}, access.Roles...)...), "RotateAPIKey.grace_s": number(0, int64(account.MaxGrace.Seconds())),
-	"Security.required_acr": text(0, account.MaxACR), "newOrganizer.name": text(1, 200),
+	"Security.required_acr": text(0, account.MaxACR), "Embedding.origins": list(0, account.MaxOrigins), "newOrganizer.name": text(1, 200),
 }
 
 // answerFacets are about answers.

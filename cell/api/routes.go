@@ -321,6 +321,17 @@ var organizerRoutes = []route{
 		problems: "invalid_id unknown_region invalid_payment_settings payment_account_unknown payment_account_unusable payment_provider_unavailable moved",
 	},
 	{
+		method: http.MethodGet, path: "/v1/organizers/{organizer_id}/embedding", handle: (*Server).getEmbedding, auth: organizer, need: access.ReadEvents, out: client.Embedding{}, status: 200,
+		doc: "On whose pages the shop of the organizer's events may be shown in a frame. Each home of his events has a list of its own.", params: []param{{"home_region", "string", "default: the organizer's"}},
+		problems: "invalid_id unknown_region moved",
+	},
+	{
+		method: http.MethodPut, path: "/v1/organizers/{organizer_id}/embedding", handle: (*Server).putEmbedding, auth: organizer, need: access.WriteEvents, in: client.Embedding{}, out: client.Embedding{}, status: 200,
+		doc: "Replace that list: up to 20 origins like https://www.example.org, without wildcards; an empty list allows none. See docs/shop.md for widget.js.", params: []param{{"home_region", "string", "default: the organizer's"}},
+		problems: "invalid_id unknown_region invalid_origin moved",
+	},
+	{method: http.MethodGet, path: "/v1/events/{event_id}/embedding", cached: true, handle: (*Server).eventEmbedding, out: client.Embedding{}, status: 200, doc: "On whose pages the event's shop may be shown in a frame.", problems: "invalid_id event_not_found moved"},
+	{
 		method: http.MethodPost, path: "/v1/payments/notices/replay", handle: (*Server).replayNotices, auth: operators, in: client.NewReplay{}, out: Page[client.Replayed]{}, status: 200,
 		doc: "Let stored notices of the payment provider have their effect again, at most 200 a call. What they did already they do not do twice.", params: []param{{"cell", "string", "whose notices, for the router"}},
 		problems: "invalid_replay invalid_cursor notice_not_found",

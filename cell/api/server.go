@@ -56,6 +56,7 @@ type Reports interface {
 	Books
 	Parts
 	Lists
+	Embeddings
 }
 
 // Copies are the documents of all cells' events, for when a home is away.

@@ -97,7 +97,7 @@ func isLanguage(segment string) bool {
 // ofRegion says whether an organizer's call may name another region than his own:
 // his events have their homes where he likes, and each home has its own books.
 func ofRegion(rest, method string) bool {
-	return (rest == "events" || rest == "series") && method == http.MethodPost || rest == "payouts" || rest == "payment_account" || rest == "audit"
+	return (rest == "events" || rest == "series") && method == http.MethodPost || rest == "payouts" || rest == "payment_account" || rest == "embedding" || rest == "audit"
 }
 
 func at(segments []string, i int) string {

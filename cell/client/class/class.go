@@ -117,6 +117,7 @@ var table = split([]row{
 	{Event, read, "v1/events/*/order_form"},
 	{Event, read, "v1/events/*/seats"},
 	{Event, read, "v1/events/*/transfer_policy"},
+	{Event, read, "v1/events/*/embedding"},
 	{Event, read, "v1/events/*/revocations"},
 
 	{Organizer, "", "v1/organizers/**"},
