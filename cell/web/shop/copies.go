@@ -87,6 +87,7 @@ type pageCopy struct {
 	etag      string
 	until     time.Time
 	fresh     time.Duration
+	frames    []string // origins on whose pages it may be shown
 }
 
 func (c *pageCopy) size() int { return len(c.plain) + len(c.br) + len(c.gz) + 512 }

@@ -44,6 +44,15 @@ func (m meta) fullTitle() string {
 	return m.title + " – Guichet"
 }
 
+// host is the site's, for people.
+func (m meta) host() string {
+	u, err := url.Parse(m.site)
+	if err != nil {
+		return m.site
+	}
+	return u.Host
+}
+
 // href is an address in the page's language.
 func (m meta) href(path string) templ.SafeURL { return m.l.href(path) }
 

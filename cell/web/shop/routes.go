@@ -14,6 +14,7 @@ func init() { // the handlers use what is made from these lists
 		{"/{$}", (*visit).start, "start"},
 		{"/search", (*visit).search, "search"},
 		{"/events/{event}", (*visit).event, "event"},
+		{"/events/{event}/embed", (*visit).embed, "embed"},
 		{"/find", (*visit).askFind, "find"},
 		{"/help", (*visit).text, "help"},
 		{"/privacy", (*visit).text, "privacy"},
@@ -63,5 +64,5 @@ func init() { // the handlers use what is made from these lists
 			ownSegments[first] = true
 		}
 	}
-	ownSegments["assets"] = true
+	ownSegments["assets"], ownSegments["widget.js"] = true, true
 }

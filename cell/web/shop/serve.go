@@ -34,6 +34,8 @@ type answer struct {
 	secret bool
 	// pays says that the page takes a card: its policy lets it speak to the provider.
 	pays bool
+	// frames are the origins on whose pages a public page may be shown in a frame.
+	frames []string
 }
 
 // handler decides what a visit sees.
@@ -61,6 +63,9 @@ func (p *Pages) show(r route) http.Handler {
 			return
 		}
 		p.cfg.Watch(r.name, "ok")
+		if len(c.frames) > 0 {
+			w.Header().Set("Content-Security-Policy", framedBy(p.headers.policy, c.frames))
+		}
 		c.serve(w, req)
 	})
 }
@@ -107,7 +112,7 @@ func (p *Pages) make(r route, w http.ResponseWriter, req *http.Request) (*pageCo
 	if err != nil {
 		return nil, &failedError{err, v.moved}
 	}
-	c := &pageCopy{status: max(a.status, http.StatusOK), media: "text/html; charset=utf-8", to: a.to, until: p.cfg.Now().Add(min(a.fresh, maxKept)), fresh: a.fresh, name: a.name}
+	c := &pageCopy{status: max(a.status, http.StatusOK), media: "text/html; charset=utf-8", to: a.to, until: p.cfg.Now().Add(min(a.fresh, maxKept)), fresh: a.fresh, name: a.name, frames: a.frames}
 	if a.raw != nil {
 		c.media = a.media
 		c.fill(a.raw)

@@ -82,6 +82,7 @@ func New(cfg Config) (*Pages, error) {
 		p.private.Handle(r.pattern, p.serve(r))
 	}
 	p.private.HandleFunc("GET /assets/{name}", serveAsset)
+	p.private.HandleFunc("GET /widget.js", serveWidget)
 	p.guard = guard.Handler(p.private)
 	return p, nil
 }

@@ -6,9 +6,15 @@
   // A form is sent once; a page that comes back out of the browser's memory can be sent again.
   all("form[data-once]", function (form) {
     var sent = false;
+    function again() {
+      sent = false;
+      if (form.elements.key) form.elements.key.remove();
+      all("button", function (b) { b.removeAttribute("aria-disabled"); });
+    }
     form.addEventListener("submit", function (e) {
       if (sent) { e.preventDefault(); return; }
       sent = true;
+      if (d.body.classList.contains("framed")) setTimeout(again, 2000); // it opens a tab, and this page stays
       if (form.hasAttribute("data-event") && !form.elements.key && self.crypto && crypto.randomUUID) {
         var k = d.createElement("input");
         k.type = "hidden"; k.name = "key"; k.value = crypto.randomUUID();
@@ -17,10 +23,7 @@
       all("button", function (b) { if (b.form === form) b.setAttribute("aria-disabled", "true"); });
     });
     addEventListener("pageshow", function (e) {
-      if (!e.persisted) return;
-      sent = false;
-      if (form.elements.key) form.elements.key.remove();
-      all("button", function (b) { b.removeAttribute("aria-disabled"); });
+      if (e.persisted) again();
     });
   });
 
