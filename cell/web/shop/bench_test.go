@@ -12,6 +12,7 @@ func BenchmarkEvent(b *testing.B) {
 	h := open(b)
 	e := h.stage(b, nil)
 	ask := func(b *testing.B, query string) {
+		b.Helper()
 		r := httptest.NewRequest("GET", "/en/events/"+e.ID+query, nil)
 		r.Header.Set("Accept", "text/html")
 		r.Header.Set("Accept-Encoding", "br")

@@ -11,7 +11,7 @@ import (
 // scene is a page in a state that people see.
 type scene struct {
 	name string
-	open func(t *testing.T, b *tab)
+	open func(*tab)
 }
 
 // hold takes tickets of the event's nth type by its form.
@@ -34,33 +34,33 @@ func TestPages_haveNoAxeViolations(t *testing.T) {
 	e := h.stage(t, nil)
 	h.programme(t)
 	scenes := []scene{
-		{"start", func(t *testing.T, b *tab) { b.visit(t, "/en/") }},
-		{"results", func(t *testing.T, b *tab) { b.visit(t, "/en/search?sort=date") }},
-		{"event", func(t *testing.T, b *tab) { b.visit(t, "/en/events/"+e.ID) }},
-		{"checkout", func(t *testing.T, b *tab) { b.hold(t, e.ID, e.TicketTypes[0].ID, "2") }},
-		{"checkout-wrong", func(t *testing.T, b *tab) {
+		{"start", func(b *tab) { b.visit(t, "/en/") }},
+		{"results", func(b *tab) { b.visit(t, "/en/search?sort=date") }},
+		{"event", func(b *tab) { b.visit(t, "/en/events/"+e.ID) }},
+		{"checkout", func(b *tab) { b.hold(t, e.ID, e.TicketTypes[0].ID, "2") }},
+		{"checkout-wrong", func(b *tab) {
 			b.hold(t, e.ID, e.TicketTypes[0].ID, "1")
 			b.run(t, chromedp.Click(".form .go button"), chromedp.WaitVisible(`.box.bad`))
 		}},
-		{"pay", func(t *testing.T, b *tab) {
+		{"pay", func(b *tab) {
 			b.hold(t, e.ID, e.TicketTypes[0].ID, "1")
 			b.order(t)
 			b.run(t, chromedp.WaitVisible(`form[data-pay]`))
 		}},
-		{"order", func(t *testing.T, b *tab) {
+		{"order", func(b *tab) {
 			b.hold(t, e.ID, e.TicketTypes[2].ID, "2")
 			b.order(t)
 			b.run(t, chromedp.WaitVisible(`.pass`))
 		}},
-		{"find", func(t *testing.T, b *tab) { b.visit(t, "/en/find") }},
-		{"help", func(t *testing.T, b *tab) { b.visit(t, "/en/help") }},
-		{"missing", func(t *testing.T, b *tab) { b.visit(t, "/en/nowhere") }},
-		{"ja-event", func(t *testing.T, b *tab) { b.visit(t, "/ja/events/"+e.ID) }},
+		{"find", func(b *tab) { b.visit(t, "/en/find") }},
+		{"help", func(b *tab) { b.visit(t, "/en/help") }},
+		{"missing", func(b *tab) { b.visit(t, "/en/nowhere") }},
+		{"ja-event", func(b *tab) { b.visit(t, "/ja/events/"+e.ID) }},
 	}
 	b := h.browse(t)
 	for _, s := range scenes {
 		b.window(t, 1280, "light")
-		s.open(t, b)
+		s.open(b)
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range []int64{320, 1280} {
 				name := fmt.Sprintf("%s-%d-%s", s.name, width, scheme)

@@ -43,10 +43,9 @@ type tongue struct {
 }
 
 var (
-	tongues  = mustLoad()
-	ordered  = inOrder(tongues)
-	matcher  = newMatcher(ordered)
-	codeList = codesOf(ordered)
+	tongues = mustLoad()
+	ordered = inOrder(tongues)
+	matcher = newMatcher(ordered)
 )
 
 func mustLoad() map[string]*tongue {
@@ -99,13 +98,6 @@ func newMatcher(list []*tongue) language.Matcher {
 		tags = append(tags, t.tag)
 	}
 	return language.NewMatcher(tags)
-}
-
-func codesOf(list []*tongue) (codes []string) {
-	for _, t := range list {
-		codes = append(codes, t.Code)
-	}
-	return codes
 }
 
 // preferred is the language of who asks for a page without one in its address: the one

@@ -18,9 +18,8 @@ type meta struct {
 	noindex     bool   // public, but not for search engines
 	image       string // path of the Open Graph picture
 	imageAlt    string
-	kind        string // Open Graph's type
-	jsonld      string // JSON-LD, made by encoding/json
-	robots      string
+	kind        string   // Open Graph's type
+	jsonld      string   // JSON-LD, made by encoding/json
 	scripts     []string // assets besides shop.js
 	outside     string   // a script of the payment provider, on its page alone
 	wide        bool     // the page uses the whole width

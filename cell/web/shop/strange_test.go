@@ -2,12 +2,17 @@ package shop_test
 
 import (
 	"encoding/json"
+	"html"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
+	"guichet/cell/search"
+
 	"github.com/chromedp/chromedp"
-	"golang.org/x/net/html"
+	xhtml "golang.org/x/net/html"
 )
 
 // strange are texts that have broken pages elsewhere.
@@ -20,12 +25,12 @@ var strange = []string{
 // whole holds a page to its own elements: no text of a stranger became one.
 func whole(t *testing.T, p page) {
 	t.Helper()
-	doc, err := html.Parse(strings.NewReader(p.body))
+	doc, err := xhtml.Parse(strings.NewReader(p.body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range doc.Descendants() {
-		if n.Type != html.ElementNode {
+		if n.Type != xhtml.ElementNode {
 			continue
 		}
 		for _, a := range n.Attr {
@@ -99,5 +104,47 @@ func TestPages_showStrangeNamesAsText(t *testing.T) {
 	}
 	if taken < 8 {
 		t.Errorf("only %d of %d names were taken: this test sees too little", taken, len(strange))
+	}
+}
+
+// The Big List of Naughty Strings as names of events, venues and ticket types: on the
+// event's page, in lists, in JSON-LD, in the calendar and in the picture for links.
+func TestPages_showTheBigListOfNaughtyStringsAsText(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("testdata/blns.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := read[[]string](t, raw)
+	h := open(t)
+	v := h.visitor(t)
+	var docs []search.Document
+	for i, text := range texts {
+		body := concert(object{
+			"name": text, "summary": text, "category": "c", "venue": object{"name": text, "city": "Paris", "country": "FR"},
+			"quotas": []object{{"name": "q", "size": 10}}, "ticket_types": []object{{"name": text, "price": eur(100), "quotas": []string{"q"}}},
+		})
+		e, ok := h.tryDraft(t, body)
+		if !ok {
+			continue // refused where it is typed in
+		}
+		docs = append(docs, search.NewDocument(e, true))
+		whole(t, v.get(t, "/en/events/"+e.ID).says(t, 200, e.TicketTypes[0].Name))
+		v.get(t, "/en/events/"+e.ID+".ics").says(t, 200)
+		if i%8 == 0 {
+			v.get(t, "/en/events/"+e.ID+".png").says(t, 200)
+		}
+	}
+	if len(docs) < 300 {
+		t.Errorf("only %d of %d names were taken: this test sees too little", len(docs), len(texts))
+	}
+	h.announce(t, docs...)
+	for p := v.get(t, "/en/search?sort=date"); ; {
+		whole(t, p.says(t, 200))
+		m := regexp.MustCompile(`href="([^"]*cursor=[^"]*)"`).FindStringSubmatch(p.body)
+		if m == nil {
+			break
+		}
+		p = v.get(t, html.UnescapeString(m[1]))
 	}
 }

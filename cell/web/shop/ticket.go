@@ -61,7 +61,6 @@ type singleView struct {
 	meta   meta
 	event  client.Event
 	ticket ticketView
-	note   string
 }
 
 func (v *visit) ticketPage() (answer, error) {

@@ -122,7 +122,7 @@ func open(t testing.TB) *house {
 	t.Cleanup(listening.Close)
 	h.url = strings.Replace(listening.URL, "127.0.0.1", "localhost", 1)
 	h.openSandbox(t)
-	h.join(t, db, index)
+	h.join(t, index)
 	calls := h.server.Handler()
 	pages, err := shop.New(shop.Config{
 		Cell: here, Calls: calls, SiteURL: h.url, Topology: func() *topology.Snapshot { return h.town }, PaymentURL: h.paying,
@@ -147,7 +147,7 @@ func open(t testing.TB) *house {
 }
 
 // join makes the cell's server.
-func (h *house) join(t testing.TB, db *sqldb.DB, index *bleve.Index) {
+func (h *house) join(t testing.TB, index *bleve.Index) {
 	t.Helper()
 	own, err := ticket.NewSigner(here.String()+"-1", bytes.Repeat([]byte(here), ticket.SeedSize)[:ticket.SeedSize])
 	if err != nil {
@@ -206,8 +206,18 @@ func (h *house) openSandbox(t testing.TB) {
 	h.paying = serving.URL
 }
 
-// tryStage publishes an event unless the cell refuses it.
+// tryStage is stage unless the cell refuses the event.
 func (h *house) tryStage(t testing.TB, body object) (client.Event, bool) {
+	t.Helper()
+	e, ok := h.tryDraft(t, body)
+	if ok {
+		h.announce(t, search.NewDocument(e, true))
+	}
+	return e, ok
+}
+
+// tryDraft publishes an event, unless the cell refuses it, and the search does not hear.
+func (h *house) tryDraft(t testing.TB, body object) (client.Event, bool) {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -232,9 +242,7 @@ func (h *house) tryStage(t testing.TB, body object) (client.Event, bool) {
 	if resp.StatusCode != http.StatusCreated {
 		return client.Event{}, false
 	}
-	e := read[client.Event](t, out)
-	h.announce(t, search.NewDocument(e, true))
-	return e, true
+	return read[client.Event](t, out), true
 }
 
 // call makes one of the cell's calls, which must succeed.
@@ -305,9 +313,9 @@ func (h *house) stage(t testing.TB, changes object) client.Event {
 }
 
 // announce does what bus, intake and indexer do in a town.
-func (h *house) announce(t testing.TB, doc search.Document) {
+func (h *house) announce(t testing.TB, docs ...search.Document) {
 	t.Helper()
-	if err := h.store.PutDocuments(t.Context(), search.Consumer, doc.ID()+"-"+rand.Text(), []search.Document{doc}); err != nil {
+	if err := h.store.PutDocuments(t.Context(), search.Consumer, rand.Text(), docs); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.indexer.CatchUp(t.Context()); err != nil {
