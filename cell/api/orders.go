@@ -171,7 +171,7 @@ func (s *Server) cancelOrder(c *gin.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		v, err := s.refundedView(ctx, o)
+		v, err := s.refundedView(ctx, o, by == payment.ByOrganizer)
 		if err != nil {
 			return nil, err
 		}
@@ -221,7 +221,7 @@ func (s *Server) refundOrder(c *gin.Context) error {
 			return nil, err
 		}
 		audit.Of(ctx).Changed(nil, object{"amount": in.Amount, "items": in.Items})
-		v, err := s.refundedView(ctx, o)
+		v, err := s.refundedView(ctx, o, by == payment.ByOrganizer)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"guichet/cell/api"
 	"guichet/cell/client"
 )
 
@@ -253,6 +254,36 @@ func TestRefund_ofATransferredTicketNeedsItsHoldersConsent(t *testing.T) {
 	}
 	s.ask(t, path+"/cancel", nil).want(t, "200") // the others are hers
 	s.settled(t)
+}
+
+// A refund of a ticket that was given away is told to its buyer by the id that he knows.
+// The present one is its holder's; staff are told that.
+func TestRefunds_nameATransferredTicketAsWhoAsksKnowsIt(t *testing.T) {
+	t.Parallel()
+	s := open(t).stage(t)
+	box, sender := s.mailroom(t)
+	o := s.paid(t, s.floor, 2)
+	old := o.Tickets[0].ID
+	s.ask(t, "POST /v1/tickets/"+old+"/transfer", recipient("Bob", "bob@example.org")).want(t, "201")
+	pass(t, sender)
+	bobs := s.mailed(t, box, "bob@example.org")
+	s.ask(t, "POST /v1/tickets/"+bobs+"/refund_consent", nil).want(t, "200")
+	made := s.ask(t, "POST /v1/orders/"+o.ID+"/refunds", object{"items": []object{{"ticket_id": old}}}).want(t, "201")
+	if r := read[client.Order](t, made).Refund; r == nil || len(r.Items) != 1 || r.Items[0].TicketID != old {
+		t.Errorf("%+v", r)
+	}
+	s.settled(t)
+	list := "GET /v1/orders/" + o.ID + "/refunds"
+	for who, want := range map[string]string{"buyer": old, "staff": bobs} {
+		ask := s.ask(t, list, nil)
+		if who == "staff" {
+			ask = s.ask(t, list, nil, s.bearer)
+		}
+		items := read[api.Page[client.Refund]](t, ask.want(t, "200")).Items
+		if len(items) != 1 || len(items[0].Items) != 1 || items[0].Items[0].TicketID != want {
+			t.Errorf("%s is told %s, want ticket %s", who, ask.body, want)
+		}
+	}
 }
 
 // parking is an add-on to the floor, which is sold in twos.

@@ -11,14 +11,19 @@ import (
 	"guichet/cell/payment"
 )
 
-// refundView is a refund in the contract's form.
-func refundView(b *payment.Back) client.Refund {
+// refundView is a refund in the contract's form. Staff see a ticket that was given away by
+// the id that it has now, its buyer by the id that he knows: the other is its holder's.
+func refundView(b *payment.Back, o *checkout.Order, staff bool) client.Refund {
 	v := client.Refund{
 		ID: b.ID.String(), Amount: b.Amount, State: string(b.State), Source: string(b.Source), Reason: b.Reason, Items: []client.RefundItem{},
 		CreatedAt: b.CreatedAt.UTC(),
 	}
-	for _, t := range b.Tickets {
-		v.Items = append(v.Items, client.RefundItem{TicketID: t.String()})
+	for _, ticket := range b.Tickets {
+		at := slices.IndexFunc(o.Tickets, func(t checkout.Ticket) bool { return t.ID == ticket })
+		if at >= 0 && !staff && !o.Tickets[at].Owned() {
+			ticket = o.Tickets[at].Gone.ID
+		}
+		v.Items = append(v.Items, client.RefundItem{TicketID: ticket.String()})
 	}
 	return v
 }
@@ -34,9 +39,13 @@ func (s *Server) getRefunds(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	o, err := s.Checkout.Look(c.Request.Context(), order)
+	if err != nil {
+		return err
+	}
 	page := Page[client.Refund]{Items: []client.Refund{}}
 	for i := range backs {
-		page.Items = append(page.Items, refundView(&backs[i]))
+		page.Items = append(page.Items, refundView(&backs[i], &o, callerOf(c).staff()))
 	}
 	c.JSON(200, page)
 	return nil
@@ -44,10 +53,10 @@ func (s *Server) getRefunds(c *gin.Context) error {
 
 // refundedView is an order with the refund that was made a moment ago, if one was: what
 // the order knows of its refunds then is only that one.
-func (s *Server) refundedView(ctx context.Context, o checkout.Order) (client.Order, error) {
+func (s *Server) refundedView(ctx context.Context, o checkout.Order, staff bool) (client.Order, error) {
 	var made *client.Refund
 	if n := len(o.Refunds); n > 0 {
-		made = new(refundView(&o.Refunds[n-1]))
+		made = new(refundView(&o.Refunds[n-1], &o, staff))
 	}
 	if o.Refund != checkout.NoRefund {
 		var err error
