@@ -9,8 +9,9 @@
 //	P1 One home.         For each event at most one cell accepts writes in an epoch; the epoch never decreases.
 //	P2 No oversell.      For each quota held + sold + allocated <= size; for each seat at most one live hold or ticket.
 //	P3 Kept.             Every acknowledged hold and order is durable and exists exactly once, at exactly one home.
-//	P4 Books balance.    Postings sum to zero; captured − refunded = value of valid orders; every payment ends within
-//	                     60 s of the provider being reachable in a ticket or in a refund.
+//	P4 Books balance.    Postings sum to zero; captured − refunded = value of valid orders + what a refund policy kept
+//	                     of the others; every payment ends within 60 s of the provider being reachable in a ticket or
+//	                     in a refund.
 //	P5 Once.             The same idempotency key gives the same answer; every outbox fact reaches every consumer;
 //	                     effects happen once.
 //	P6 Local.            No inventory decision waits for the control plane, the hub, or another cell.

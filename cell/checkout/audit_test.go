@@ -158,7 +158,10 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 			}
 			worth += o.Total.Amount - given
 		} else if captured := o.Payment != nil && o.Payment.State == payment.Captured; captured && given+o.Kept != o.Payment.Received {
-			t.Errorf("%s is %s, %d were taken and %d given back", o.ID, o.State, o.Payment.Received, given)
+			t.Errorf("%s is %s, %d were taken and %d given back, %d kept", o.ID, o.State, o.Payment.Received, given, o.Kept)
+		}
+		if o.State != checkout.Paid { // what a policy kept of it was sold, and stays so
+			worth += o.Kept
 		}
 		if valid != want {
 			t.Errorf("%s is %s and has %d valid tickets, want %d", o.ID, o.State, valid, want)

@@ -6,8 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"guichet/cell/booking"
 	"guichet/cell/checkout"
+	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/internal/kind"
@@ -21,6 +24,26 @@ func (tw *town) fees(t *testing.T, o checkout.Order) (n int64) {
 		t.Fatal(err)
 	}
 	return -n
+}
+
+// What the policy keeps of orders that buyers cancel, whole and in parts, stays in the books
+// beside the value of the valid orders: the audit at the end adds both up (P4).
+func TestRefund_whatIsKeptStaysInTheBooks(t *testing.T) {
+	t.Parallel()
+	tw := openTown(t, 10)
+	keeps := booking.DraftRefundPolicy{Kind: booking.RefundAlways, FeeBasisPoints: 1000}
+	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return keeps.Set(e, "") }); err != nil {
+		t.Fatal(err)
+	}
+	whole, part := tw.paid(t, tw.floor, 2), tw.paid(t, tw.odd, 3)
+	if now, err := tw.desks[0].Cancel(t.Context(), whole.ID, payment.ByBuyer); err != nil || now.State != checkout.Canceled || now.Kept != 850 {
+		t.Errorf("%s, %d are kept, %v", now.State, now.Kept, err)
+	}
+	if now, err := tw.desks[1].RefundTickets(t.Context(), part.ID, []id.Ticket{part.Tickets[0].ID}, payment.ByBuyer, ""); err != nil || now.State != checkout.Paid || now.Kept == 0 {
+		t.Errorf("%s, %d are kept, %v", now.State, now.Kept, err)
+	}
+	tw.mustReconcile(t)
+	tw.wantStock(t, 0, 2)
 }
 
 func TestRefund_inPartsUntilNothingIsLeft(t *testing.T) {
