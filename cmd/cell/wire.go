@@ -89,14 +89,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	}
 	h.indexer = search.NewIndexer(h.store, h.index, reporter(ctx, "indexer"))
 	if cfg.Leaf {
-		var line *tls.Config
-		if identity != nil {
-			line = identity.Client(mtls.IsHub)
-		}
-		h.bus = &leafKeeper{reg: reg, retry: leafRetry, config: leaf.Config{
-			Cell: cfg.Cell, TLS: line, StoreDir: filepath.Join(cfg.StateDir, "leaf"), HubURL: cfg.Hub, Seed: cfg.NKeySeed, Parking: h.store, Log: slog.Default(),
-		}}
-		h.leaf = h.bus.open(ctx)
+		h.openBus(ctx, reg)
 	}
 	signer, err := ticket.NewSigner(fmt.Sprintf("%s-%d", cfg.Cell, cfg.KeyNumber), cfg.Seed)
 	if err == nil {
@@ -139,7 +132,19 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	if err := h.openPeople(reg); err != nil {
 		return nil, err
 	}
-	return h, h.openShop(reg)
+	return h, h.openShop(reg) //nolint:contextcheck // a handler has its request's context
+}
+
+// openBus opens the cell's end of the bus, or begins to try.
+func (h *house) openBus(ctx context.Context, reg *prometheus.Registry) {
+	var line *tls.Config
+	if h.identity != nil {
+		line = h.identity.Client(mtls.IsHub)
+	}
+	h.bus = &leafKeeper{reg: reg, retry: leafRetry, config: leaf.Config{
+		Cell: h.cfg.Cell, TLS: line, StoreDir: filepath.Join(h.cfg.StateDir, "leaf"), HubURL: h.cfg.Hub, Seed: h.cfg.NKeySeed, Parking: h.store, Log: slog.Default(),
+	}}
+	h.leaf = h.bus.open(ctx)
 }
 
 // watch tells of the database's role, of where its rows are, and of refused maps.
@@ -200,7 +205,7 @@ func (h *house) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { h.work(jobs) })
 	err := httpd.Closing{Health: h.server.Health, Notice: h.cfg.Notice}.ServeAll(ctx,
-		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.handler(), Identity: h.identity, Allow: h.admits}, //nolint:contextcheck // a handler has its request's context
+		httpd.Door{Listen: h.cfg.Listen, Name: "cell", Handler: h.handler(), Identity: h.identity, Allow: h.admits},
 		httpd.Door{Listen: h.cfg.Private, Name: "cell private", Last: true, Handler: httpd.Private(h.server.Health, h.metrics)})
 	stop()
 	running.Wait()

@@ -31,9 +31,9 @@ func begin(ctx context.Context, name string, about ...attribute.KeyValue) contex
 	if !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
 	}
-	_, span := otel.Tracer("guichet").Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(about...))
+	_, span := otel.Tracer("guichet").Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(about...)) //nolint:spancheck // end ends it
 	// The span is not put where its children would look for it: a statement has none.
-	return context.WithValue(ctx, spanKey{}, span)
+	return context.WithValue(ctx, spanKey{}, span) //nolint:spancheck // end ends it
 }
 
 func end(ctx context.Context, err error) {

@@ -94,15 +94,16 @@ type choice struct {
 // font lacks is set in the other one as a whole, not letter by letter.
 func (t *setter) choose(text []rune, weight bool) *choice {
 	c := &choice{tools: t.tools, base: goRegular(), han: pixelsOf(string(text), t.country)}
-	if weight == bold {
+	if weight {
 		c.base = goBold()
 	}
 	for _, r := range text {
-		switch s := language.LookupScript(r); s {
+		switch language.LookupScript(r) {
 		case language.Latin, language.Greek, language.Cyrillic, language.Inherited:
 			if !c.base.has(r) && wide().has(r) {
 				c.base = wide()
 			}
+		default: // has fonts of its own, or none
 		}
 	}
 	return c
@@ -266,7 +267,7 @@ func (t *setter) draw(line shaping.Line, text []rune, x, y, size float64, weight
 			t.drawPixels(run, x, y, size)
 		} else {
 			f := t.tools.fonts[run.Face]
-			t.page.Text(f.ink, size, x, y, weight == bold && f != goBold(), placed(run, text))
+			t.page.Text(f.ink, size, x, y, weight && f != goBold(), placed(run, text))
 		}
 		x += float64(run.Advance) / 64
 	}
@@ -325,6 +326,7 @@ func directionOf(text []rune) di.Direction {
 			return di.DirectionRTL
 		case unibidi.L:
 			return di.DirectionLTR
+		default: // has none
 		}
 	}
 	return di.DirectionLTR

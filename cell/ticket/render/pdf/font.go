@@ -158,7 +158,7 @@ func (f *Font) subset(glyphs []uint16) []byte {
 	glyphs = slices.Clone(glyphs)
 	number := make(map[uint16]uint16, len(glyphs))
 	for i, g := range glyphs {
-		number[g] = uint16(i) //nolint:gosec // fewer than the font has
+		number[g] = uint16(i) // fewer than the font has
 	}
 	var glyf, loca, hmtx []byte
 	for i := 0; i < len(glyphs); i++ { // grows while it is walked

@@ -345,7 +345,7 @@ func (e *embedded) toText() []byte {
 	var known []uint16
 	for n, text := range e.text {
 		if len(text) > 0 {
-			known = append(known, uint16(n)) //nolint:gosec // fewer than a font has
+			known = append(known, uint16(n)) // fewer than a font has
 		}
 	}
 	for block := range slices.Chunk(known, most) {
