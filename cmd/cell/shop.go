@@ -24,6 +24,14 @@ func configureShop(r *config.Reader) shopSettings {
 // sandboxKeys begin the publishable keys of the payment sandbox.
 const sandboxKeys = "pk_test_sandbox_"
 
+// openPages joins the pages for people.
+func (h *house) openPages(reg *prometheus.Registry) error {
+	if err := h.openPeople(reg); err != nil {
+		return err
+	}
+	return h.openShop(reg)
+}
+
 // openShop joins the pages for attendees to the cell's own calls.
 func (h *house) openShop(reg *prometheus.Registry) (err error) {
 	shown := prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -129,10 +129,7 @@ func open(ctx context.Context, cfg settings, reg *prometheus.Registry) (*house, 
 	}
 	h.ready()
 	h.openConverging(ctx, reg)
-	if err := h.openPeople(reg); err != nil {
-		return nil, err
-	}
-	return h, h.openShop(reg) //nolint:contextcheck // a handler has its request's context
+	return h, h.openPages(reg) //nolint:contextcheck // a handler has its request's context
 }
 
 // openBus opens the cell's end of the bus, or begins to try.

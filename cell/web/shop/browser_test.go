@@ -29,7 +29,7 @@ var (
 	chromium     context.Context
 	closeBrowser = func() {}
 	startOnce    sync.Once
-	startErr     error
+	errStart     error
 )
 
 // chromiumPath finds the program.
@@ -44,9 +44,9 @@ func chromiumPath() string {
 
 // tab is a window of the browser at one house.
 type tab struct {
-	context.Context
-	h      *house
-	faults *faults
+	context.Context //nolint:containedctx // a tab is its context, in chromedp
+	h               *house
+	faults          *faults
 }
 
 // faults are what a page's console said that must not be said: an error of a script, or
@@ -69,21 +69,21 @@ func (h *house) browse(t *testing.T) *tab {
 	startOnce.Do(func() {
 		path := chromiumPath()
 		if path == "" {
-			startErr = fmt.Errorf("there is no Chromium on this machine: apt-get install chromium")
+			errStart = fmt.Errorf("there is no Chromium on this machine: apt-get install chromium")
 			return
 		}
 		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("lang", "en"))
 		allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 		var end context.CancelFunc
-		chromium, end = chromedp.NewContext(allocator)
+		chromium, end = chromedp.NewContext(allocator) //nolint:fatcontext // the one browser of all tests
 		closeBrowser = func() { end(); endAllocator() }
-		startErr = chromedp.Run(chromium)
+		errStart = chromedp.Run(chromium)
 	})
-	if startErr != nil {
+	if errStart != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal(startErr)
+			t.Fatal(errStart)
 		}
-		t.Skipf("NOT TESTED IN A BROWSER: %v", startErr)
+		t.Skipf("NOT TESTED IN A BROWSER: %v", errStart)
 	}
 	ctx, cancel := newTab(t)
 	t.Cleanup(cancel)

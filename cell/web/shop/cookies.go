@@ -8,7 +8,7 @@ import (
 // The cookies. Each admits to one object, and goes with requests for that object's pages
 // alone. Their names say nothing but what they are.
 const (
-	tokenCookie   = "__Secure-guichet-token"   // admits to what its path names
+	tokenCookie   = "__Secure-guichet-token"   //nolint:gosec // G101: a name; it admits to what its path names
 	orderedCookie = "__Secure-guichet-ordered" // the order that came from the hold in its path
 	langCookie    = "guichet_lang"
 

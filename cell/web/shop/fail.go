@@ -81,7 +81,7 @@ func (v *visit) fail(err error) {
 		h.Set("Content-Type", "application/problem+json")
 		h.Set("Cache-Control", "no-store")
 		v.w.WriteHeader(f.status)
-		_, _ = v.w.Write(v.moved)
+		_, _ = v.w.Write(v.moved) //nolint:gosec // G705: JSON of the cell's own call, and nosniff
 		return
 	}
 	f.id = v.w.Header().Get(httpd.HeaderRequestID)

@@ -15,7 +15,7 @@ type scene struct {
 }
 
 // hold takes tickets of the event's nth type by its form.
-func (b *tab) hold(t *testing.T, event, ticketType string, n string) {
+func (b *tab) hold(t *testing.T, event, ticketType, n string) {
 	t.Helper()
 	b.visit(t, "/en/events/"+event)
 	b.run(t, chromedp.SetValue(`[name="q-`+ticketType+`"]`, n), chromedp.Click(`button[value="hold"]`), chromedp.WaitVisible(`[data-countdown]`))

@@ -59,7 +59,7 @@ func (p *Pages) show(r route) http.Handler {
 				v.moved, err = f.moved, f.err
 			}
 			p.cfg.Watch(r.name, codeOf(err))
-			v.fail(err)
+			v.fail(err) //nolint:contextcheck // a visit has its request's context
 			return
 		}
 		p.cfg.Watch(r.name, "ok")
@@ -77,16 +77,18 @@ func keyOf(r route, req *http.Request) string {
 	if r.name == "search" {
 		reads = searchParams
 	}
-	key, query := tongueOf(req).Code+" "+req.URL.Path, req.URL.Query()
+	var key strings.Builder
+	key.WriteString(tongueOf(req).Code + " " + req.URL.Path)
+	query := req.URL.Query()
 	for _, name := range reads {
 		if value := query.Get(name); value != "" {
-			key += "\n" + name + "=" + value
+			key.WriteString("\n" + name + "=" + value)
 		}
 	}
 	if query.Get("near") == "me" { // it is about where the reader is
-		key += "\n" + req.Header.Get(httpd.HeaderNear)
+		key.WriteString("\n" + req.Header.Get(httpd.HeaderNear))
 	}
-	return key
+	return key.String()
 }
 
 func tongueOf(r *http.Request) *tongue {
@@ -135,10 +137,10 @@ func (p *Pages) serve(r route) http.Handler {
 		a, err := r.handle(v)
 		p.cfg.Watch(r.name, codeOf(err))
 		if err != nil {
-			v.fail(err)
+			v.fail(err) //nolint:contextcheck // a visit has its request's context
 			return
 		}
-		v.send(a)
+		v.send(a) //nolint:contextcheck // as above
 	})
 }
 

@@ -73,7 +73,7 @@ func New(cfg Config) (*Pages, error) {
 		return nil, err
 	}
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.visit(w, r).fail(errForeignForm)
+		p.visit(w, r).fail(errForeignForm) //nolint:contextcheck // a visit has its request's context
 	}))
 	for _, r := range publicRoutes {
 		p.public.Handle("GET "+r.pattern, p.show(r))
@@ -146,7 +146,7 @@ const mailedPath = "/v1/open"
 // a page.
 func (p *Pages) personal(w http.ResponseWriter, r *http.Request) {
 	if _, pattern := p.private.Handler(r); pattern == "" {
-		p.visit(w, r).fail(errNoPage)
+		p.visit(w, r).fail(errNoPage) //nolint:contextcheck // a visit has its request's context
 		return
 	}
 	p.guard.ServeHTTP(w, r)

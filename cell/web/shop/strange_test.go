@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"guichet/cell/search"
-
 	"github.com/chromedp/chromedp"
 	xhtml "golang.org/x/net/html"
+
+	"guichet/cell/search"
 )
 
 // strange are texts that have broken pages elsewhere.
@@ -41,8 +41,8 @@ func whole(t *testing.T, p page) {
 		switch n.Data {
 		case "script":
 			if n.FirstChild != nil {
-				var any object
-				if n.Attr[0].Val != "application/ld+json" || json.Unmarshal([]byte(n.FirstChild.Data), &any) != nil {
+				var doc object
+				if n.Attr[0].Val != "application/ld+json" || json.Unmarshal([]byte(n.FirstChild.Data), &doc) != nil {
 					t.Errorf("%s: a script that is not ours: %s", p.at, n.FirstChild.Data)
 				}
 			}

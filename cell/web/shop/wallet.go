@@ -100,8 +100,10 @@ func (v *visit) manifest() (answer, error) {
 		"name": "Guichet", "short_name": "Guichet", "description": v.l.T("tagline"), "lang": v.l.Code, "id": "/", "start_url": "/wallet", "scope": "/", "display": "standalone",
 		"background_color": "#faf8f3", "theme_color": "#a3290f",
 		"icons": []icon{
-			{assetURL("icon-192.png"), "192x192", "image/png", ""}, {assetURL("icon-512.png"), "512x512", "image/png", ""},
-			{assetURL("icon-512.png"), "512x512", "image/png", "maskable"}, {assetURL("icon.svg"), "any", "image/svg+xml", ""},
+			{assetURL("icon-192.png"), "192x192", "image/png", ""},
+			{assetURL("icon-512.png"), "512x512", "image/png", ""},
+			{assetURL("icon-512.png"), "512x512", "image/png", "maskable"},
+			{assetURL("icon.svg"), "any", "image/svg+xml", ""},
 		},
 	})
 	return answer{raw: body, media: mediaTypes[".webmanifest"]}, err

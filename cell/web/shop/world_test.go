@@ -9,6 +9,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -248,11 +249,15 @@ func (h *house) tryDraft(t testing.TB, body object) (client.Event, bool) {
 // call makes one of the cell's calls, which must succeed.
 func (h *house) call(t testing.TB, method, path string, body any, bearer string) []byte {
 	t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
+	var content io.Reader = http.NoBody
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = bytes.NewReader(text)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, bytes.NewReader(text))
+	r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,9 +303,7 @@ func concert(changes object) object {
 		},
 		"publish": true,
 	}
-	for k, v := range changes {
-		e[k] = v
-	}
+	maps.Copy(e, changes)
 	return e
 }
 
