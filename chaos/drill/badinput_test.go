@@ -47,7 +47,7 @@ func badHolds(e concert) []request {
 		post("unknown field inside", `{"items":[{"ticket_type_id":"`+good+`","quantity":1,"price":1}]}`, 400, "unknown_field"),
 		post("field given twice", `{"items":[],"items":[]}`, 400, "invalid_field"),
 		post("a body of 2 MiB", `{"promo_code":"`+strings.Repeat("x", 2<<20)+`"}`, 413, "body_too_large"),
-		post("too many items", `{"items":[`+strings.Repeat(`{},`, 20000)+`{}]}`, 400, "invalid_field"),
+		post("too many items", `{"items":[`+strings.Repeat(`{},`, 20000)+`{}]}`, 400, "missing_field"),
 		post("text for a number", items(good, `"1"`), 400, "invalid_field"),
 		post("a fraction", items(good, `1.5`), 400, "invalid_field"),
 		post("a number beyond all", items(good, `99999999999999999999`), 400, "invalid_field"),
@@ -85,7 +85,7 @@ func badOrders(e concert, hold string) []request {
 		return request{what, "POST", "/v1/orders", body, header, status, code}
 	}
 	return []request{
-		post("no hold", `{`+buyer+`}`, 400, "invalid_id"),
+		post("no hold", `{`+buyer+`}`, 400, "missing_field"),
 		post("a hold that is no id", `{"hold_id":"x",`+buyer+`}`, 400, "invalid_id"),
 		post("a hold that is a number", `{"hold_id":7,`+buyer+`}`, 400, "invalid_field"),
 		post("a hold that is not there", `{"hold_id":"`+ghost+`",`+buyer+`}`, 401, "unauthorized"),
