@@ -24,6 +24,9 @@ type Lists interface {
 	OwnSeries(ctx context.Context, org id.Organizer, q booking.OwnQuery) ([]booking.Own[booking.Series], *booking.Stamp, error)
 }
 
+// maxStampID bounds the id in a cursor, in bytes: those of ours are shorter.
+const maxStampID = 100
+
 // gatherKeyLife is how long the key is good with which another cell is asked for a list.
 const gatherKeyLife = time.Minute
 
@@ -156,7 +159,7 @@ func (s *Server) gathering(c *gin.Context, states []string) (g gathering, err er
 		}
 	}
 	if text := c.Query("cursor"); text != "" {
-		if g.q.After.At, g.q.After.ID, err = readStamp(text); err != nil || g.q.After.ID == "" {
+		if g.q.After.At, g.q.After.ID, err = readStamp(text); err != nil || g.q.After.ID == "" || len(g.q.After.ID) > maxStampID || !readable(g.q.After.ID) {
 			return g, errCursor.With("the cursor is not from this list")
 		}
 	}

@@ -94,6 +94,11 @@ func TestOwnEvents_areListedWithTheirDrafts(t *testing.T) {
 		s.ask(t, list+"?"+bad, nil, s.bearer).want(t, "400 invalid_parameter")
 	}
 	s.ask(t, list+"?cursor=zz", nil, s.bearer).want(t, "400 invalid_cursor")
+	for _, forged := range []string{"2030-01-01T00:00:00Z \x00", "2030-01-01T00:00:00Z \xff", "2030-01-01T00:00:00Z ", "2030-01-01T00:00:00Z " + strings.Repeat("x", 200), "x y"} {
+		cursor := "?cursor=" + base64.RawURLEncoding.EncodeToString([]byte(forged))
+		s.ask(t, list+cursor, nil, s.bearer).want(t, "400 invalid_cursor")
+		s.ask(t, strings.TrimSuffix(list, "events")+"series"+cursor, nil, s.bearer).want(t, "400 invalid_cursor")
+	}
 	s.ask(t, list, nil, bearer(s.house.account(t, "Other").APIKey)).want(t, "403 forbidden")
 	s.ask(t, list, nil, stranger).want(t, "401 unauthorized")
 }
