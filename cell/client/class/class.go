@@ -93,6 +93,7 @@ var table = split([]row{
 	{Catalogue, read, "credits"},
 	{Catalogue, read, "status"},
 	{Catalogue, read, "wallet"},
+	{Catalogue, post, "wallet/forget"},
 	{Catalogue, read, "widget.js"},
 	{Catalogue, read, "sw.js"},
 	{Catalogue, read, "manifest.webmanifest"},

@@ -214,6 +214,8 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setCookie(w, SessionCookie, "", 0)
+	setCookie(w, access.DeviceCookie, "", 0) // whoever uses this browser next sees no tickets
+	w.Header().Set("Clear-Site-Data", access.ClearDevice)
 	if location == "" {
 		location = "/account"
 	}

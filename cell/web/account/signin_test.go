@@ -105,12 +105,16 @@ func TestSignOut_endsTheSessionHereAndAtTheIssuer(t *testing.T) {
 	everyHouse(t, func(t *testing.T, w *world) {
 		b := w.signedIn(t, "ada@example.org")
 		cookie := b.cookie(t, w.site.URL, account.SessionCookie)
+		b.set(t, w.site.URL, access.DeviceCookie, "key")
 		page := b.post(t, w.site.URL+"/account/sign-out", url.Values{})
 		if page.status != 200 || page.at.String() != w.site.URL+"/account" || !strings.Contains(page.body, "You are not signed in") {
 			t.Fatalf("%d %s %s", page.status, page.at, page.body)
 		}
 		if b.cookie(t, w.site.URL, account.SessionCookie) != "" {
 			t.Error("the cookie is still there")
+		}
+		if b.cookie(t, w.site.URL, access.DeviceCookie) != "" {
+			t.Error("the next person at this browser can open the tickets of this one")
 		}
 		if _, err := w.service.Session(t.Context(), cookie); !errors.Is(err, identity.ErrNoSession) {
 			t.Errorf("a copy of the cookie still admits: %v", err)

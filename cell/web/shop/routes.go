@@ -26,6 +26,7 @@ func init() { // the handlers use what is made from these lists
 		{"GET /events/{event}/seats", (*visit).seats, "seats"},
 		{"POST /events/{event}/hold", (*visit).hold, "hold"},
 		{"GET /language/{code}", (*visit).chooseLanguage, "language"},
+		{"POST /wallet/forget", (*visit).forget, "forget"},
 		{"GET /holds/{hold}", (*visit).checkout, "checkout"},
 		{"POST /holds/{hold}/extend", (*visit).extend, "extend"},
 		{"POST /holds/{hold}/release", (*visit).release, "release"},

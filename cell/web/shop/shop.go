@@ -174,6 +174,8 @@ type visit struct {
 	// moved is the problem document of a call that this cell is not the home for; the
 	// router reads it and asks the home.
 	moved []byte
+	// device is the browser's key, once it was read or made.
+	device []byte
 }
 
 func (p *Pages) visit(w http.ResponseWriter, r *http.Request) *visit {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"guichet/cell/access"
 	"guichet/cell/client"
 )
 
@@ -77,6 +78,14 @@ func (v *visit) wallet() (answer, error) {
 	m := v.meta(v.l.T("wallet_title"))
 	m.private, m.bare, m.scripts = true, true, []string{"wallet.js"}
 	return answer{page: walletPage(m)}, nil
+}
+
+// forget lets the browser forget all tickets: what wallet.js keeps, and the key without
+// which the cookies of orders and tickets admit to nothing. Signing out does the same.
+func (v *visit) forget() (answer, error) {
+	v.set(access.DeviceCookie, "", "/", 0)
+	v.w.Header().Set("Clear-Site-Data", access.ClearDevice)
+	return answer{to: "/wallet"}, nil
 }
 
 // worker is the service worker, with the names of the files that it keeps.

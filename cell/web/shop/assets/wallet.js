@@ -6,20 +6,26 @@
   function read(c) { return c.match(LIST).then(function (r) { return r ? r.json() : {}; }); }
   // What is kept goes by the address it came from; asking again replaces it, so that a
   // ticket that was given away or canceled goes.
-  function keep(from) {
-    return fetch(from, { headers: { Accept: "application/json" }, cache: "no-store" }).then(function (r) {
+  // What was kept for 30 days after it began goes by itself.
+  function past(t) { return new Date(t.starts) < Date.now() - 30 * 24 * 3600 * 1000; }
+  // One at a time, in all tabs: each reads the list and writes it.
+  function alone(f) { return navigator.locks ? navigator.locks.request(WALLET, f) : f(); }
+  function keep(from, drop) {
+    return (drop ? Promise.resolve({ status: 410 }) : fetch(from, { headers: { Accept: "application/json" }, cache: "no-store" })).then(function (r) {
       if (r.status === 401 || r.status === 404 || r.status === 410) return [];
       if (!r.ok) throw r;
       return r.json();
     }).then(function (tickets) {
-      return caches.open(WALLET).then(function (c) {
-        return Promise.all(tickets.map(function (t) {
-          return fetch(t.code).then(function (r) { if (r.ok) return c.put(t.code, r); });
-        })).then(function () { return read(c); }).then(function (all) {
-          var was = (all[from] || []).filter(function (t) { return !tickets.some(function (n) { return n.code === t.code; }); });
-          if (tickets.length) all[from] = tickets; else delete all[from];
-          return Promise.all(was.map(function (t) { return c.delete(t.code); })).then(function () {
-            return c.put(LIST, new Response(JSON.stringify(all), { headers: { "Content-Type": "application/json" } }));
+      return alone(function () {
+        return caches.open(WALLET).then(function (c) {
+          return Promise.all(tickets.map(function (t) {
+            return fetch(t.code).then(function (r) { if (r.ok) return c.put(t.code, r); });
+          })).then(function () { return read(c); }).then(function (all) {
+            var was = (all[from] || []).filter(function (t) { return !tickets.some(function (n) { return n.code === t.code; }); });
+            if (tickets.length) all[from] = tickets; else delete all[from];
+            return Promise.all(was.map(function (t) { return c.delete(t.code); })).then(function () {
+              return c.put(LIST, new Response(JSON.stringify(all), { headers: { "Content-Type": "application/json" } }));
+            });
           });
         });
       });
@@ -58,18 +64,27 @@
         img.src = t.code;
       });
       page.querySelector("[data-empty]").hidden = tickets.length > 0;
-      forget.hidden = tickets.length === 0;
       return all;
     });
   }
-  forget.addEventListener("click", function () { caches.delete(WALLET).then(show); });
+  forget.addEventListener("submit", function (e) {
+    e.preventDefault();
+    try { sessionStorage.clear(); } catch (x) { /* no storage */ }
+    caches.delete(WALLET).finally(function () { forget.submit(); });
+  });
   function offline() { page.querySelector("[data-offline]").hidden = navigator.onLine !== false; }
   addEventListener("online", offline);
   addEventListener("offline", offline);
   offline();
-  show().then(function (all) {
-    return Promise.all(Object.keys(all).map(function (from) { return keep(from).catch(function () { page.querySelector("[data-offline]").hidden = false; }); }));
-  }).then(show);
+  function refresh() {
+    return show().then(function (all) {
+      return Object.keys(all).reduce(function (before, from) {
+        return before.then(function () { return keep(from, all[from].every(past)); }).catch(function () { page.querySelector("[data-offline]").hidden = false; });
+      }, Promise.resolve());
+    }).then(show);
+  }
+  addEventListener("online", refresh);
+  refresh();
   var install = page.querySelector("[data-install]");
   addEventListener("beforeinstallprompt", function (e) {
     e.preventDefault();
