@@ -1,8 +1,12 @@
 package shop_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,4 +191,30 @@ func TestWidget_isASmallScriptForAnySite(t *testing.T) {
 	if plain := h.visitor(t).do(t, "GET", "/widget.js", nil, "Accept", "*/*").says(t, 200, "Billets"); strings.Contains(plain.body, "WORDS") {
 		t.Error(plain.body)
 	}
+}
+
+// A visitor who sees every page loads no more than 15 kB of JavaScript.
+func TestScripts_ofTheWholePathAreSmall(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("assets/*.js")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%v %v", files, err)
+	}
+	total := 0
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		if _, err := w.Write(text); err != nil || w.Close() != nil {
+			t.Fatal(err)
+		}
+		total += packed.Len()
+	}
+	if total > 15_000 {
+		t.Errorf("%d bytes", total)
+	}
+	t.Logf("%d bytes of JavaScript, compressed", total)
 }

@@ -104,6 +104,28 @@ func TestWallet_dropsWhatWasGivenAwayWhenBackOnLine(t *testing.T) {
 	b.becomes(t, `window.kept + ""`, "2") // the list and one code
 }
 
+// Two tabs that keep their tickets at the same time do not push each other's out.
+func TestWallet_keepsWhatTwoTabsOpenAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	e := h.stage(t, nil)
+	b := h.browse(t)
+	orders := []string{b.buyFree(t, e, "1"), b.buyFree(t, e, "1"), b.buyFree(t, e, "1")}
+	b.does(t, `caches.delete("guichet-wallet").then(() => { window.gone = "yes"; })`)
+	b.becomes(t, `window.gone || "not yet"`, "yes")
+	var source []string
+	for _, o := range orders {
+		source = append(source, strings.TrimPrefix(o, h.url)+"/wallet")
+	}
+	page := h.visitor(t).get(t, "/wallet")
+	b.visit(t, "/en/find")
+	// The same program as in three tabs, run at once.
+	b.does(t, `document.body.innerHTML = "`+strings.Join([]string{`<i data-keep='` + source[0] + `'></i>`, `<i data-keep='` + source[1] + `'></i>`, `<i data-keep='` + source[2] + `'></i>`}, "")+`"; var s = document.createElement("script"); s.src = "`+assetIn(t, page, "wallet.js")+`"; document.body.append(s);`)
+	b.becomes(t, `String(document.querySelectorAll("[data-kept]").length)`, "3")
+	b.does(t, `caches.open("guichet-wallet").then(c => c.match("/wallet/list")).then(r => r.json()).then(all => { window.kept = Object.keys(all).length; })`)
+	b.becomes(t, `window.kept + ""`, "3")
+}
+
 // On a shared device the next person finds nothing of the one before: no ticket, no order by
 // its address, nothing in a cache.
 func TestWallet_leavesNothingOnADeviceThatIsForgotten(t *testing.T) {
