@@ -22,12 +22,14 @@ guichet town status           who runs where
 guichet town restart NAME     start a process again, politely stopping it if it runs
 guichet town stop NAME        stop a process; it stays away until restart
 guichet town kill NAME        kill -9, as a drill does
+guichet town pause NAME       stop it with SIGSTOP: it keeps its connections and answers nothing
+guichet town resume NAME      let what was paused go on
 guichet town close            close the town
   each takes --state DIR (default .town)`
 
 // Command is `guichet town`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer, importer Importer) error {
-	if len(args) > 0 && slices.Contains([]string{"status", "restart", "stop", "kill", "close"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"status", "restart", "stop", "kill", "pause", "resume", "close"}, args[0]) {
 		return manage(ctx, args[0], args[1:], stdout, stderr)
 	}
 	opts, err := Parse(args, stderr)

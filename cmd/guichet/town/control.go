@@ -45,6 +45,8 @@ func (t *Town) serveControl(ctx context.Context) (*control, error) {
 	for action, do := range map[string]func(context.Context, string) error{
 		"restart": t.Restart,
 		"stop":    t.Stop,
+		"pause":   func(_ context.Context, name string) error { return t.Pause(name) },
+		"resume":  func(_ context.Context, name string) error { return t.Resume(name) },
 		"kill":    func(_ context.Context, name string) error { return t.Kill(name) },
 	} {
 		mux.HandleFunc("POST /"+action+"/{name}", func(w http.ResponseWriter, r *http.Request) {

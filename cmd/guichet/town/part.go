@@ -57,6 +57,7 @@ type part struct {
 	mu     sync.Mutex
 	life   running // nil when it does not run
 	wanted bool    // false once we stop it ourselves
+	paused bool    // the present life, by SIGSTOP
 	deaths []time.Time
 }
 
@@ -93,7 +94,7 @@ func (p *part) start(ctx context.Context, allowed func() error, onDeath func(pid
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	p.mu.Lock()
-	p.life, p.wanted = life, true
+	p.life, p.wanted, p.paused = life, true, false
 	p.mu.Unlock()
 	go p.watch(life, onDeath)
 	return nil
@@ -122,6 +123,11 @@ func (p *part) stop(ctx context.Context) error {
 	p.mu.Unlock()
 	if life == nil {
 		return nil
+	}
+	if p.isPaused() {
+		if err := p.wake(life.Pid()); err != nil {
+			return err
+		}
 	}
 	patience := stopPatience
 	if p.rank == rankDatabase {

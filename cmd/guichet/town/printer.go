@@ -38,12 +38,14 @@ type Status struct {
 	Pid   int    `json:"pid"` // 0 when it does not run
 	Where string `json:"where"`
 	What  string `json:"what"`
+	// Paused is set by pause: it runs and does nothing.
+	Paused bool `json:"paused,omitempty"`
 }
 
 func (t *Town) status() []Status {
 	all := make([]Status, 0, len(t.parts))
 	for _, p := range t.parts {
-		all = append(all, Status{Name: p.name, Cell: string(p.cell), URL: p.url, Pid: p.pid(), Where: p.where, What: p.what})
+		all = append(all, Status{Name: p.name, Cell: string(p.cell), URL: p.url, Pid: p.pid(), Where: p.where, What: p.what, Paused: p.isPaused()})
 	}
 	return all
 }
@@ -60,6 +62,9 @@ func table(all []Status) string {
 		}
 		if s.Pid == 0 {
 			pid = "dead"
+		}
+		if s.Paused {
+			pid += " (paused)"
 		}
 		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", s.Name, url, pid, s.Where)
 	}
