@@ -21,6 +21,19 @@ type benchTown struct {
 // openBenchTown opens a town on free ports in a temporary directory and waits
 // until the whole catalogue is in: a bench beside an import would measure both.
 func openBenchTown(ctx context.Context, out io.Writer) (*benchTown, error) {
+	b, err := openOwnTown(ctx, out)
+	if err == nil {
+		b.town.Filled(ctx)
+	}
+	return b, err
+}
+
+// openDrillTown opens a town without the catalogue: a drill makes its own events.
+func openDrillTown(ctx context.Context, out io.Writer) (*benchTown, error) {
+	return openOwnTown(ctx, out, "--no-import")
+}
+
+func openOwnTown(ctx context.Context, out io.Writer, flags ...string) (*benchTown, error) {
 	dir, err := os.MkdirTemp("", "guichet-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("directory for the bench's town: %w", err)
@@ -29,7 +42,7 @@ func openBenchTown(ctx context.Context, out io.Writer) (*benchTown, error) {
 		return nil, fmt.Errorf("directory for the bench's town: %w", err)
 	}
 	b := &benchTown{dir: dir}
-	opts, err := town.Parse([]string{"--state", filepath.Join(dir, "state"), "--ports", "0", "--restart-after", "0"}, out)
+	opts, err := town.Parse(append(flags, "--state", filepath.Join(dir, "state"), "--ports", "0", "--restart-after", "0"), out)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -41,7 +54,6 @@ func openBenchTown(ctx context.Context, out io.Writer) (*benchTown, error) {
 	if b.town, err = town.Open(ctx, opts, out); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	b.town.Filled(ctx)
 	b.credentials = filepath.Join(dir, "state", "credentials.json")
 	return b, nil
 }

@@ -37,6 +37,7 @@ const help = `guichet – the ticket window's tool for people
   guichet ledger verify FILE      add an event's inventory ledger up again
   guichet webhook replay          let stored notices of the payment provider have their effect again
   guichet bench                   measure the open town: cells directly and through the router
+  guichet drill list|run|…        break a part of the open town on purpose and see what people notice
   guichet cell list|invite|expel  who is a cell of the town: list them, invite one, expel one
   guichet residency CELL          prove where a cell's rows are (CockroachDB)
   guichet saga list|show|retry    look at a cell's sagas, let one that failed go on
@@ -76,6 +77,7 @@ var commands = map[string]command{
 	"version":  versionCommand,
 
 	"residency": residencyCommand,
+	"drill":     drillCommand,
 }
 
 func main() {

@@ -82,6 +82,12 @@ var rooms = []struct {
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
 	{"chaos", "cell/client control-plane/topology geo internal", "a drill breaks a town from outside, as an operator would"},
+	{"chaos/experiment", "", "how a drill is written down knows no town"},
+	{"chaos/experiments", "", "files that are read"},
+	{"chaos/runner", "chaos/experiment internal", "what breaks and undoes follows a file and knows no town"},
+	{"chaos/load", "cell/client cell/money", "people come from outside and know what anybody may know"},
+	{"chaos/report", "chaos/experiment chaos/load chaos/runner", "a page draws what was recorded"},
+	{"cmd/guichet", "chaos cell control-plane router geo internal docs/identity", "the tool for people is the only program that drills"},
 	{"cmd", "cell control-plane router geo internal", "wiring opens every door"},
 }
 
@@ -102,6 +108,7 @@ var vendors = []struct {
 	{"github.com/smallstep/pkcs7", "cell/ticket/wallet", "Apple's passes are one room's business"},
 	{"github.com/wneessen/go-mail", "cell/smtp", "mails leave through notify.Courier"},
 	{"github.com/nats-io", "cell/leaf control-plane/hub internal/natsd", "messages leave through the outbox"},
+	{"github.com/goccy/go-yaml", "chaos/experiment", "experiments are written by people"},
 	{"github.com/blevesearch", "cell/search/bleve", "search goes through search.Index"},
 	{"github.com/teambition/rrule-go", "cell/walltime", "recurrence is reckoned on the wall, in one room"},
 	{"github.com/oschwald/maxminddb-golang", "geo/mmdb", "where an address is, one room knows"},
@@ -222,7 +229,7 @@ func TestPrograms_carryNoIssuer(t *testing.T) {
 		}
 		return seen
 	}
-	for _, room := range []string{"internal/issuer", "internal/keycloak"} {
+	for _, room := range []string{"internal/issuer", "internal/keycloak", "chaos/runner"} {
 		for _, program := range []string{"cmd/cell", "cmd/router", "cmd/control-plane"} {
 			if carries(program)[room] {
 				t.Errorf("%s carries %s", program, room)
