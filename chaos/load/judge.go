@@ -224,7 +224,35 @@ func (l *Load) othersFine(context.Context) (string, []string) {
 			wrong = append(wrong, fmt.Sprintf("%6.2f s: near %s, %s at %s: %s %s", r.At.Seconds(), r.Near, r.Action, r.Home, r.Code, status(r.Status)))
 		}
 	}
-	return verdict(during, fmt.Sprintf("%d requests outside of the blast radius, %d of them since the fault", outside, during), wrong)
+	result, evidence := verdict(during, fmt.Sprintf("%d requests outside of the blast radius, %d of them since the fault", outside, during), wrong)
+	return result, append(evidence, l.slowness()...)
+}
+
+// slowness compares each place's times before the fault and while it lasted. One machine
+// carries the whole town, so this is told and not judged. The lock is held.
+func (l *Load) slowness() (lines []string) {
+	for _, p := range l.town.Places {
+		var before, during []time.Duration
+		for _, r := range l.records {
+			switch {
+			case r.Near != p.Cell || !r.OK || r.Action == "pay" || l.covers(r.Home, r.Action):
+			case l.fault[0] == 0 || r.At < l.fault[0]:
+				before = append(before, r.Took)
+			default:
+				during = append(during, r.Took)
+			}
+		}
+		lines = append(lines, fmt.Sprintf("near %s, p99 %s before and %s since the fault (told, not judged)", p.City, slowest(before), slowest(during)))
+	}
+	return lines
+}
+
+func slowest(took []time.Duration) string {
+	if len(took) == 0 {
+		return "unknown"
+	}
+	slices.Sort(took)
+	return took[min(len(took)-1, len(took)*99/100)].Round(time.Millisecond).String()
 }
 
 func status(code int) string {

@@ -22,7 +22,7 @@ import (
 const (
 	requestPatience = 5 * time.Second
 	manyTickets     = 100_000
-	fewTickets      = 25 // of the event that sells out during a drill
+	fewTickets      = 5 // of the event that sells out during a drill
 	most            = 400
 	visible         = 20 * time.Second // until a new event can be looked at everywhere
 )

@@ -13,7 +13,7 @@ import (
 const (
 	wide, left, right = 960.0, 70.0, 16.0
 	bars, lines, gap  = 70.0, 90.0, 58.0
-	top               = 30.0
+	top               = 46.0
 	slowest, fastest  = 10_000.0, 1.0 // milliseconds, of a logarithmic axis
 )
 
@@ -46,11 +46,11 @@ func (r *Run) chart() template.HTML {
 	sayf(`<svg viewBox="0 0 %.0f %.0f" role="img" aria-label="Requests, failures and latency near each region over %.0f seconds">`, wide, tall, span)
 	x := func(s float64) float64 { return left + (wide-left-right)*min(s, span)/span }
 	if from, to := r.Stages["fault"], r.Stages["rollback"]; from > 0 {
-		sayf(`<rect class="fault" x="%.1f" y="%.0f" width="%.1f" height="%.0f"/>`, x(from), top-16, x(to)-x(from), tall-top)
-		sayf(`<text class="faulttext" x="%.1f" y="%.0f">something is broken</text>`, x(from)+4, top-4)
+		sayf(`<rect class="fault" x="%.1f" y="%.0f" width="%.1f" height="%.0f"/>`, x(from), top-14, x(to)-x(from), tall-top)
+		sayf(`<text class="faulttext" x="%.1f" y="%.0f">something is broken</text>`, x(from)+4, top-18)
 		if back := r.Stages["after"]; back > to {
-			sayf(`<rect class="undo" x="%.1f" y="%.0f" width="%.1f" height="%.0f"/>`, x(to), top-16, x(back)-x(to), tall-top)
-			sayf(`<text class="undotext" x="%.1f" y="%.0f">undone</text>`, x(to)+4, top-18)
+			sayf(`<rect class="undo" x="%.1f" y="%.0f" width="%.1f" height="%.0f"/>`, x(to), top-14, x(back)-x(to), tall-top)
+			sayf(`<text class="undotext" x="%.1f" y="%.0f">being repaired</text>`, x(to)+4, top-18)
 		}
 	}
 	for i, p := range r.Places {

@@ -86,6 +86,27 @@ func (r *Run) Write(w io.Writer) error {
 	}{r, r.Journal.Experiment.Extend(), r.chart(), r.could(), r.refusals(), r.city(r.Journal.Experiment.Extend().Cell), len(r.Journal.Steady.During), r.looksMet(), len(r.Records)})
 }
 
+// Sums tells in one sentence how many requests failed, and whose.
+func (r *Run) Sums() string {
+	x := r.Journal.Experiment.Extend()
+	failed, covered := 0, 0
+	for _, rec := range r.Records {
+		if rec.OK || rec.SoldOut {
+			continue
+		}
+		if failed++; x.BlastRadius.Covers(rec.Home, rec.Action) {
+			covered++
+		}
+	}
+	switch {
+	case failed == 0:
+		return fmt.Sprintf("People asked %d times, and nobody noticed anything.", len(r.Records))
+	case failed == covered:
+		return fmt.Sprintf("People asked %d times and failed %d times, only with what was allowed to fail.", len(r.Records), failed)
+	}
+	return fmt.Sprintf("People asked %d times and failed %d times, %d of them with what must not fail.", len(r.Records), failed, failed-covered)
+}
+
 // RecoverySeconds is how long after the repair the blast radius might still fail.
 func (r *Run) RecoverySeconds() float64 {
 	return time.Duration(r.Journal.Experiment.Extend().Recovery).Seconds()
