@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -104,7 +103,11 @@ func (l *Load) buy(ctx context.Context, c *client.Client, r Record, p plan) {
 	}
 	k.want = client.NewHold{Items: []client.HoldItem{{TicketTypeID: k.sale.Type, Quantity: 1}}}
 	r.Action = "hold"
-	hold, m, err := c.CreateHold(ctx, k.sale.Event, k.want, k.key)
+	var hold client.Hold
+	m, err := settled(ctx, func(ctx context.Context) (m client.Meta, err error) {
+		hold, m, err = c.CreateHold(ctx, k.sale.Event, k.want, k.key)
+		return m, err
+	})
 	code := client.CodeOf(err)
 	r.SoldOut = p.scarce && code == "sold_out"
 	r.Lie = !p.scarce && code == "sold_out"
@@ -126,7 +129,11 @@ func (l *Load) buy(ctx context.Context, c *client.Client, r Record, p plan) {
 
 func (l *Load) order(ctx context.Context, c *client.Client, r Record, k *kept) {
 	r.At, r.Action = time.Since(l.began), "order"
-	order, m, err := c.CreateOrder(ctx, client.NewOrder{HoldID: k.hold.ID, Buyer: client.Buyer{Email: "drill@example.com", Name: "Drill Attendee", Locale: "en"}}, k.key+"-order")
+	var order client.Order
+	m, err := settled(ctx, func(ctx context.Context) (m client.Meta, err error) {
+		order, m, err = c.CreateOrder(ctx, client.NewOrder{HoldID: k.hold.ID, Buyer: client.Buyer{Email: "drill@example.com", Name: "Drill Attendee", Locale: "en"}}, k.key+"-order")
+		return m, err
+	})
 	if err == nil {
 		l.change(func() { k.order = order })
 	}
@@ -134,8 +141,14 @@ func (l *Load) order(ctx context.Context, c *client.Client, r Record, k *kept) {
 		return
 	}
 	r.At, r.Action = time.Since(l.began), "pay"
+	if err := l.payable(ctx, c, &order); err != nil {
+		r.Code, r.Detail = "not_payable", err.Error()
+		r.Took = time.Since(l.began) - r.At
+		l.note(r)
+		return
+	}
 	if err := l.confirm(ctx, order); err != nil {
-		r.Code = "provider_away"
+		r.Code, r.Detail = "provider_away", err.Error()
 		r.Took = time.Since(l.began) - r.At
 		l.note(r)
 		return
@@ -143,6 +156,34 @@ func (l *Load) order(ctx context.Context, c *client.Client, r Record, k *kept) {
 	l.change(func() { k.confirmed = true })
 	m, err = l.untilPaid(ctx, c, order.ID)
 	l.finish(r, m, err)
+}
+
+// settled asks again while an earlier request with the same key is being worked on: on a
+// connection that breaks, the transport has sent it a second time by itself.
+func settled(ctx context.Context, ask func(context.Context) (client.Meta, error)) (m client.Meta, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestPatience)
+	defer cancel()
+	for {
+		if m, err = ask(ctx); client.CodeOf(err) != "in_flight" || ctx.Err() != nil {
+			return m, err
+		}
+		pause(ctx, paidPoll)
+	}
+}
+
+// payable waits until an order says how to pay: the cell may still be asking the provider.
+func (l *Load) payable(ctx context.Context, c *client.Client, o *client.Order) (err error) {
+	for end := time.Now().Add(requestPatience); o.Payment == nil; {
+		if time.Now().After(end) {
+			return fmt.Errorf("order %s is %s, its payment %s, and it says not how to pay (%w)", o.ID, o.State, o.PaymentState, err)
+		}
+		pause(ctx, paidPoll)
+		var got client.Order
+		if got, _, err = c.GetOrder(ctx, o.ID); err == nil {
+			*o = got
+		}
+	}
+	return nil
 }
 
 // untilPaid asks as a page does, and does not mind a question that was not answered.
@@ -166,9 +207,6 @@ func (l *Load) untilPaid(ctx context.Context, c *client.Client, id string) (m cl
 
 // confirm does what the buyer's browser does at the provider.
 func (l *Load) confirm(ctx context.Context, o client.Order) error {
-	if o.Payment == nil {
-		return errors.New("the order says not how to pay")
-	}
 	intent, _, _ := strings.Cut(o.Payment.ClientSecret, "_secret_")
 	form := url.Values{"payment_method": {"pm_card_visa"}, "client_secret": {o.Payment.ClientSecret}}
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)

@@ -221,7 +221,7 @@ func (l *Load) othersFine(context.Context) (string, []string) {
 			during++
 		}
 		if !r.OK && !r.SoldOut {
-			wrong = append(wrong, fmt.Sprintf("%6.2f s: near %s, %s at %s: %s %s", r.At.Seconds(), r.Near, r.Action, r.Home, r.Code, status(r.Status)))
+			wrong = append(wrong, fmt.Sprintf("%6.2f s: near %s, %s at %s: %s %s", r.At.Seconds(), r.Near, r.Action, r.Home, r.Code, status(r.Status)+r.Detail))
 		}
 	}
 	result, evidence := verdict(during, fmt.Sprintf("%d requests outside of the blast radius, %d of them since the fault", outside, during), wrong)

@@ -59,6 +59,7 @@ type Record struct {
 	Retry   bool          `json:"retry,omitempty"` // it said when to retry
 	Lie     bool          `json:"lie,omitempty"`   // "sold out" of the event with many tickets
 	Cell    string        `json:"cell,omitempty"`  // that answered
+	Detail  string        `json:"detail,omitempty"`
 }
 
 // Load is the crowd of one drill.
@@ -211,6 +212,7 @@ func answered(r Record, m client.Meta, err error) Record {
 		r.Code, r.Status, r.Retry, r.Cell = p.Code, p.Status, p.RetryAfter > 0, p.Meta.Cell
 		return r
 	}
+	r.Detail = err.Error()
 	if r.Code = "no_answer"; errors.Is(err, context.DeadlineExceeded) {
 		r.Code = "too_slow"
 	}

@@ -206,6 +206,7 @@ var meanings = map[string]string{
 	"no_answer":     "the connection broke or was refused",
 	"too_slow":      "no answer within the time that an attendee waits",
 	"provider_away": "the payment provider did not answer the buyer's browser",
+	"not_payable":   "the order did not say how to pay: the cell could not ask the provider",
 	"sold_out":      "the event with few tickets was sold out, which is right",
 	"crowd_full":    "the drill's own crowd was too large for this machine",
 }
