@@ -77,7 +77,7 @@ var rooms = []struct {
 	{"cell/api", "cell/access cell/walltime cell/booking cell/checkout cell/payment cell/notify cell/saga cell/letter cell/search cell/ticket cell/client cell/id cell/mailaddr cell/money control-plane/topology geo internal cell/account cell/audit", "HTTP talks to services, not to adapters"},
 
 	{"cell/web", "cell/access cell/identity control-plane/topology internal", "pages talk to services, not to adapters"},
-	{"cell/web/shop", "cell/access cell/client cell/money cell/ticket/ical control-plane/topology geo internal", "a page asks the cell's own calls in the wire's words, and knows no room behind them"},
+	{"cell/web/shop", "cell/access cell/client cell/money cell/ticket/ical cell/ticket/render control-plane/topology geo internal", "a page asks the cell's own calls in the wire's words, and knows no room behind them"},
 
 	{"router/route", "control-plane/topology geo internal/kind", "routing is a pure decision"},
 	{"router", "control-plane/topology cell/client geo internal", "the router knows where, never what"},
