@@ -66,6 +66,8 @@ func TestSchemathesis_findsNothingReal(t *testing.T) {
 	for _, path := range []string{"/v1/orders/{order_id}/access", "/v1/orders/{order_id}/cancel"} {
 		_, _ = fmt.Fprintf(&config, "[[operations]]\ninclude-path = %q\nparameters = { \"path.order_id\" = %q }\nheaders = { Authorization = %q }\n", path, spare.ID, "Bearer "+keys.OrderToken(gone, 0, now))
 	}
+	// Nobody made what these ids name: that it is not there after its organizer was made is no finding.
+	_, _ = config.WriteString("[[operations]]\ninclude-path-regex = \"(series|allocation|member|key|invitation)_id\"\nchecks = { ensure_resource_availability = { enabled = false } }\n")
 	file := filepath.Join(dir, "schemathesis.toml")
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		t.Fatal(err)
