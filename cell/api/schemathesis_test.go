@@ -99,7 +99,7 @@ seed = 14
 max-failures = 60
 suppress-health-check = ["all"]
 request-timeout = 15.0
-workers = 2
+workers = 1
 
 [generation]
 max-examples = 12

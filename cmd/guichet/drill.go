@@ -92,7 +92,7 @@ func drillCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 // findDrill knows those that come along, and files.
 func findDrill(name string) (string, []byte, error) {
 	if ext := filepath.Ext(name); ext == ".yaml" || ext == ".yml" || ext == ".json" {
-		text, err := os.ReadFile(name) //nolint:gosec // the person says which
+		text, err := os.ReadFile(name)
 		return filepath.Base(name), text, err
 	}
 	return experiments.Find(name)
@@ -181,7 +181,7 @@ func (d drillFlags) run(ctx context.Context, names []string, stdout, stderr io.W
 		d.state = filepath.Dir(own.credentials)
 	}
 	if d.seed == 0 {
-		d.seed = uint64(time.Now().UnixNano()) //nolint:gosec // any number does
+		d.seed = uint64(time.Now().UnixNano())
 	}
 	failed := 0
 	for _, name := range names {

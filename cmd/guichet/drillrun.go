@@ -250,7 +250,7 @@ func (d drillFlags) redraw(args []string, stdout io.Writer) error {
 		}
 	}
 	dir := filepath.Join(d.root(), name)
-	text, err := os.ReadFile(filepath.Join(dir, runName)) //nolint:gosec // a name from the directory
+	text, err := os.ReadFile(filepath.Join(dir, runName))
 	if err != nil {
 		return fmt.Errorf("the run left nothing to draw: %w", err)
 	}
