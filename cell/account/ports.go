@@ -5,21 +5,22 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
-// Store keeps accounts. A call made with a ctx that carries a transaction joins it. Every
+// Store keeps accounts. A call that is given a transaction is a part of it. Every
 // time is the database's.
 type Store interface {
 	// ChangeAccount locks the account, which it makes when there is none, reads it whole,
 	// lets decide change it and writes its Changes. decide may run again and must not be
 	// seen from outside.
-	ChangeAccount(ctx context.Context, org id.Organizer, decide func(a *Account, now time.Time) error) error
+	ChangeAccount(ctx context.Context, tx txn.Tx, org id.Organizer, decide func(a *Account, now time.Time) error) error
 	// Membership reads what a person is at an organizer: the account with that member alone.
 	Membership(ctx context.Context, org id.Organizer, issuer, subject string) (Account, error)
 	// Members lists who was not removed, behind a member, in the order of their ids.
-	Members(ctx context.Context, org id.Organizer, after string, limit int) ([]Member, error)
+	Members(ctx context.Context, tx txn.Tx, org id.Organizer, after string, limit int) ([]Member, error)
 	// Security is what members' sign-in must assert.
-	Security(ctx context.Context, org id.Organizer) (requiredACR string, err error)
+	Security(ctx context.Context, tx txn.Tx, org id.Organizer) (requiredACR string, err error)
 	// Invitations and APIKeys list those of an account behind an id, in the order of their
 	// ids, with the time it is.
 	Invitations(ctx context.Context, org id.Organizer, after string, limit int) ([]Invitation, time.Time, error)
@@ -39,5 +40,5 @@ type Store interface {
 
 // Postman queues the mail of an invitation, in the transaction that ctx carries.
 type Postman interface {
-	PostInvitation(ctx context.Context, inv Invitation) error
+	PostInvitation(ctx context.Context, tx txn.Tx, inv Invitation) error
 }

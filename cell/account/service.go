@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/internal/kind"
 	"guichet/internal/signed"
+	"guichet/internal/txn"
 )
 
 // ErrKeyRevoked refuses an API key that does not stand any more.
@@ -29,9 +30,9 @@ type Service struct {
 }
 
 // OpenFirst gives a new organizer its first key, in the transaction that made it.
-func (s *Service) OpenFirst(ctx context.Context, org id.Organizer, by string) (Key, error) {
+func (s *Service) OpenFirst(ctx context.Context, tx txn.Tx, org id.Organizer, by string) (Key, error) {
 	var made Key
-	err := s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) error {
+	err := s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) error {
 		k, err := a.FirstKey(by, FirstKeyID(org), now)
 		if err == nil {
 			made = s.seal(a, k)
@@ -81,8 +82,8 @@ func (s *Service) Check(ctx context.Context, c Claims, text string) (Key, error)
 }
 
 // Invite makes an invitation and queues its mail.
-func (s *Service) Invite(ctx context.Context, org id.Organizer, by By, want Asked) (made Invitation, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) error {
+func (s *Service) Invite(ctx context.Context, tx txn.Tx, org id.Organizer, by By, want Asked) (made Invitation, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) error {
 		inv, err := a.Invite(by, want, now)
 		if err != nil {
 			return err
@@ -90,15 +91,15 @@ func (s *Service) Invite(ctx context.Context, org id.Organizer, by By, want Aske
 		inv.TokenHash = HashText(inv.Token(s.Key))
 		made = *inv
 		a.Changes.Invitations = append(a.Changes.Invitations, made)
-		return s.Post.PostInvitation(ctx, made)
+		return s.Post.PostInvitation(ctx, tx, made)
 	})
 	return made, wrap("invite to", org, err)
 }
 
 // Accept makes who signed in a member, by the token of an invitation of this cell's.
-func (s *Service) Accept(ctx context.Context, who Identity, of id.Invitation, token string) (m Member, fresh bool, err error) {
+func (s *Service) Accept(ctx context.Context, tx txn.Tx, who Identity, of id.Invitation, token string) (m Member, fresh bool, err error) {
 	org := id.OrganizerOf(of)
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) (err error) {
 		m, fresh, err = a.Accept(who, of, HashText(token), now)
 		return err
 	})
@@ -109,7 +110,7 @@ func (s *Service) Accept(ctx context.Context, who Identity, of id.Invitation, to
 // nothing.
 func (s *Service) Look(ctx context.Context, who Identity, of id.Invitation, token string) (m Member, fresh bool, err error) {
 	org := id.OrganizerOf(of)
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+	err = s.Store.ChangeAccount(ctx, txn.None, org, func(a *Account, now time.Time) (err error) {
 		m, fresh, err = a.Accept(who, of, HashText(token), now)
 		a.Changes = Changes{}
 		return err
@@ -118,8 +119,8 @@ func (s *Service) Look(ctx context.Context, who Identity, of id.Invitation, toke
 }
 
 // Withdraw ends an invitation.
-func (s *Service) Withdraw(ctx context.Context, org id.Organizer, by By, of id.Invitation) (inv Invitation, changed bool, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+func (s *Service) Withdraw(ctx context.Context, tx txn.Tx, org id.Organizer, by By, of id.Invitation) (inv Invitation, changed bool, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) (err error) {
 		inv, err = a.Withdraw(by, of, now)
 		changed = len(a.Changes.Invitations) > 0
 		return err
@@ -128,8 +129,8 @@ func (s *Service) Withdraw(ctx context.Context, org id.Organizer, by By, of id.I
 }
 
 // SetRole gives a member another role; before is what it was.
-func (s *Service) SetRole(ctx context.Context, org id.Organizer, by By, member id.Membership, role access.Role) (before, after Member, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+func (s *Service) SetRole(ctx context.Context, tx txn.Tx, org id.Organizer, by By, member id.Membership, role access.Role) (before, after Member, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) (err error) {
 		before = Member{}
 		for _, m := range a.Members {
 			if m.ID == member {
@@ -143,8 +144,8 @@ func (s *Service) SetRole(ctx context.Context, org id.Organizer, by By, member i
 }
 
 // Remove takes a member out.
-func (s *Service) Remove(ctx context.Context, org id.Organizer, by By, member id.Membership) (m Member, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+func (s *Service) Remove(ctx context.Context, tx txn.Tx, org id.Organizer, by By, member id.Membership) (m Member, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) (err error) {
 		m, err = a.Remove(by, member, now)
 		return err
 	})
@@ -152,8 +153,8 @@ func (s *Service) Remove(ctx context.Context, org id.Organizer, by By, member id
 }
 
 // MakeKey makes an API key; its text is TextOf's to say.
-func (s *Service) MakeKey(ctx context.Context, org id.Organizer, by By, want AskedKey) (made Key, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) error {
+func (s *Service) MakeKey(ctx context.Context, tx txn.Tx, org id.Organizer, by By, want AskedKey) (made Key, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) error {
 		k, err := a.MakeKey(by, want, now)
 		if err == nil {
 			made = s.seal(a, k)
@@ -164,8 +165,8 @@ func (s *Service) MakeKey(ctx context.Context, org id.Organizer, by By, want Ask
 }
 
 // RotateKey makes a key that takes another's place.
-func (s *Service) RotateKey(ctx context.Context, org id.Organizer, by By, old id.APIKey, grace time.Duration) (made, replaced Key, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) error {
+func (s *Service) RotateKey(ctx context.Context, tx txn.Tx, org id.Organizer, by By, old id.APIKey, grace time.Duration) (made, replaced Key, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) error {
 		k, was, err := a.RotateKey(by, old, grace, now)
 		if err == nil {
 			made, replaced = s.seal(a, k), was
@@ -176,8 +177,8 @@ func (s *Service) RotateKey(ctx context.Context, org id.Organizer, by By, old id
 }
 
 // RevokeKey ends a key at once.
-func (s *Service) RevokeKey(ctx context.Context, org id.Organizer, by By, of id.APIKey) (k Key, changed bool, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) (err error) {
+func (s *Service) RevokeKey(ctx context.Context, tx txn.Tx, org id.Organizer, by By, of id.APIKey) (k Key, changed bool, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) (err error) {
 		k, err = a.RevokeKey(by, of, now)
 		changed = len(a.Changes.Keys) > 0
 		return err
@@ -186,8 +187,8 @@ func (s *Service) RevokeKey(ctx context.Context, org id.Organizer, by By, of id.
 }
 
 // Demand sets what members' sign-in must assert; own is what that of who asks does.
-func (s *Service) Demand(ctx context.Context, org id.Organizer, by By, acr, own string) (before string, err error) {
-	err = s.Store.ChangeAccount(ctx, org, func(a *Account, now time.Time) error {
+func (s *Service) Demand(ctx context.Context, tx txn.Tx, org id.Organizer, by By, acr, own string) (before string, err error) {
+	err = s.Store.ChangeAccount(ctx, tx, org, func(a *Account, now time.Time) error {
 		before = a.RequiredACR
 		return a.Demand(by, acr, own, now)
 	})

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // namedHolds is how many holds of an allocation are shown with it.
@@ -30,8 +31,8 @@ func (s *Server) createAllocation(c *gin.Context) error {
 	if err != nil {
 		return id.ErrMalformed.At("/quota_id", "is not the id of a quota")
 	}
-	return s.answerAtDesk(c, event, org, body, 201, func(ctx context.Context) (any, error) {
-		a, err := s.Booking.Allocate(ctx, org, event, quota, in.Name, in.Quantity)
+	return s.answerAtDesk(c, event, org, body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
+		a, err := s.Booking.Allocate(ctx, tx, org, event, quota, in.Name, in.Quantity)
 		if err == nil {
 			audit.Of(ctx).On("allocation", a.ID.String()).Changed(nil, allocationView(a))
 		}
@@ -66,7 +67,7 @@ func (s *Server) staffOf(c *gin.Context) (id.Allocation, id.Organizer, error) {
 
 // answerAtDesk runs do in its turn at the event's desk and sends its answer, kept
 // under the request's key.
-func (s *Server) answerAtDesk(c *gin.Context, event id.Event, org id.Organizer, body []byte, status int, do func(ctx context.Context) (any, error)) error {
+func (s *Server) answerAtDesk(c *gin.Context, event id.Event, org id.Organizer, body []byte, status int, do func(ctx context.Context, tx txn.Tx) (any, error)) error {
 	answer, err := s.once(c, event, true, org.String(), body, status, do)
 	if err != nil {
 		return err
@@ -115,7 +116,7 @@ func (s *Server) getAllocation(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.Booking.Store.Allocation(c.Request.Context(), e.ID, of)
+	a, err := s.Booking.Store.Allocation(c.Request.Context(), txn.None, e.ID, of)
 	if err != nil {
 		return err
 	}
@@ -136,13 +137,13 @@ func (s *Server) closeAllocation(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.Booking.Desks.Turn(c.Request.Context(), of.Event(), func(ctx context.Context) error {
-		return s.recorded(ctx, func(ctx context.Context) error {
-			was, err := s.Booking.Store.Allocation(ctx, of.Event(), of)
+	err = s.Booking.Desks.Turn(c.Request.Context(), of.Event(), func(ctx context.Context, tx txn.Tx) error {
+		return s.recorded(ctx, tx, func(ctx context.Context, tx txn.Tx) error {
+			was, err := s.Booking.Store.Allocation(ctx, tx, of.Event(), of)
 			if err != nil && !errors.Is(err, booking.ErrAllocNotFound) {
 				return err
 			}
-			a, err := s.Booking.CloseAllocation(ctx, org, of)
+			a, err := s.Booking.CloseAllocation(ctx, tx, org, of)
 			if note := audit.Of(ctx).Changed(allocationView(was), allocationView(a)); was.Closed {
 				note.Nothing()
 			}
@@ -167,8 +168,8 @@ func (s *Server) releaseAllocation(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.answerAtDesk(c, of.Event(), org, body, 200, func(ctx context.Context) (any, error) {
-		a, err := s.Booking.Deallocate(ctx, org, of, in.Quantity)
+	return s.answerAtDesk(c, of.Event(), org, body, 200, func(ctx context.Context, tx txn.Tx) (any, error) {
+		a, err := s.Booking.Deallocate(ctx, tx, org, of, in.Quantity)
 		audit.Of(ctx).Changed(nil, object{"quantity": a.Quantity, "released": in.Quantity})
 		return allocationView(a), err
 	})
@@ -190,8 +191,8 @@ func (s *Server) holdAllocated(c *gin.Context) error {
 	}
 	buyer := booking.NamedBuyer{Name: in.Buyer.Name, Email: in.Buyer.Email}
 	want := booking.NamedRequest{From: of, Hold: id.NewHold(of.Event()), Type: tid, Quantity: in.Quantity, Until: in.ExpiresAt}
-	return s.answerAtDesk(c, of.Event(), org, body, 201, func(ctx context.Context) (any, error) {
-		h, err := s.Booking.HoldAside(ctx, org, want, buyer)
+	return s.answerAtDesk(c, of.Event(), org, body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
+		h, err := s.Booking.HoldAside(ctx, tx, org, want, buyer)
 		audit.Of(ctx).Changed(nil, object{"hold_id": want.Hold, "ticket_type_id": tid, "quantity": in.Quantity, "expires_at": in.ExpiresAt})
 		return namedView(h, buyer), err
 	})

@@ -15,6 +15,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 func keyView(k account.Key, now time.Time) client.APIKey {
@@ -65,8 +66,8 @@ func (s *Server) createAPIKey(c *gin.Context) error {
 	for _, p := range in.Permissions {
 		want.Scope.Permissions = append(want.Scope.Permissions, access.Permission(p))
 	}
-	return s.makeKey(c, org, body, func(ctx context.Context) (account.Key, error) {
-		k, err := s.Accounts.MakeKey(ctx, org, callerOf(c).by, want)
+	return s.makeKey(c, org, body, func(ctx context.Context, tx txn.Tx) (account.Key, error) {
+		k, err := s.Accounts.MakeKey(ctx, tx, org, callerOf(c).by, want)
 		if err == nil {
 			audit.Of(ctx).On("api_key", k.ID.String()).Changed(nil, keyView(k, k.CreatedAt))
 		}
@@ -99,8 +100,8 @@ func (s *Server) rotateAPIKey(c *gin.Context) error {
 	if in.GraceS == nil || *in.GraceS < 0 || *in.GraceS > int64(account.MaxGrace/time.Second) {
 		return account.ErrInvalidKey.At("/grace_s", "must be 0 to %d seconds", int64(account.MaxGrace/time.Second))
 	}
-	return s.makeKey(c, org, body, func(ctx context.Context) (account.Key, error) {
-		k, was, err := s.Accounts.RotateKey(ctx, org, callerOf(c).by, old, time.Duration(*in.GraceS)*time.Second)
+	return s.makeKey(c, org, body, func(ctx context.Context, tx txn.Tx) (account.Key, error) {
+		k, was, err := s.Accounts.RotateKey(ctx, tx, org, callerOf(c).by, old, time.Duration(*in.GraceS)*time.Second)
 		if err == nil {
 			audit.Of(ctx).Changed(object{"ends_at": was.ExpiresAt}, object{"ends_at": was.EndsAt, "replaced_by": k.ID, "grace_s": in.GraceS})
 		}
@@ -110,9 +111,9 @@ func (s *Server) rotateAPIKey(c *gin.Context) error {
 
 // makeKey answers with a key that was made, and its text. That is made again for each
 // repetition: it is never stored, not even in the first answer.
-func (s *Server) makeKey(c *gin.Context, org id.Organizer, body []byte, do func(ctx context.Context) (account.Key, error)) error {
-	answer, err := s.once(c, id.Event{}, true, org.String(), body, http.StatusCreated, func(ctx context.Context) (any, error) {
-		k, err := do(ctx)
+func (s *Server) makeKey(c *gin.Context, org id.Organizer, body []byte, do func(ctx context.Context, tx txn.Tx) (account.Key, error)) error {
+	answer, err := s.once(c, id.Event{}, true, org.String(), body, http.StatusCreated, func(ctx context.Context, tx txn.Tx) (any, error) {
+		k, err := do(ctx, tx)
 		return keyView(k, k.CreatedAt), err
 	})
 	if err != nil {
@@ -150,8 +151,8 @@ func (s *Server) revokeAPIKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
-		k, changed, err := s.Accounts.RevokeKey(ctx, org, callerOf(c).by, of)
+	err = s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
+		k, changed, err := s.Accounts.RevokeKey(ctx, tx, org, callerOf(c).by, of)
 		note := audit.Of(ctx).Changed(object{"name": k.Name}, object{"state": account.KeyRevoked})
 		if !changed {
 			note.Nothing()

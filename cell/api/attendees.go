@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"guichet/cell/checkout"
+	"guichet/internal/txn"
 )
 
 // attendeesBatch is how many orders are read at a time.
@@ -27,7 +28,7 @@ func (s *Server) attendees(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	form, err := s.Checkout.Store.Form(c.Request.Context(), e.ID)
+	form, err := s.Checkout.Store.Form(c.Request.Context(), txn.None, e.ID)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // audited says that the caller's success at the call stands in the audit log: what changes
@@ -53,12 +54,12 @@ func (s *Server) note(c *gin.Context, r *route) {
 }
 
 // recorded runs do and writes the call's entry in one transaction.
-func (s *Server) recorded(ctx context.Context, do func(ctx context.Context) error) error {
-	return s.Answers.InTx(ctx, func(ctx context.Context) error {
-		if err := do(ctx); err != nil {
+func (s *Server) recorded(ctx context.Context, tx txn.Tx, do func(ctx context.Context, tx txn.Tx) error) error {
+	return txn.In(ctx, s.Answers, tx, func(ctx context.Context, tx txn.Tx) error {
+		if err := do(ctx, tx); err != nil {
 			return err
 		}
-		return s.Log.AppendNote(ctx)
+		return s.Log.AppendNote(ctx, tx)
 	})
 }
 

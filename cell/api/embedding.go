@@ -12,13 +12,14 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // Embeddings are on whose pages the shop of organizers' events may be shown in a frame.
 // Each home of an organizer's events has a list of its own.
 type Embeddings interface {
-	EmbeddingOf(ctx context.Context, org id.Organizer) (origins []string, err error)
-	SetEmbedding(ctx context.Context, org id.Organizer, origins []string) error
+	EmbeddingOf(ctx context.Context, tx txn.Tx, org id.Organizer) (origins []string, err error)
+	SetEmbedding(ctx context.Context, tx txn.Tx, org id.Organizer, origins []string) error
 }
 
 func embeddingView(origins []string) client.Embedding {
@@ -30,7 +31,7 @@ func (s *Server) getEmbedding(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	origins, err := s.Reports.EmbeddingOf(c.Request.Context(), org)
+	origins, err := s.Reports.EmbeddingOf(c.Request.Context(), txn.None, org)
 	if err != nil {
 		return err
 	}
@@ -53,8 +54,8 @@ func (s *Server) putEmbedding(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
-		was, err := s.Reports.EmbeddingOf(ctx, org)
+	err = s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
+		was, err := s.Reports.EmbeddingOf(ctx, tx, org)
 		if err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func (s *Server) putEmbedding(c *gin.Context) error {
 			note.Nothing()
 			return nil
 		}
-		return s.Reports.SetEmbedding(ctx, org, origins)
+		return s.Reports.SetEmbedding(ctx, tx, org, origins)
 	})
 	if err != nil {
 		return err
@@ -81,11 +82,11 @@ func (s *Server) eventEmbedding(c *gin.Context) error {
 	if err := s.known(c, event); err != nil {
 		return err
 	}
-	e, err := s.Booking.Store.Event(c.Request.Context(), event)
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, event)
 	if err != nil {
 		return err
 	}
-	origins, err := s.Reports.EmbeddingOf(c.Request.Context(), e.Organizer)
+	origins, err := s.Reports.EmbeddingOf(c.Request.Context(), txn.None, e.Organizer)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"guichet/cell/search"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 var errIfMatch = kind.ConditionMissing.New("if_match_required")
@@ -90,7 +91,7 @@ var errNotHere = booking.ErrEventNotFound.With("there is no such event here") //
 // visible reads an event from its home's own rows, as far as who asks may see it;
 // whole says that he is its organizer.
 func (s *Server) visible(c *gin.Context, event id.Event) (e booking.Event, whole bool, err error) {
-	e, err = s.Booking.Store.Event(c.Request.Context(), event)
+	e, err = s.Booking.Store.Event(c.Request.Context(), txn.None, event)
 	if errors.Is(err, booking.ErrEventNotFound) {
 		return e, false, errNotHere
 	}
@@ -106,7 +107,7 @@ func (s *Server) visible(c *gin.Context, event id.Event) (e booking.Event, whole
 
 // known refuses strangers who ask about a draft, whatever it is they ask.
 func (s *Server) known(c *gin.Context, event id.Event) error {
-	e, err := s.Booking.Store.Event(c.Request.Context(), event)
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, event)
 	if err != nil || e.State != booking.Drafted {
 		return err
 	}
@@ -162,12 +163,12 @@ func (s *Server) createEvent(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, id.Event{}, true, org.String(), body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, id.Event{}, true, org.String(), body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
 		d, err := draftOf(in)
 		if err != nil {
 			return nil, err
 		}
-		e, err := s.Booking.DraftEvent(ctx, org, d, in.Publish)
+		e, err := s.Booking.DraftEvent(ctx, tx, org, d, in.Publish)
 		if err != nil {
 			return nil, err
 		}
@@ -232,12 +233,12 @@ func (s *Server) change(c *gin.Context, in any, needVersion bool, act func(e *bo
 
 // revision is a change of an event.
 type revision struct {
-	in          any                                             // the body to read first, nil for none
-	decode      func(c *gin.Context, in any) ([]byte, error)    // how; decodeNamed when nil
-	needVersion bool                                            // whether an If-Match must come with it
-	act         func(e *booking.Event, now time.Time) error     // decides
-	then        func(ctx context.Context, event id.Event) error // follows in the same transaction; nil for nothing
-	makes       bool                                            // it makes something: an Idempotency-Key must come with it, and the answer is 201
+	in          any                                                        // the body to read first, nil for none
+	decode      func(c *gin.Context, in any) ([]byte, error)               // how; decodeNamed when nil
+	needVersion bool                                                       // whether an If-Match must come with it
+	act         func(e *booking.Event, now time.Time) error                // decides
+	then        func(ctx context.Context, tx txn.Tx, event id.Event) error // follows in the same transaction; nil for nothing
+	makes       bool                                                       // it makes something: an Idempotency-Key must come with it, and the answer is 201
 }
 
 func (s *Server) revise(c *gin.Context, r revision) error {
@@ -264,7 +265,7 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 	if r.makes {
 		status = 201
 	}
-	answer, err := s.once(c, event, r.makes, org.String(), body, status, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, event, r.makes, org.String(), body, status, func(ctx context.Context, tx txn.Tx) (any, error) {
 		var e booking.Event
 		var was json.RawMessage
 		unchanged := false
@@ -274,15 +275,15 @@ func (s *Server) revise(c *gin.Context, r revision) error {
 			}
 			return r.act(e, now)
 		}
-		err := s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
-			e, err = s.Booking.Change(ctx, event, org, version, act)
+		err := txn.In(ctx, s.Answers, tx, func(ctx context.Context, tx txn.Tx) (err error) {
+			e, err = s.Booking.Change(ctx, tx, event, org, version, act)
 			switch unchanged = errors.Is(err, booking.ErrUnchanged); {
 			case unchanged: // nothing follows either
 				return nil
 			case err != nil || r.then == nil:
 				return err
 			}
-			return r.then(ctx, event)
+			return r.then(ctx, tx, event)
 		})
 		if err != nil {
 			return nil, err
@@ -328,7 +329,7 @@ func ifMatch(c *gin.Context, required bool) (int64, error) {
 func (s *Server) patchEvent(c *gin.Context) error {
 	var in client.PatchEvent
 	var changed *booking.Event
-	follow := func(ctx context.Context, _ id.Event) error { return s.followReschedule(ctx, changed) }
+	follow := func(ctx context.Context, tx txn.Tx, _ id.Event) error { return s.followReschedule(ctx, tx, changed) }
 	return s.revise(c, revision{in: &in, needVersion: true, then: follow, act: func(e *booking.Event, _ time.Time) error {
 		changed = e // as it is when all is decided
 		set(&e.Name, in.Name)
@@ -374,11 +375,11 @@ func value[T any](n client.Nullable[T]) (v T) {
 }
 
 // followReschedule has everybody told who bought before the event was moved.
-func (s *Server) followReschedule(ctx context.Context, e *booking.Event) error {
+func (s *Server) followReschedule(ctx context.Context, tx txn.Tx, e *booking.Event) error {
 	if !e.JustRescheduled() {
 		return nil
 	}
-	return s.Checkout.RescheduleEvent(ctx, e.ID, *e.Rescheduled)
+	return s.Checkout.RescheduleEvent(ctx, tx, e.ID, *e.Rescheduled)
 }
 
 func set[T any](to, from *T) {

@@ -10,6 +10,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 // getForm is what a buyer is asked, before he orders.
@@ -21,7 +22,7 @@ func (s *Server) getForm(c *gin.Context) error {
 	if err := s.known(c, event); err != nil {
 		return err
 	}
-	f, err := s.Checkout.Store.Form(c.Request.Context(), event)
+	f, err := s.Checkout.Store.Form(c.Request.Context(), txn.None, event)
 	if err != nil {
 		return err
 	}
@@ -39,13 +40,13 @@ func (s *Server) putForm(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, e.ID, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
-		was, err := s.Checkout.Store.Form(ctx, e.ID)
+	answer, err := s.once(c, e.ID, false, e.Organizer.String(), body, http.StatusOK, func(ctx context.Context, tx txn.Tx) (any, error) {
+		was, err := s.Checkout.Store.Form(ctx, tx, e.ID)
 		if err != nil {
 			return nil, err
 		}
 		f := formAsNamed(&in, was)
-		if err := s.Checkout.SetForm(ctx, e.ID, &f); err != nil {
+		if err := s.Checkout.SetForm(ctx, tx, e.ID, &f); err != nil {
 			return nil, err
 		}
 		audit.Of(ctx).Changed(formView(was), formView(f))

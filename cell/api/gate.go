@@ -14,6 +14,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/internal/kind"
 	"guichet/internal/operator"
+	"guichet/internal/txn"
 )
 
 // Errors about who asks.
@@ -245,7 +246,7 @@ func (s *Server) enterHolder(c *gin.Context, r *route) error {
 		if err := s.enterOrganizer(c, r.orStaff); err != nil {
 			return err
 		}
-		e, err := s.Booking.Store.Event(c.Request.Context(), event)
+		e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, event)
 		if err == nil && e.Organizer != callerOf(c).organizer {
 			err = notFound(r.auth)
 		}

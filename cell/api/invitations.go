@@ -13,6 +13,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 func invitationView(i account.Invitation, now time.Time) client.Invitation {
@@ -53,8 +54,8 @@ func (s *Server) createInvitation(c *gin.Context) error {
 	if !want.Role.Valid() {
 		return account.ErrInvalidInvitation.At("/role", "is not a role")
 	}
-	answer, err := s.once(c, id.Event{}, true, org.String(), body, http.StatusCreated, func(ctx context.Context) (any, error) {
-		inv, err := s.Accounts.Invite(ctx, org, callerOf(c).by, want)
+	answer, err := s.once(c, id.Event{}, true, org.String(), body, http.StatusCreated, func(ctx context.Context, tx txn.Tx) (any, error) {
+		inv, err := s.Accounts.Invite(ctx, tx, org, callerOf(c).by, want)
 		if err != nil {
 			return nil, err
 		}
@@ -81,8 +82,8 @@ func (s *Server) withdrawInvitation(c *gin.Context) error {
 	if id.OrganizerOf(of) != org {
 		return account.ErrInvitationNotFound.With("there is no such invitation that waits for an answer")
 	}
-	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
-		inv, changed, err := s.Accounts.Withdraw(ctx, org, callerOf(c).by, of)
+	err = s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
+		inv, changed, err := s.Accounts.Withdraw(ctx, tx, org, callerOf(c).by, of)
 		note := audit.Of(ctx).Changed(object{"email": inv.Email, "state": account.Open}, object{"state": account.Withdrawn})
 		if !changed {
 			note.Nothing()
@@ -110,8 +111,8 @@ func (s *Server) acceptInvitation(c *gin.Context) error {
 		return err
 	}
 	p := callerOf(c).person
-	answer, err := s.once(c, id.Event{}, false, personID(p), body, http.StatusOK, func(ctx context.Context) (any, error) {
-		return s.join(ctx, p, of, in.Token)
+	answer, err := s.once(c, id.Event{}, false, personID(p), body, http.StatusOK, func(ctx context.Context, tx txn.Tx) (any, error) {
+		return s.join(ctx, tx, p, of, in.Token)
 	})
 	if err != nil {
 		return err
@@ -121,8 +122,8 @@ func (s *Server) acceptInvitation(c *gin.Context) error {
 }
 
 // join makes a person a member and says so on the call's note.
-func (s *Server) join(ctx context.Context, p access.Person, of id.Invitation, token string) (client.Joined, error) {
-	m, fresh, err := s.Accounts.Accept(ctx, identityOf(p), of, token)
+func (s *Server) join(ctx context.Context, tx txn.Tx, p access.Person, of id.Invitation, token string) (client.Joined, error) {
+	m, fresh, err := s.Accounts.Accept(ctx, tx, identityOf(p), of, token)
 	if err != nil {
 		return client.Joined{}, err
 	}
@@ -173,8 +174,8 @@ func (s *Server) AcceptInvitation(r *http.Request, p access.Person, token string
 		Actor: audit.Actor{Kind: audit.Person, ID: personID(p), Name: p.Name}, Action: operationID(route{method: http.MethodPost, path: acceptPath}),
 		RequestID: httpd.RequestID(r), Address: audit.Truncate(s.guards.addressOf(r).String()),
 	}))
-	err = s.recorded(ctx, func(ctx context.Context) (err error) {
-		joined, err = s.join(ctx, p, of, token)
+	err = s.recorded(ctx, txn.None, func(ctx context.Context, tx txn.Tx) (err error) {
+		joined, err = s.join(ctx, tx, p, of, token)
 		return err
 	})
 	return joined, err

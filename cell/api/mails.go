@@ -16,6 +16,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // resendOrder mails an order's tickets again, to the buyer's address only.
@@ -34,8 +35,8 @@ func (s *Server) resendOrder(c *gin.Context) error {
 	if !slices.ContainsFunc(o.Tickets, func(t checkout.Ticket) bool { return t.Owned() }) {
 		return checkout.ErrState.With("all tickets of the order were given away; who has them was mailed").Field("state", string(o.State))
 	}
-	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
-		return s.Mails.Resend(ctx, checkout.Letter(&o, notify.OrderPaid, ""))
+	err = s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
+		return s.Mails.Resend(ctx, tx, checkout.Letter(&o, notify.OrderPaid, ""))
 	})
 	if err != nil {
 		return err
@@ -134,7 +135,7 @@ func (s *Server) openViews(c *gin.Context, orders []checkout.Order, tickets []ch
 
 // holdersToken admits to a ticket of somebody else's order.
 func (s *Server) holdersToken(c *gin.Context, t checkout.Ticket) (string, error) {
-	o, err := s.Checkout.Store.Brief(c.Request.Context(), t.Order)
+	o, err := s.Checkout.Store.Brief(c.Request.Context(), txn.None, t.Order)
 	if err != nil {
 		return "", err
 	}
@@ -149,7 +150,7 @@ func (s *Server) heldTickets(c *gin.Context, addressHash string) ([]checkout.Tic
 	}
 	var tickets []checkout.Ticket
 	for _, tid := range ids {
-		t, err := s.Checkout.Store.Ticket(c.Request.Context(), tid)
+		t, err := s.Checkout.Store.Ticket(c.Request.Context(), txn.None, tid)
 		if errors.Is(err, checkout.ErrTicketNotFound) { // its event has moved to another home
 			continue
 		}
@@ -171,7 +172,7 @@ func (s *Server) foundPage(c *gin.Context, orders []checkout.Order, tickets []ch
 		e, ok := events[event]
 		if !ok {
 			var err error
-			if e, err = s.Booking.Store.Event(c.Request.Context(), event); err != nil {
+			if e, err = s.Booking.Store.Event(c.Request.Context(), txn.None, event); err != nil {
 				return foundOrder{}, err
 			}
 			events[event] = e

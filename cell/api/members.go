@@ -12,6 +12,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // homeAccount is the organizer in the path, whose account lives here and who asks.
@@ -65,7 +66,7 @@ func (s *Server) listMembers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.Accounts.Store.Members(c.Request.Context(), org, after, limit+1)
+	all, err := s.Accounts.Store.Members(c.Request.Context(), txn.None, org, after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -99,8 +100,8 @@ func (s *Server) putMember(c *gin.Context) error {
 	if !role.Valid() {
 		return account.ErrInvalidMember.At("/role", "is not a role")
 	}
-	answer, err := s.once(c, id.Event{}, false, org.String(), body, http.StatusOK, func(ctx context.Context) (any, error) {
-		before, after, err := s.Accounts.SetRole(ctx, org, callerOf(c).by, member, role)
+	answer, err := s.once(c, id.Event{}, false, org.String(), body, http.StatusOK, func(ctx context.Context, tx txn.Tx) (any, error) {
+		before, after, err := s.Accounts.SetRole(ctx, tx, org, callerOf(c).by, member, role)
 		if err != nil {
 			return nil, err
 		}
@@ -122,8 +123,8 @@ func (s *Server) removeMember(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
-		gone, err := s.Accounts.Remove(ctx, org, callerOf(c).by, member)
+	err = s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
+		gone, err := s.Accounts.Remove(ctx, tx, org, callerOf(c).by, member)
 		audit.Of(ctx).Changed(memberView(gone), nil)
 		return err
 	})
@@ -168,7 +169,7 @@ func (s *Server) getSecurity(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	acr, err := s.Accounts.Store.Security(c.Request.Context(), org)
+	acr, err := s.Accounts.Store.Security(c.Request.Context(), txn.None, org)
 	if err != nil {
 		return err
 	}
@@ -188,9 +189,9 @@ func (s *Server) putSecurity(c *gin.Context) error {
 	if in.RequiredACR == nil {
 		return account.ErrInvalidSecurity.At("/required_acr", "must be said; empty demands nothing")
 	}
-	err = s.recorded(c.Request.Context(), func(ctx context.Context) error {
+	err = s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
 		who := callerOf(c)
-		before, err := s.Accounts.Demand(ctx, org, who.by, *in.RequiredACR, who.person.ACR)
+		before, err := s.Accounts.Demand(ctx, tx, org, who.by, *in.RequiredACR, who.person.ACR)
 		note := audit.Of(ctx).Changed(client.Security{RequiredACR: &before}, in)
 		if before == *in.RequiredACR {
 			note.Nothing()

@@ -17,6 +17,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // replayNotices lets stored notices of the payment provider have their effect again.
@@ -69,7 +70,7 @@ func (s *Server) toReplay(c *gin.Context, in client.NewReplay) error {
 			return cmp.Or(err, error(checkout.ErrNoticeNotFound.With("no notice %.60q was stored here", in.ID)))
 		}
 	}
-	return s.recorded(c.Request.Context(), func(ctx context.Context) error {
+	return s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, _ txn.Tx) error {
 		audit.Of(ctx).On("notice", in.ID).Changed(nil, in)
 		return nil
 	})

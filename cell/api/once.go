@@ -14,6 +14,7 @@ import (
 	"guichet/cell/id"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // Errors about idempotency keys.
@@ -81,10 +82,12 @@ func fingerprint(query, match string, body []byte) string {
 // once runs do with its answer kept under the request's idempotency key; without
 // a key, where it is optional, just so. It answers the body for handlers that add
 // to it. at is the event at whose desk do takes its turn; zero for none.
-func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
-	place := func(turn func(ctx context.Context) error) error { return turn(c.Request.Context()) }
+func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, body []byte, status int, do func(ctx context.Context, tx txn.Tx) (any, error)) ([]byte, error) {
+	place := func(turn func(ctx context.Context, tx txn.Tx) error) error {
+		return turn(c.Request.Context(), txn.None)
+	}
 	if !at.IsZero() {
-		place = func(turn func(ctx context.Context) error) error {
+		place = func(turn func(ctx context.Context, tx txn.Tx) error) error {
 			return s.Booking.Desks.Turn(c.Request.Context(), at, turn)
 		}
 	}
@@ -92,14 +95,14 @@ func (s *Server) once(c *gin.Context, at id.Event, required bool, whose string, 
 }
 
 // onceAt is once at a place that is not a turn of its own.
-func (s *Server) onceAt(c *gin.Context, place func(turn func(ctx context.Context) error) error, required bool, whose string, body []byte, status int, do func(ctx context.Context) (any, error)) ([]byte, error) {
+func (s *Server) onceAt(c *gin.Context, place func(turn func(ctx context.Context, tx txn.Tx) error) error, required bool, whose string, body []byte, status int, do func(ctx context.Context, tx txn.Tx) (any, error)) ([]byte, error) {
 	key, leave, err := s.claim(c, required, whose, body)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	run := func(ctx context.Context) (int, []byte, error) {
-		out, err := do(ctx)
+	run := func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
+		out, err := do(ctx, tx)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -107,25 +110,25 @@ func (s *Server) onceAt(c *gin.Context, place func(turn func(ctx context.Context
 		if err != nil {
 			return 0, nil, fmt.Errorf("write answer: %w", err)
 		}
-		if err := s.Log.AppendNote(ctx); err != nil {
+		if err := s.Log.AppendNote(ctx, tx); err != nil {
 			return 0, nil, fmt.Errorf("write audit log: %w", err)
 		}
 		return status, answer, nil
 	}
 	var answer []byte
 	var replayed bool
-	err = place(func(ctx context.Context) (err error) {
+	err = place(func(ctx context.Context, tx txn.Tx) (err error) {
 		if key == nil && audit.Of(ctx) != nil { // the entry is there when the change is
-			return s.Answers.InTx(ctx, func(ctx context.Context) (err error) {
-				_, answer, err = run(ctx)
+			return txn.In(ctx, s.Answers, tx, func(ctx context.Context, tx txn.Tx) (err error) {
+				_, answer, err = run(ctx, tx)
 				return err
 			})
 		}
 		if key == nil {
-			_, answer, err = run(ctx)
+			_, answer, err = run(ctx, tx)
 			return err
 		}
-		_, answer, replayed, err = s.Answers.AnswerOnce(ctx, key.Scope, key.Key, key.Fingerprint, run)
+		_, answer, replayed, err = s.Answers.AnswerOnce(ctx, tx, key.Scope, key.Key, key.Fingerprint, run)
 		return err
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // createOrder stores the order with the key's answer in one transaction, then
@@ -44,12 +45,12 @@ func (s *Server) createOrder(c *gin.Context) error {
 		req.Attendees = append(req.Attendees, checkout.Attendee{Name: a.Name, Email: a.Email})
 	}
 	replyTo(&req, in)
-	place := func(turn func(ctx context.Context) error) error {
+	place := func(turn func(ctx context.Context, tx txn.Tx) error) error {
 		return s.Booking.Desks.Share(c.Request.Context(), hold.Event(), hold.String(), []id.Hold{hold}, turn)
 	}
 	prepare := s.Checkout.Prepare
-	answer, err := s.onceAt(c, place, true, "", body, 201, func(ctx context.Context) (any, error) {
-		o, err := s.Checkout.Create(ctx, req)
+	answer, err := s.onceAt(c, place, true, "", body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
+		o, err := s.Checkout.Create(ctx, tx, req)
 		if err != nil {
 			return nil, err
 		}
@@ -147,8 +148,8 @@ func (s *Server) renewAccess(c *gin.Context) error {
 		return err
 	}
 	var generation int64
-	if err := s.onEvent(c, order.Event(), func(ctx context.Context) (err error) {
-		generation, err = s.Checkout.Store.RenewAccess(ctx, order)
+	if err := s.onEvent(c, order.Event(), func(ctx context.Context, tx txn.Tx) (err error) {
+		generation, err = s.Checkout.Store.RenewAccess(ctx, tx, order)
 		return err
 	}); err != nil {
 		return err
@@ -166,12 +167,12 @@ func (s *Server) cancelOrder(c *gin.Context) error {
 	if callerOf(c).staff() {
 		by = payment.ByOrganizer
 	}
-	answer, err := s.once(c, order.Event(), false, whose(c), nil, 200, func(ctx context.Context) (any, error) {
-		o, err := s.Checkout.Cancel(ctx, order, by)
+	answer, err := s.once(c, order.Event(), false, whose(c), nil, 200, func(ctx context.Context, tx txn.Tx) (any, error) {
+		o, err := s.Checkout.Cancel(ctx, tx, order, by)
 		if err != nil {
 			return nil, err
 		}
-		v, err := s.refundedView(ctx, o, by == payment.ByOrganizer)
+		v, err := s.refundedView(ctx, tx, o, by == payment.ByOrganizer)
 		if err != nil {
 			return nil, err
 		}
@@ -209,19 +210,19 @@ func (s *Server) refundOrder(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, order.Event(), true, whose(c), body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, order.Event(), true, whose(c), body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
 		var o checkout.Order
 		var err error
 		if len(tickets) > 0 {
-			o, err = s.Checkout.RefundTickets(ctx, order, tickets, by, in.Reason)
+			o, err = s.Checkout.RefundTickets(ctx, tx, order, tickets, by, in.Reason)
 		} else {
-			o, err = s.Checkout.Refund(ctx, order, amount, by, in.Reason)
+			o, err = s.Checkout.Refund(ctx, tx, order, amount, by, in.Reason)
 		}
 		if err != nil {
 			return nil, err
 		}
 		audit.Of(ctx).Changed(nil, object{"amount": in.Amount, "items": in.Items})
-		v, err := s.refundedView(ctx, o, by == payment.ByOrganizer)
+		v, err := s.refundedView(ctx, tx, o, by == payment.ByOrganizer)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 func TestOrganizer_isOpenedByOperatorsAndHisKeyIsStoredNowhere(t *testing.T) {
@@ -254,9 +255,9 @@ type busyReports struct {
 	meanwhile *func()
 }
 
-func (r busyReports) Held(ctx context.Context, event id.Event) (map[string]int64, error) {
+func (r busyReports) Held(ctx context.Context, tx txn.Tx, event id.Event) (map[string]int64, error) {
 	(*r.meanwhile)()
-	return r.Reports.Held(ctx, event)
+	return r.Reports.Held(ctx, tx, event)
 }
 
 // The parts of one answer add up, whatever happens while they are read.

@@ -20,6 +20,7 @@ import (
 	"guichet/geo"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 var (
@@ -40,13 +41,13 @@ func (s *Server) createOrganizer(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, id.Event{}, true, "", body, 201, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, id.Event{}, true, "", body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
 		org := id.NewOrganizer(s.Cell)
-		o, err := s.Booking.OpenAccount(ctx, org, in.Name)
+		o, err := s.Booking.OpenAccount(ctx, tx, org, in.Name)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := s.Accounts.OpenFirst(ctx, org, callerOf(c).actor.ID); err != nil {
+		if _, err := s.Accounts.OpenFirst(ctx, tx, org, callerOf(c).actor.ID); err != nil {
 			return nil, err
 		}
 		view := client.Organizer{ID: o.ID.String(), Name: o.Name, HomeRegion: o.HomeRegion, HomeCell: s.Cell.String()}
@@ -78,7 +79,7 @@ func (s *Server) ownEvent(c *gin.Context) (booking.Event, error) {
 	if err != nil {
 		return booking.Event{}, err
 	}
-	e, err := s.Booking.Store.Event(c.Request.Context(), event)
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, event)
 	if err == nil && !callerOf(c).owns(e.Organizer) {
 		return booking.Event{}, booking.ErrEventNotFound
 	}
@@ -86,9 +87,9 @@ func (s *Server) ownEvent(c *gin.Context) (booking.Event, error) {
 }
 
 // onEvent runs do in its turn at the event's desk, behind its lock.
-func (s *Server) onEvent(c *gin.Context, event id.Event, do func(ctx context.Context) error) error {
-	return s.Booking.Desks.Turn(c.Request.Context(), event, func(ctx context.Context) error {
-		return s.recorded(ctx, func(ctx context.Context) error { return s.Checkout.OnEvent(ctx, event, do) })
+func (s *Server) onEvent(c *gin.Context, event id.Event, do func(ctx context.Context, tx txn.Tx) error) error {
+	return s.Booking.Desks.Turn(c.Request.Context(), event, func(ctx context.Context, tx txn.Tx) error {
+		return s.recorded(ctx, tx, func(ctx context.Context, tx txn.Tx) error { return s.Checkout.OnEvent(ctx, tx, event, do) })
 	})
 }
 
@@ -98,8 +99,8 @@ func (s *Server) getStats(c *gin.Context) error {
 		return err
 	}
 	var out client.Stats
-	err = s.Reports.InSnapshot(c.Request.Context(), func(ctx context.Context) (err error) { // so that its parts add up
-		out, err = s.stats(ctx, e.ID)
+	err = s.Reports.InSnapshot(c.Request.Context(), func(ctx context.Context, tx txn.Tx) (err error) { // so that its parts add up
+		out, err = s.stats(ctx, tx, e.ID)
 		return err
 	})
 	if err != nil {
@@ -109,20 +110,20 @@ func (s *Server) getStats(c *gin.Context) error {
 	return nil
 }
 
-func (s *Server) stats(ctx context.Context, event id.Event) (client.Stats, error) {
-	e, err := s.Booking.Store.Event(ctx, event)
+func (s *Server) stats(ctx context.Context, tx txn.Tx, event id.Event) (client.Stats, error) {
+	e, err := s.Booking.Store.Event(ctx, tx, event)
 	if err != nil {
 		return client.Stats{}, err
 	}
-	orders, sold, checkedIn, err := s.Reports.Counts(ctx, event)
+	orders, sold, checkedIn, err := s.Reports.Counts(ctx, tx, event)
 	if err != nil {
 		return client.Stats{}, err
 	}
-	held, err := s.Reports.Held(ctx, event)
+	held, err := s.Reports.Held(ctx, tx, event)
 	if err != nil {
 		return client.Stats{}, err
 	}
-	revenue, err := s.Reports.Revenue(ctx, event)
+	revenue, err := s.Reports.Revenue(ctx, tx, event)
 	if err != nil {
 		return client.Stats{}, err
 	}

@@ -12,18 +12,19 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 // Parts knows what an event's parts were used for, and takes codes away. Asked in the
 // transaction of a change it answers behind the event's lock.
 type Parts interface {
-	TypeUse(ctx context.Context, event id.Event, tid id.TicketType) (booking.TypeUse, error)
+	TypeUse(ctx context.Context, tx txn.Tx, event id.Event, tid id.TicketType) (booking.TypeUse, error)
 	// AnyAllocation says whether stock of a quota was ever set aside.
-	AnyAllocation(ctx context.Context, event id.Event, quota id.Quota) (bool, error)
+	AnyAllocation(ctx context.Context, tx txn.Tx, event id.Event, quota id.Quota) (bool, error)
 	// AnyOrder says whether there is an order of an event, whatever became of it.
-	AnyOrder(ctx context.Context, event id.Event) (bool, error)
+	AnyOrder(ctx context.Context, tx txn.Tx, event id.Event) (bool, error)
 	// RemoveCode deletes a code behind its event's lock, if may allows it; c is nil when there is none.
-	RemoveCode(ctx context.Context, event id.Event, code string, may func(e *booking.Event, c *booking.Code) error) error
+	RemoveCode(ctx context.Context, tx txn.Tx, event id.Event, code string, may func(e *booking.Event, c *booking.Code) error) error
 }
 
 // partRoutes change what an event is made of while it is sold.
@@ -77,8 +78,8 @@ func (s *Server) removeQuota(c *gin.Context) error {
 	}
 	return s.revise(c, revision{
 		act: func(e *booking.Event, _ time.Time) error { return e.RemoveQuota(quota) },
-		then: func(ctx context.Context, event id.Event) error {
-			used, err := s.Reports.AnyAllocation(ctx, event, quota)
+		then: func(ctx context.Context, tx txn.Tx, event id.Event) error {
+			used, err := s.Reports.AnyAllocation(ctx, tx, event, quota)
 			if used {
 				return booking.ErrQuotaInUse.With("stock of it was set aside").Field("reason", "allocation")
 			}
@@ -94,8 +95,8 @@ func (s *Server) removeTicketType(c *gin.Context) error {
 	}
 	return s.revise(c, revision{
 		act: func(e *booking.Event, _ time.Time) error { return e.RemoveType(tid) },
-		then: func(ctx context.Context, event id.Event) error {
-			use, err := s.Reports.TypeUse(ctx, event, tid)
+		then: func(ctx context.Context, tx txn.Tx, event id.Event) error {
+			use, err := s.Reports.TypeUse(ctx, tx, event, tid)
 			if err != nil {
 				return err
 			}
@@ -107,8 +108,8 @@ func (s *Server) removeTicketType(c *gin.Context) error {
 func (s *Server) unpublishEvent(c *gin.Context) error {
 	return s.revise(c, revision{
 		act: func(e *booking.Event, _ time.Time) error { return e.Unpublish() },
-		then: func(ctx context.Context, event id.Event) error {
-			ordered, err := s.Reports.AnyOrder(ctx, event)
+		then: func(ctx context.Context, tx txn.Tx, event id.Event) error {
+			ordered, err := s.Reports.AnyOrder(ctx, tx, event)
 			if ordered {
 				return booking.ErrEventInUse.With("tickets were ordered; cancel the event instead").Field("reason", "ordered")
 			}
@@ -124,8 +125,8 @@ func (s *Server) removeCode(c *gin.Context) error {
 	}
 	org := callerOf(c).organizer
 	name := booking.CodeOf(c.Param("code"))
-	_, err = s.once(c, event, false, org.String(), nil, http.StatusNoContent, func(ctx context.Context) (any, error) {
-		return nil, s.Reports.RemoveCode(ctx, event, name, func(e *booking.Event, code *booking.Code) error {
+	_, err = s.once(c, event, false, org.String(), nil, http.StatusNoContent, func(ctx context.Context, tx txn.Tx) (any, error) {
+		return nil, s.Reports.RemoveCode(ctx, tx, event, name, func(e *booking.Event, code *booking.Code) error {
 			if e.Organizer != org {
 				return booking.ErrEventNotFound
 			}

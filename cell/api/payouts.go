@@ -12,6 +12,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/internal/httpd"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 var errPayment = kind.Invalid.New("invalid_payment_settings")
@@ -19,10 +20,10 @@ var errPayment = kind.Invalid.New("invalid_payment_settings")
 // Books are what the ledger and the settings around it say.
 type Books interface {
 	AccountsOf(ctx context.Context, org id.Organizer) ([]payment.Sum, error)
-	PayeeOf(ctx context.Context, org id.Organizer) (payment.Payee, bool, error)
-	SetPayee(ctx context.Context, org id.Organizer, p payment.Payee) error
-	PolicyOf(ctx context.Context, event id.Event) (payment.Policy, error)
-	SetPolicy(ctx context.Context, event id.Event, p payment.Policy) error
+	PayeeOf(ctx context.Context, tx txn.Tx, org id.Organizer) (payment.Payee, bool, error)
+	SetPayee(ctx context.Context, tx txn.Tx, org id.Organizer, p payment.Payee) error
+	PolicyOf(ctx context.Context, tx txn.Tx, event id.Event) (payment.Policy, error)
+	SetPolicy(ctx context.Context, tx txn.Tx, event id.Event, p payment.Policy) error
 }
 
 // booksOf is the organizer in the path, when it is he who asks and this is a cell
@@ -53,7 +54,7 @@ func (s *Server) getPayouts(c *gin.Context) error {
 			Currency: b.Currency, Sold: m(b.Sold), Refunded: m(b.Refunded), Lost: m(b.Lost), PaidOut: m(b.PaidOut), Owed: m(b.Owed), Tax: m(b.Tax),
 		})
 	}
-	payee, ok, err := s.Reports.PayeeOf(c.Request.Context(), org)
+	payee, ok, err := s.Reports.PayeeOf(c.Request.Context(), txn.None, org)
 	if err != nil {
 		return err
 	}
@@ -111,13 +112,13 @@ func (s *Server) putPaymentAccount(c *gin.Context) error {
 }
 
 func (s *Server) setPayee(c *gin.Context, org id.Organizer, payee payment.Payee) error {
-	return s.recorded(c.Request.Context(), func(ctx context.Context) error {
-		was, _, err := s.Reports.PayeeOf(ctx, org)
+	return s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error {
+		was, _, err := s.Reports.PayeeOf(ctx, tx, org)
 		if err != nil {
 			return err
 		}
 		audit.Of(ctx).Changed(accountView(was), accountView(payee))
-		return s.Reports.SetPayee(ctx, org, payee)
+		return s.Reports.SetPayee(ctx, tx, org, payee)
 	})
 }
 
@@ -138,13 +139,13 @@ func (s *Server) putPaymentPolicy(c *gin.Context) error {
 			return errPayment.At("/on_dispute", "must be block, keep or null")
 		}
 	}
-	err = s.onEvent(c, e.ID, func(ctx context.Context) error {
-		was, err := s.Reports.PolicyOf(ctx, e.ID)
+	err = s.onEvent(c, e.ID, func(ctx context.Context, tx txn.Tx) error {
+		was, err := s.Reports.PolicyOf(ctx, tx, e.ID)
 		if err != nil {
 			return err
 		}
 		audit.Of(ctx).Changed(object{"on_dispute": was}, object{"on_dispute": policy})
-		return s.Reports.SetPolicy(ctx, e.ID, policy)
+		return s.Reports.SetPolicy(ctx, tx, e.ID, policy)
 	})
 	if err != nil {
 		return err

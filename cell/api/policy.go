@@ -12,6 +12,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
+	"guichet/internal/txn"
 )
 
 // refundsOf is a policy in a body; nil where none is said.
@@ -63,11 +64,11 @@ func (s *Server) withRefunds(ctx context.Context, v *client.Order, o *checkout.O
 	if o.State != checkout.Paid {
 		return nil
 	}
-	e, err := s.Booking.Store.Event(ctx, o.ID.Event())
+	e, err := s.Booking.Store.Event(ctx, txn.None, o.ID.Event())
 	if err != nil {
 		return err
 	}
-	backs, err := s.Checkout.Store.Refunds(ctx, o.ID)
+	backs, err := s.Checkout.Store.Refunds(ctx, txn.None, o.ID)
 	if err != nil {
 		return err
 	}
@@ -93,8 +94,8 @@ func (s *Server) consent(c *gin.Context, agreed bool) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, tid.Event(), false, "", nil, 200, func(ctx context.Context) (any, error) {
-		t, err := s.Checkout.ConsentToRefund(ctx, tid, agreed)
+	answer, err := s.once(c, tid.Event(), false, "", nil, 200, func(ctx context.Context, tx txn.Tx) (any, error) {
+		t, err := s.Checkout.ConsentToRefund(ctx, tx, tid, agreed)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // refundView is a refund in the contract's form. Staff see a ticket that was given away by
@@ -53,14 +54,14 @@ func (s *Server) getRefunds(c *gin.Context) error {
 
 // refundedView is an order with the refund that was made a moment ago, if one was: what
 // the order knows of its refunds then is only that one.
-func (s *Server) refundedView(ctx context.Context, o checkout.Order, staff bool) (client.Order, error) {
+func (s *Server) refundedView(ctx context.Context, tx txn.Tx, o checkout.Order, staff bool) (client.Order, error) {
 	var made *client.Refund
 	if n := len(o.Refunds); n > 0 {
 		made = new(refundView(&o.Refunds[n-1], &o, staff))
 	}
 	if o.Refund != checkout.NoRefund {
 		var err error
-		if o.Refunds, err = s.Checkout.Store.Refunds(ctx, o.ID); err != nil {
+		if o.Refunds, err = s.Checkout.Store.Refunds(ctx, tx, o.ID); err != nil {
 			return client.Order{}, err
 		}
 	}

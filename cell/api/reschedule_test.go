@@ -14,6 +14,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/search"
+	"guichet/internal/txn"
 )
 
 // tell lets the sagas and the mail room work until nothing is left.
@@ -122,7 +123,7 @@ func TestReschedule_tellsBuyersOnceAndGivesThemTheRightToARefund(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := s.store.Event(t.Context(), eid)
+	e, err := s.store.Event(t.Context(), txn.None, eid)
 	if err != nil {
 		t.Fatal(err)
 	}

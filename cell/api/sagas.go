@@ -10,6 +10,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // maxSagaID bounds a saga's id in a path, in bytes.
@@ -87,7 +88,7 @@ func (s *Server) retrySaga(c *gin.Context) error {
 	if len(run) > maxSagaID || !readable(run) {
 		return saga.ErrRunNotFound
 	}
-	if err := s.recorded(c.Request.Context(), func(ctx context.Context) error { return s.Checkout.Runs.Retry(ctx, run) }); err != nil {
+	if err := s.recorded(c.Request.Context(), txn.None, func(ctx context.Context, tx txn.Tx) error { return s.Checkout.Runs.Retry(ctx, tx, run) }); err != nil {
 		return err
 	}
 	return s.sendSaga(c)
@@ -98,7 +99,7 @@ func (s *Server) sendSaga(c *gin.Context) error {
 	if len(run) > maxSagaID || !readable(run) {
 		return saga.ErrRunNotFound
 	}
-	r, steps, err := s.Checkout.Runs.Run(c.Request.Context(), run)
+	r, steps, err := s.Checkout.Runs.Run(c.Request.Context(), txn.None, run)
 	if err != nil {
 		return err
 	}

@@ -29,21 +29,22 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/control-plane/topology/seal"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // Answers runs an effect together with its idempotency key (P5).
 type Answers interface {
-	InTx(ctx context.Context, do func(ctx context.Context) error) error
+	InTx(ctx context.Context, do func(ctx context.Context, tx txn.Tx) error) error
 	Enter(scope, key string) (leave func(), err error)
-	AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (status int, body []byte, err error)) (status int, body []byte, replayed bool, err error)
+	AnswerOnce(ctx context.Context, tx txn.Tx, scope, key, fingerprint string, do func(ctx context.Context, tx txn.Tx) (status int, body []byte, err error)) (status int, body []byte, replayed bool, err error)
 }
 
 // Reports reads what organizers want to know.
 type Reports interface {
 	// InSnapshot lets calls made with its ctx, the booking store's too, see one state of the database.
-	InSnapshot(ctx context.Context, read func(ctx context.Context) error) error
-	Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error)
-	Revenue(ctx context.Context, event id.Event) (int64, error)
+	InSnapshot(ctx context.Context, read func(ctx context.Context, tx txn.Tx) error) error
+	Counts(ctx context.Context, tx txn.Tx, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error)
+	Revenue(ctx context.Context, tx txn.Tx, event id.Event) (int64, error)
 	Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error)
 	// FindOrders lists orders of an event, newest first, and where the next page begins, nil after the last.
 	FindOrders(ctx context.Context, event id.Event, q checkout.OrderQuery) ([]checkout.Order, *checkout.OrderPlace, error)
@@ -52,7 +53,7 @@ type Reports interface {
 	// Revocations lists revoked barcodes of an event behind a number.
 	Revocations(ctx context.Context, event id.Event, after int64, limit int) (list []checkout.Revocation, head int64, now time.Time, err error)
 	// Held counts tickets in live holds by ticket type.
-	Held(ctx context.Context, event id.Event) (map[string]int64, error)
+	Held(ctx context.Context, tx txn.Tx, event id.Event) (map[string]int64, error)
 	Books
 	Parts
 	Lists

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/cell/money"
+	"guichet/internal/txn"
 )
 
 // draftTerms are the terms of a ticket type in a body.
@@ -102,7 +103,7 @@ func (s *Server) opened(c *gin.Context, event id.Event) ([]id.TicketType, error)
 	if err := s.mayTry(c, event, typed); err != nil {
 		return nil, err
 	}
-	code, err := s.Booking.Store.Code(c.Request.Context(), event, booking.CodeOf(typed))
+	code, err := s.Booking.Store.Code(c.Request.Context(), txn.None, event, booking.CodeOf(typed))
 	if errors.Is(err, booking.ErrAccessCode) {
 		return nil, s.tried(c, event, booking.ErrAccessCode.With("the event has no such access code").Field("parameter", "access_code"))
 	}
@@ -129,10 +130,10 @@ func (s *Server) putCode(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context) (any, error) {
+	answer, err := s.once(c, event, false, org.String(), body, 200, func(ctx context.Context, tx txn.Tx) (any, error) {
 		var currency string
 		var was any
-		made, err := s.Booking.Store.PutCode(ctx, event, name, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
+		made, err := s.Booking.Store.PutCode(ctx, tx, event, name, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
 			if was = nil; before != nil {
 				was = codeView(*before, e.Currency)
 			}

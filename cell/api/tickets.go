@@ -14,6 +14,7 @@ import (
 	"guichet/cell/ticket"
 	"guichet/cell/ticket/ical"
 	"guichet/cell/ticket/render"
+	"guichet/internal/txn"
 )
 
 func (s *Server) getTickets(c *gin.Context) error {
@@ -77,7 +78,7 @@ func (s *Server) getTicket(c *gin.Context) error {
 }
 
 func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) error {
-	e, err := s.Booking.Store.Event(c.Request.Context(), t.ID.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, t.ID.Event())
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (s *Server) ticketPDF(c *gin.Context, t checkout.Ticket, o checkout.Order) 
 }
 
 func (s *Server) ticketDate(c *gin.Context, t checkout.Ticket, o checkout.Order) error {
-	e, err := s.Booking.Store.Event(c.Request.Context(), t.ID.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, t.ID.Event())
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/client"
 	"guichet/cell/id"
 	"guichet/internal/httpd"
+	"guichet/internal/txn"
 )
 
 // transferTicket gives a ticket to another person, at the wish of whoever holds its token.
@@ -29,8 +30,8 @@ func (s *Server) transferTicket(c *gin.Context) error {
 		return err
 	}
 	to := checkout.Recipient{Name: in.To.Name, Email: in.To.Email, Locale: in.To.Locale}
-	answer, err := s.once(c, tid.Event(), true, "", body, 201, func(ctx context.Context) (any, error) {
-		given, err := s.Checkout.Transfer(ctx, tid, to)
+	answer, err := s.once(c, tid.Event(), true, "", body, 201, func(ctx context.Context, tx txn.Tx) (any, error) {
+		given, err := s.Checkout.Transfer(ctx, tx, tid, to)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +65,7 @@ func (s *Server) getTransferPolicy(c *gin.Context) error {
 	if err := s.known(c, event); err != nil {
 		return err
 	}
-	policy, err := s.Checkout.Store.TransferPolicy(c.Request.Context(), event)
+	policy, err := s.Checkout.Store.TransferPolicy(c.Request.Context(), txn.None, event)
 	if err != nil {
 		return err
 	}
@@ -85,13 +86,13 @@ func (s *Server) putTransferPolicy(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.onEvent(c, e.ID, func(ctx context.Context) error {
-		was, err := s.Checkout.Store.TransferPolicy(ctx, e.ID)
+	err = s.onEvent(c, e.ID, func(ctx context.Context, tx txn.Tx) error {
+		was, err := s.Checkout.Store.TransferPolicy(ctx, tx, e.ID)
 		if err != nil {
 			return err
 		}
 		audit.Of(ctx).Changed(object{"transfers": was}, object{"transfers": policy})
-		return s.Checkout.Store.SetTransferPolicy(ctx, e.ID, policy)
+		return s.Checkout.Store.SetTransferPolicy(ctx, tx, e.ID, policy)
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/letter"
 	"guichet/cell/ticket/wallet"
+	"guichet/internal/txn"
 )
 
 // Wallets are the wallets for which the operator has keys.
@@ -29,7 +30,7 @@ func (s *Server) applePass(c *gin.Context, t checkout.Ticket, o checkout.Order) 
 	if s.Wallets.Apple == nil {
 		return wallet.ErrNotConfigured.With("this cell makes no passes for Apple's wallet")
 	}
-	e, err := s.Booking.Store.Event(c.Request.Context(), t.ID.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, t.ID.Event())
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (s *Server) googleWallet(c *gin.Context) error {
 	if err := usable(t); err != nil {
 		return err
 	}
-	e, err := s.Booking.Store.Event(c.Request.Context(), tid.Event())
+	e, err := s.Booking.Store.Event(c.Request.Context(), txn.None, tid.Event())
 	if err != nil {
 		return err
 	}

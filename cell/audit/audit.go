@@ -19,6 +19,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"guichet/internal/txn"
 )
 
 // Limits of an entry.
@@ -85,7 +87,7 @@ type Place struct {
 type Log interface {
 	// AppendNote writes the note of ctx's call, in the transaction that ctx carries,
 	// once however often it is asked for; nothing when the call has no note.
-	AppendNote(ctx context.Context) error
+	AppendNote(ctx context.Context, tx txn.Tx) error
 	AuditEntries(ctx context.Context, q Query) ([]Entry, error)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // Limits of desks.
@@ -123,8 +124,8 @@ func (d *Desks) Do(ctx context.Context, event id.Event, op *Op) error {
 }
 
 // Turn runs do when it is its turn at the event's desk, in a transaction of its
-// own: for operations that write more than stock.
-func (d *Desks) Turn(ctx context.Context, event id.Event, do func(ctx context.Context) error) error {
+// own, which it begins: for operations that write more than stock. Its tx is txn.None.
+func (d *Desks) Turn(ctx context.Context, event id.Event, do func(ctx context.Context, tx txn.Tx) error) error {
 	return d.Do(ctx, event, &Op{ownTurn: do})
 }
 
@@ -132,8 +133,8 @@ func (d *Desks) Turn(ctx context.Context, event id.Event, do func(ctx context.Co
 // ask of the database at once travels together. subject is what do is about: two of
 // the same are done one after the other. holds are loaded before. do must not read
 // stock but through the store's WithStock, wait for nothing but the database, and do
-// all in one InTx: that joins the shared transaction, and is one where do is decided alone.
-func (d *Desks) Share(ctx context.Context, event id.Event, subject string, holds []id.Hold, do func(ctx context.Context) error) error {
+// all in one txn.In: that is the shared transaction, and one of its own where do is decided alone.
+func (d *Desks) Share(ctx context.Context, event id.Event, subject string, holds []id.Hold, do func(ctx context.Context, tx txn.Tx) error) error {
 	return d.Do(ctx, event, &Op{Turn: do, Subject: subject, Holds: holds})
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // clerk serves desks as long as somebody waits.
@@ -159,7 +160,7 @@ func (d *Desks) inTurn(g *Group) (last []*Op) {
 		if n == 0 {
 			n = 1
 			op := rest[0]
-			op.Err = safely(func() error { return op.ownTurn(op.ctx) })
+			op.Err = safely(func() error { return op.ownTurn(op.ctx, txn.None) })
 		} else {
 			d.decide([]*Group{{Event: g.Event, Ops: rest[:n], Look: g.Look}})
 		}
@@ -180,7 +181,7 @@ func (d *Desks) answerAll(ops []*Op) {
 		d.answer(op)
 	}
 	for _, op := range apart {
-		op.Err = safely(func() error { return op.Turn(op.ctx) })
+		op.Err = safely(func() error { return op.Turn(op.ctx, txn.None) })
 		d.answer(op)
 	}
 }

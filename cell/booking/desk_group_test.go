@@ -13,6 +13,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // groupStore is a store that is told what to do with each batch.
@@ -339,7 +340,7 @@ func TestDesks_letATurnWaitForNoClerk(t *testing.T) {
 		for range 50 {
 			all.Go(func() {
 				began := time.Now()
-				err := d.Turn(t.Context(), id.NewEvent("euw3"), func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
+				err := d.Turn(t.Context(), id.NewEvent("euw3"), func(context.Context, txn.Tx) error { time.Sleep(10 * time.Millisecond); return nil })
 				if err != nil || time.Since(began) > 20*time.Millisecond {
 					t.Errorf("%v after %s", err, time.Since(began))
 				}

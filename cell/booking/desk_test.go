@@ -12,6 +12,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // counter is a store that remembers batches and answers as it is told.
@@ -46,7 +47,7 @@ func (c *counter) Batch(_ context.Context, _ time.Duration, groups []*booking.Gr
 	}
 	for _, op := range ops {
 		if op.Turn != nil {
-			op.Err = op.Turn(op.Context())
+			op.Err = op.Turn(op.Context(), txn.None)
 			continue
 		}
 		op.Settle(&booking.Stock{}, nil)
@@ -284,7 +285,7 @@ func TestDesk_outlivesAPanic(t *testing.T) {
 		if err := d.Do(t.Context(), event, &booking.Op{Decide: func(*booking.Stock) error { panic("our bug") }}); kind.Of(err) != kind.Internal || err == nil {
 			t.Errorf("a panic in a decision: %v", err)
 		}
-		if err := d.Turn(t.Context(), event, func(context.Context) error { panic("our bug") }); kind.Of(err) != kind.Internal || err == nil {
+		if err := d.Turn(t.Context(), event, func(context.Context, txn.Tx) error { panic("our bug") }); kind.Of(err) != kind.Internal || err == nil {
 			t.Errorf("a panic in a turn: %v", err)
 		}
 		if err := d.Do(t.Context(), event, &booking.Op{Decide: yes}); err != nil {
@@ -303,7 +304,7 @@ func TestDesk_keepsTheOrderOfTurnsAndBatches(t *testing.T) {
 		for i := range 9 {
 			go func() {
 				if i%3 == 1 {
-					_ = d.Turn(t.Context(), event, func(context.Context) error { order = append(order, i); return nil })
+					_ = d.Turn(t.Context(), event, func(context.Context, txn.Tx) error { order = append(order, i); return nil })
 				} else {
 					_ = d.Do(t.Context(), event, &booking.Op{Decide: func(*booking.Stock) error { order = append(order, i); return nil }})
 				}
@@ -328,12 +329,12 @@ func TestDesk_takesFewTurnsAtOnce(t *testing.T) {
 		d, event := desksOf(c), id.NewEvent("euw3")
 		open := make(chan struct{})
 		var crowd sync.WaitGroup
-		crowd.Go(func() { _ = d.Turn(t.Context(), event, func(context.Context) error { <-open; return nil }) })
+		crowd.Go(func() { _ = d.Turn(t.Context(), event, func(context.Context, txn.Tx) error { <-open; return nil }) })
 		synctest.Wait()
 		ran := 0
 		for range 2*booking.TurnsAtOnce + 1 {
 			crowd.Go(func() {
-				if err := d.Share(t.Context(), event, "", nil, func(context.Context) error { ran++; return nil }); err != nil {
+				if err := d.Share(t.Context(), event, "", nil, func(context.Context, txn.Tx) error { ran++; return nil }); err != nil {
 					t.Error(err)
 				}
 			})

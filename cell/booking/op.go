@@ -11,6 +11,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // ErrKeyReused refuses an idempotency key that stood for something else before.
@@ -87,10 +88,11 @@ type Op struct {
 	// Render says what Decide agreed to; it is stored under Key.
 	Render func() (status int, body []byte, err error)
 
-	// Turn, in place of Decide, runs in the batch's transaction, which the store's calls
-	// join: for what writes more than stock. It runs beside the batch's other turns; of
+	// Turn, in place of Decide, runs in the batch's transaction, which it hands to the
+	// store's calls: for what writes more than stock. It runs beside the batch's other turns; of
 	// the same Subject, one after the other. Its error is Err.
-	Turn    func(ctx context.Context) error
+	// Decided alone, it is given txn.None and begins one of its own.
+	Turn    func(ctx context.Context, tx txn.Tx) error
 	Subject string
 	// Apart is set by the Batcher: Turn refused after it had changed something, so the
 	// batch was decided without it. The desk decides it alone.
@@ -102,9 +104,9 @@ type Op struct {
 	Body     []byte
 	Replayed bool
 
-	lost    error                           // a commit of it that was not answered
-	ownTurn func(ctx context.Context) error // a transaction of its own: see Desks.Turn
-	ctx     context.Context                 //nolint:containedctx // an op is a request's place in the queue
+	lost    error                                      // a commit of it that was not answered
+	ownTurn func(ctx context.Context, tx txn.Tx) error // a transaction of its own: see Desks.Turn
+	ctx     context.Context                            //nolint:containedctx // an op is a request's place in the queue
 	at      time.Time
 	done    chan struct{}
 }

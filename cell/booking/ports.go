@@ -5,34 +5,35 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
-// Store keeps what booking decides. A call made with a ctx that carries a
-// transaction joins it. Rows are locked before the functions given are called;
+// Store keeps what booking decides. A call that is given a
+// transaction is a part of it. Rows are locked before the functions given are called;
 // those may run again and must not be seen from outside.
 type Store interface {
 	SeriesStore
 
-	InsertOrganizer(ctx context.Context, o Organizer) error
+	InsertOrganizer(ctx context.Context, tx txn.Tx, o Organizer) error
 	Organizer(ctx context.Context, org id.Organizer) (Organizer, error)
 
 	// InsertEvent stores a new event and, when it is published, announces it.
-	InsertEvent(ctx context.Context, e Event) error
+	InsertEvent(ctx context.Context, tx txn.Tx, e Event) error
 	// Event reads an event with its types, quotas and counters.
-	Event(ctx context.Context, event id.Event) (Event, error)
+	Event(ctx context.Context, tx txn.Tx, event id.Event) (Event, error)
 	// ChangeEvent locks the event, lets change decide, stores the description and
 	// announces it; the version grows by one.
-	ChangeEvent(ctx context.Context, event id.Event, change func(e *Event, now time.Time) error) (Event, error)
+	ChangeEvent(ctx context.Context, tx txn.Tx, event id.Event, change func(e *Event, now time.Time) error) (Event, error)
 
 	// WithStock locks the event's stock, lets decide change it and writes what
 	// changed, in one transaction. The named holds and holds that are due are loaded.
-	WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *Stock) error) error
+	WithStock(ctx context.Context, tx txn.Tx, event id.Event, ttl time.Duration, holds []id.Hold, decide func(s *Stock) error) error
 	// WithAside is WithStock for staff: the named allocations are loaded too. What
 	// decide answers is for whom it made a hold, nil for nobody.
-	WithAside(ctx context.Context, event id.Event, ttl time.Duration, allocations []id.Allocation, decide func(s *Stock) (*Named, error)) error
+	WithAside(ctx context.Context, tx txn.Tx, event id.Event, ttl time.Duration, allocations []id.Allocation, decide func(s *Stock) (*Named, error)) error
 	// Allocations lists an event's allocations behind after, in the order of their ids.
 	Allocations(ctx context.Context, event id.Event, after string, limit int) ([]Allocation, error)
-	Allocation(ctx context.Context, event id.Event, allocation id.Allocation) (Allocation, error)
+	Allocation(ctx context.Context, tx txn.Tx, event id.Event, allocation id.Allocation) (Allocation, error)
 	// NamedHolds lists the holds made from an allocation, newest first.
 	NamedHolds(ctx context.Context, allocation id.Allocation, limit int) ([]NamedHold, error)
 	Hold(ctx context.Context, hold id.Hold) (Hold, error)
@@ -41,9 +42,9 @@ type Store interface {
 
 	// PutCode locks the event, lets decide say what a code shall be and stores it;
 	// before is nil for a new one.
-	PutCode(ctx context.Context, event id.Event, code string, decide func(e *Event, before *Code) (Code, error)) (Code, error)
+	PutCode(ctx context.Context, tx txn.Tx, event id.Event, code string, decide func(e *Event, before *Code) (Code, error)) (Code, error)
 	// Code reads a code, ErrAccessCode when there is none.
-	Code(ctx context.Context, event id.Event, code string) (Code, error)
+	Code(ctx context.Context, tx txn.Tx, event id.Event, code string) (Code, error)
 	// Codes lists an event's codes behind one, in the order of the alphabet.
 	Codes(ctx context.Context, event id.Event, after string, limit int) ([]Code, error)
 	// EventsWithDueHolds lists events that have holds past their expiry.

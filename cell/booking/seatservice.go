@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 // SeatMap is an event's seats as they stood at a moment.
@@ -20,7 +21,7 @@ type SeatMap struct {
 // LaySeats lays a seating plan out for a draft of the organizer. version is what
 // he last saw; 0 means whatever it is now.
 func (s *Service) LaySeats(ctx context.Context, event id.Event, org id.Organizer, version int64, d DraftSeating) (Event, error) {
-	return s.Change(ctx, event, org, version, func(e *Event, _ time.Time) error { return e.LaySeats("", d) })
+	return s.Change(ctx, txn.None, event, org, version, func(e *Event, _ time.Time) error { return e.LaySeats("", d) })
 }
 
 // StaffOnce does what an organizer's staff want with seats. answer is given how

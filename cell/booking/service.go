@@ -10,6 +10,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/control-plane/topology"
+	"guichet/internal/txn"
 )
 
 // Service is the box office of one cell.
@@ -25,19 +26,19 @@ type Service struct {
 }
 
 // OpenAccount makes an organizer at this cell.
-func (s *Service) OpenAccount(ctx context.Context, org id.Organizer, name string) (Organizer, error) {
+func (s *Service) OpenAccount(ctx context.Context, tx txn.Tx, org id.Organizer, name string) (Organizer, error) {
 	if err := textOf(ErrInvalidOrganizer, "/name", name, 1, MaxName, false); err != nil {
 		return Organizer{}, err
 	}
 	o := Organizer{ID: org, Name: name, HomeRegion: s.Region}
-	if err := s.Store.InsertOrganizer(ctx, o); err != nil {
+	if err := s.Store.InsertOrganizer(ctx, tx, o); err != nil {
 		return Organizer{}, fmt.Errorf("open account %s: %w", org, err)
 	}
 	return o, nil
 }
 
 // DraftEvent makes an event at this cell, published at once when publish is set.
-func (s *Service) DraftEvent(ctx context.Context, org id.Organizer, d Draft, publish bool) (Event, error) {
+func (s *Service) DraftEvent(ctx context.Context, tx txn.Tx, org id.Organizer, d Draft, publish bool) (Event, error) {
 	e, err := d.Event(s.Cell, org, s.Now())
 	if err != nil {
 		return Event{}, err
@@ -47,7 +48,7 @@ func (s *Service) DraftEvent(ctx context.Context, org id.Organizer, d Draft, pub
 			return Event{}, err
 		}
 	}
-	if err := s.Store.InsertEvent(ctx, e); err != nil {
+	if err := s.Store.InsertEvent(ctx, tx, e); err != nil {
 		return Event{}, fmt.Errorf("store event: %w", err)
 	}
 	return e, nil
@@ -58,8 +59,8 @@ var ErrUnchanged = errors.New("the event is so already")
 
 // Change lets an organizer change his event's description. version is what he
 // last saw; 0 means whatever it is now. With ErrUnchanged comes the event as it is.
-func (s *Service) Change(ctx context.Context, event id.Event, org id.Organizer, version int64, change func(e *Event, now time.Time) error) (Event, error) {
-	e, err := s.Store.ChangeEvent(ctx, event, func(e *Event, now time.Time) error {
+func (s *Service) Change(ctx context.Context, tx txn.Tx, event id.Event, org id.Organizer, version int64, change func(e *Event, now time.Time) error) (Event, error) {
+	e, err := s.Store.ChangeEvent(ctx, tx, event, func(e *Event, now time.Time) error {
 		if e.Organizer != org {
 			return ErrEventNotFound
 		}

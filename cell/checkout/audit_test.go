@@ -17,6 +17,7 @@ import (
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -124,11 +125,11 @@ func (tw *town) auditOrders(ctx context.Context, t *testing.T) (worth int64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := tw.stores[0].Order(ctx, order)
+		o, err := tw.stores[0].Order(ctx, txn.None, order)
 		if err != nil {
 			t.Fatal(err)
 		}
-		backs, err := tw.stores[0].Refunds(ctx, order)
+		backs, err := tw.stores[0].Refunds(ctx, txn.None, order)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +184,7 @@ const gapsInPapers = `SELECT count(*) FROM (SELECT p.organizer_id, p.kind, p.ser
 func (tw *town) auditPapers(ctx context.Context, t *testing.T, o checkout.Order, backs []payment.Back) {
 	t.Helper()
 	sold := slices.ContainsFunc(o.Timeline, func(m checkout.Moment) bool { return m.What == "paid" }) && o.Total.Amount > 0
-	invoice, err := tw.stores[0].Paper(ctx, o.ID, checkout.Invoice, 1)
+	invoice, err := tw.stores[0].Paper(ctx, txn.None, o.ID, checkout.Invoice, 1)
 	if sold != (err == nil) || err != nil && !errors.Is(err, checkout.ErrPaperNotFound) {
 		t.Errorf("%s was sold: %v; invoice: %v", o.ID, sold, err)
 		return
@@ -208,13 +209,13 @@ func (tw *town) auditPapers(ctx context.Context, t *testing.T, o checkout.Order,
 		}
 		given += b.Amount.Amount
 		n++
-		note, err := tw.stores[0].Paper(ctx, o.ID, checkout.CreditNote, n)
+		note, err := tw.stores[0].Paper(ctx, txn.None, o.ID, checkout.CreditNote, n)
 		if err != nil || sums(note) != note.Total.Amount || note.Content.Invoice != invoice.Title() {
 			t.Errorf("credit note %d of %s: %+v, %v", n, o.ID, note, err)
 		}
 		noted += note.Total.Amount
 	}
-	if _, err := tw.stores[0].Paper(ctx, o.ID, checkout.CreditNote, n+1); given != noted || !errors.Is(err, checkout.ErrPaperNotFound) {
+	if _, err := tw.stores[0].Paper(ctx, txn.None, o.ID, checkout.CreditNote, n+1); given != noted || !errors.Is(err, checkout.ErrPaperNotFound) {
 		t.Errorf("%s: %d went back, credit notes say %d: %v", o.ID, given, noted, err)
 	}
 }
@@ -309,7 +310,7 @@ func (tw *town) providerHas(ctx context.Context) (has, unheard int64, err error)
 		if err != nil {
 			return 0, 0, err
 		}
-		o, err := tw.stores[0].Order(ctx, order)
+		o, err := tw.stores[0].Order(ctx, txn.None, order)
 		if err != nil {
 			return 0, 0, err
 		}

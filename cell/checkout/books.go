@@ -7,15 +7,16 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // postWithOnward books an entry, and what the provider hands on to the organizer's
 // own account, or takes back from there, at the same time.
-func (s *Service) postWithOnward(ctx context.Context, e payment.Entry, org id.Organizer, onward int64) error {
-	if err := s.Store.Post(ctx, e); err != nil {
+func (s *Service) postWithOnward(ctx context.Context, tx txn.Tx, e payment.Entry, org id.Organizer, onward int64) error {
+	if err := s.Store.Post(ctx, tx, e); err != nil {
 		return err
 	}
-	return s.Store.Post(ctx, e.Onward(org, onward))
+	return s.Store.Post(ctx, tx, e.Onward(org, onward))
 }
 
 // tax is what is in the total, or came on top.
@@ -35,15 +36,15 @@ func refundable(amount int64, o *Order) error {
 }
 
 // promise decides on a refund of amount after given was given back; see promised.
-func (s *Service) promise(ctx context.Context, stock *booking.Stock, o *Order, given, amount int64, by payment.Source, reason string) (refund id.Refund, err error) {
-	return s.promised(ctx, stock, o, decision{given: given, amount: amount, by: by, reason: reason})
+func (s *Service) promise(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, given, amount int64, by payment.Source, reason string) (refund id.Refund, err error) {
+	return s.promised(ctx, tx, stock, o, decision{given: given, amount: amount, by: by, reason: reason})
 }
 
 // promised decides on a refund: it is stored, booked as owed, and a credit note is
 // written. Our share and what the organizer's own account had goes back in step with
 // the total; sums stay exact. The tax is the credit note's.
-func (s *Service) promised(ctx context.Context, stock *booking.Stock, o *Order, d decision) (refund id.Refund, err error) {
-	if err := s.enough(ctx, o, d); err != nil {
+func (s *Service) promised(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, d decision) (refund id.Refund, err error) {
+	if err := s.enough(ctx, tx, o, d); err != nil {
 		return refund, err
 	}
 	back := payment.Back{
@@ -55,14 +56,14 @@ func (s *Service) promised(ctx context.Context, stock *booking.Stock, o *Order, 
 	if o.Payment != nil && o.Payment.Destination != "" {
 		back.Reverse = d.amount - fees
 	}
-	if err := s.Store.InsertRefund(ctx, back); err != nil {
+	if err := s.Store.InsertRefund(ctx, tx, back); err != nil {
 		return refund, err
 	}
-	tax, err := s.creditNote(ctx, stock, o, back, d)
+	tax, err := s.creditNote(ctx, tx, stock, o, back, d)
 	if err != nil {
 		return refund, err
 	}
-	if err := s.Store.Post(ctx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees).Taxed(stock.Organizer, -tax)); err != nil {
+	if err := s.Store.Post(ctx, tx, payment.Promise(back.ID, o.ID, stock.Organizer, back.Amount, fees).Taxed(stock.Organizer, -tax)); err != nil {
 		return refund, err
 	}
 	o.Refund = PartialRefund

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // MaxRefunds is how many times a part of one order may be given back. The whole of what
@@ -29,11 +30,11 @@ type decision struct {
 }
 
 // enough refuses one more part of an order that was given back in too many already.
-func (s *Service) enough(ctx context.Context, o *Order, d decision) error {
+func (s *Service) enough(ctx context.Context, tx txn.Tx, o *Order, d decision) error {
 	if d.amount == o.Total.Amount-d.given {
 		return nil
 	}
-	backs, err := s.Store.Refunds(ctx, o.ID)
+	backs, err := s.Store.Refunds(ctx, tx, o.ID)
 	if err == nil && len(backs) >= MaxRefunds {
 		err = ErrRefundLimit.With("an order is given back in at most %d parts; all that is left may still go back", MaxRefunds).Field("limit", int64(MaxRefunds))
 	}
@@ -45,19 +46,19 @@ func (s *Service) enough(ctx context.Context, o *Order, d decision) error {
 // net and tax; an amount takes of each rate what no note has taken yet, in proportion.
 // So the notes add up to the invoice at each rate, in whatever order they are written.
 // An order without an invoice has nothing to take back.
-func (s *Service) creditNote(ctx context.Context, stock *booking.Stock, o *Order, back payment.Back, d decision) (tax int64, err error) {
-	invoice, err := s.Store.Paper(ctx, o.ID, Invoice, 1)
+func (s *Service) creditNote(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, back payment.Back, d decision) (tax int64, err error) {
+	invoice, err := s.Store.Paper(ctx, tx, o.ID, Invoice, 1)
 	if errors.Is(err, ErrPaperNotFound) {
 		return payment.InStep(o.tax(), d.given, d.amount, o.Total.Amount), nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read invoice: %w", err)
 	}
-	notes, err := s.Store.Papers(ctx, o.ID, CreditNote)
+	notes, err := s.Store.Papers(ctx, tx, o.ID, CreditNote)
 	if err != nil {
 		return 0, fmt.Errorf("read credit notes: %w", err)
 	}
-	p, err := s.paper(ctx, stock, o, CreditNote, back.ID.String(), back.Amount)
+	p, err := s.paper(ctx, tx, stock, o, CreditNote, back.ID.String(), back.Amount)
 	if err != nil {
 		return 0, err
 	}
@@ -70,7 +71,7 @@ func (s *Service) creditNote(ctx context.Context, stock *booking.Stock, o *Order
 	for _, t := range p.Content.Taxes {
 		tax += t.Tax
 	}
-	if err := s.Store.IssuePaper(ctx, p); err != nil {
+	if err := s.Store.IssuePaper(ctx, tx, p); err != nil {
 		return 0, fmt.Errorf("write credit note: %w", err)
 	}
 	return tax, nil
@@ -201,8 +202,8 @@ func worthOf(stock *booking.Stock, o *Order, tickets []id.Ticket) (worth int64, 
 
 // promiseTickets decides on the refund of single tickets: what they cost, as far as
 // the order has not been refunded already. The id is zero when that is nothing.
-func (s *Service) promiseTickets(ctx context.Context, stock *booking.Stock, o *Order, tickets []id.Ticket, by payment.Source, reason string) (sent id.Refund, err error) {
-	given, err := s.given(ctx, o.ID)
+func (s *Service) promiseTickets(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, tickets []id.Ticket, by payment.Source, reason string) (sent id.Refund, err error) {
+	given, err := s.given(ctx, tx, o.ID)
 	if err != nil {
 		return sent, err
 	}
@@ -221,5 +222,5 @@ func (s *Service) promiseTickets(ctx context.Context, stock *booking.Stock, o *O
 	if amount < worth {
 		lines = nil // they do not say any more what goes back
 	}
-	return s.promised(ctx, stock, o, decision{given: given, amount: amount, by: by, reason: reason, items: items, lines: lines, named: tickets})
+	return s.promised(ctx, tx, stock, o, decision{given: given, amount: amount, by: by, reason: reason, items: items, lines: lines, named: tickets})
 }

@@ -7,6 +7,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // MaxDeclines is how many attempts to pay one order may be declined. Nobody has
@@ -16,7 +17,7 @@ const MaxDeclines = 10
 
 // declined counts a declined attempt, once for its notice, and ends an order that
 // had too many.
-func (s *Service) declined(ctx context.Context, n payment.Notice) error {
+func (s *Service) declined(ctx context.Context, tx txn.Tx, n payment.Notice) error {
 	if n.Intent == nil || n.Intent.Decline == "" {
 		return nil
 	}
@@ -24,17 +25,17 @@ func (s *Service) declined(ctx context.Context, n payment.Notice) error {
 	if err != nil {
 		return nil //nolint:nilerr // another system shares the account
 	}
-	count, err := s.Store.CountDecline(ctx, order)
+	count, err := s.Store.CountDecline(ctx, tx, order)
 	if err != nil || count < MaxDeclines {
 		return err
 	}
 	ended := false
-	err = s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+	err = s.onOrder(ctx, tx, order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) error {
 		if o.State != Pending || h.State == booking.HoldConverted { // over, or a card was good and is being charged
 			return nil
 		}
 		ended = true
-		return s.release(ctx, stock, h, o, "too_many_declines")
+		return s.release(ctx, tx, stock, h, o, "too_many_declines")
 	})
 	if errors.Is(err, ErrOrderNotFound) {
 		return nil
@@ -42,5 +43,5 @@ func (s *Service) declined(ctx context.Context, n payment.Notice) error {
 	if err != nil || !ended {
 		return err
 	}
-	return s.followCancel(ctx, order, map[string]any{"order": order.String(), "unpaid": true})
+	return s.followCancel(ctx, tx, order, map[string]any{"order": order.String(), "unpaid": true})
 }

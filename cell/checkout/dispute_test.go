@@ -18,6 +18,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/cell/ticket"
+	"guichet/internal/txn"
 )
 
 const cardOfDispute = "pm_card_createDispute"
@@ -140,11 +141,11 @@ func TestDispute_blocksTicketsUntilTheBankDecidesForUs(t *testing.T) {
 	wantTickets(t, o, checkout.TicketRevoked, checkout.TicketRevoked)
 	tw.wantStock(t, 0, 2)
 	tw.wantRevoked(t, o, true) // gates without a network do not let them in
-	_, err := tw.desks[0].Refund(t.Context(), o.ID, 100, payment.ByOrganizer, "")
+	_, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 100, payment.ByOrganizer, "")
 	wantErr(t, err, payment.ErrDisputed)
-	_, err = tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer)
+	_, err = tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 	wantErr(t, err, payment.ErrDisputed)
-	_, err = tw.desks[1].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[0].ID}, payment.ByOrganizer, "")
+	_, err = tw.desks[1].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[0].ID}, payment.ByOrganizer, "")
 	wantErr(t, err, payment.ErrDisputed)
 
 	tw.press(t, o, "win")
@@ -158,7 +159,7 @@ func TestDispute_blocksTicketsUntilTheBankDecidesForUs(t *testing.T) {
 	if o.Refund != checkout.NoRefund {
 		t.Errorf("refund status %s", o.Refund)
 	}
-	if _, err := tw.desks[0].Refund(t.Context(), o.ID, 0, payment.ByOrganizer, ""); err != nil {
+	if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 0, payment.ByOrganizer, ""); err != nil {
 		t.Errorf("after it is won: %v", err)
 	}
 	tw.unaudited = true // the provider refuses to refund a charge that was disputed twice over; here it is only decided
@@ -176,7 +177,7 @@ func TestDispute_lostVoidsTheOrderAndIsBorneInStep(t *testing.T) {
 	tw.wantRevoked(t, o, true)
 	tw.wantStock(t, 0, 0)
 	tw.awaitInQuestion(t, 0)
-	backs, err := tw.stores[0].Refunds(t.Context(), o.ID)
+	backs, err := tw.stores[0].Refunds(t.Context(), txn.None, o.ID)
 	if err != nil || len(backs) != 1 || backs[0].Source != payment.External || backs[0].State != payment.RefundDone || backs[0].Amount.Amount != 8500 {
 		t.Errorf("%v: %+v", err, backs)
 	}
@@ -188,7 +189,7 @@ func TestDispute_lostVoidsTheOrderAndIsBorneInStep(t *testing.T) {
 func TestDispute_keepsTicketsWhereTheOrganizerWantsIt(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
-	if err := tw.stores[0].SetPolicy(t.Context(), tw.shop.ID, payment.Keep); err != nil {
+	if err := tw.stores[0].SetPolicy(t.Context(), txn.None, tw.shop.ID, payment.Keep); err != nil {
 		t.Fatal(err)
 	}
 	o := tw.order(t, tw.floor, 1)
@@ -201,7 +202,7 @@ func TestDispute_keepsTicketsWhereTheOrganizerWantsIt(t *testing.T) {
 	if o.State != checkout.Paid || o.Refund != checkout.FullRefund {
 		t.Errorf("%s, %s", o.State, o.Refund)
 	}
-	_, err := tw.desks[0].Refund(t.Context(), o.ID, 1, payment.ByOrganizer, "")
+	_, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 1, payment.ByOrganizer, "")
 	wantErr(t, err, checkout.ErrRefundTooLarge)
 }
 
@@ -220,7 +221,7 @@ func TestDispute_inquiryLeavesEverythingAsItIs(t *testing.T) {
 	if o.Payment.State != payment.Captured || tw.balance(t, payment.Disputes) != 0 {
 		t.Errorf("%s, %d in question", o.Payment.State, tw.balance(t, payment.Disputes))
 	}
-	if _, err := tw.desks[0].Refund(t.Context(), o.ID, 100, payment.ByOrganizer, ""); err != nil {
+	if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 100, payment.ByOrganizer, ""); err != nil {
 		t.Error(err)
 	}
 	tw.mustReconcile(t)

@@ -8,6 +8,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // doubt looks at a payment's notice that does not name the payment which its order has. A
@@ -24,7 +25,7 @@ func (s *Service) doubt(ctx context.Context, n *payment.Notice) (payment.Outcome
 	if err != nil {
 		return "", nil // another system shares the account
 	}
-	pays, known, err := s.Store.OrderOfIntent(ctx, n.Intent.ID)
+	pays, known, err := s.Store.OrderOfIntent(ctx, txn.None, n.Intent.ID)
 	if err != nil {
 		return "", fmt.Errorf("find the payment: %w", err)
 	}
@@ -34,7 +35,7 @@ func (s *Service) doubt(ctx context.Context, n *payment.Notice) (payment.Outcome
 		}
 		return payment.Ignored, nil
 	}
-	o, err := s.Store.Brief(ctx, order)
+	o, err := s.Store.Brief(ctx, txn.None, order)
 	switch {
 	case errors.Is(err, ErrOrderNotFound):
 		return "", nil // the same

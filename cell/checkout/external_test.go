@@ -10,6 +10,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 // awaitGiven waits until an order has so many refunds, while notices that wait are looked
@@ -91,9 +92,9 @@ func TestExternalRefund_ofAPartLeavesTheTickets(t *testing.T) {
 	}
 	wantTickets(t, o, checkout.TicketValid, checkout.TicketValid)
 	wantExternal(t, o.Refunds[0], 1000, payment.RefundDone)
-	_, err := tw.desks[0].Refund(t.Context(), o.ID, 7501, payment.ByOrganizer, "")
+	_, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 7501, payment.ByOrganizer, "")
 	wantErr(t, err, checkout.ErrRefundTooLarge)
-	if o, err = tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil || o.State != checkout.Canceled {
+	if o, err = tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil || o.State != checkout.Canceled {
 		t.Fatalf("%s, %v", o.State, err)
 	}
 	tw.mustReconcile(t)
@@ -108,7 +109,7 @@ func TestRefund_thatFailsInTheEndIsOwedAgain(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	ours, theirs := tw.paid(t, tw.floor, 1), tw.paid(t, tw.floor, 1)
-	if _, err := tw.desks[0].Refund(t.Context(), ours.ID, 1000, payment.ByOrganizer, ""); err != nil {
+	if _, err := tw.desks[0].Refund(t.Context(), txn.None, ours.ID, 1000, payment.ByOrganizer, ""); err != nil {
 		t.Fatal(err)
 	}
 	tw.mustReconcile(t)
@@ -164,7 +165,7 @@ func TestExternalRefund_thatCameBeforeOursPaysWhatOursOwes(t *testing.T) {
 	o := tw.paid(t, tw.floor, 1)
 	tw.faults(t, sandbox.Faults{WebhookBlackout: true})
 	tw.press(t, o, "refund")
-	if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+	if _, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	tw.mustReconcile(t)

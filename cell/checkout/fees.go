@@ -8,6 +8,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // feesPerPass bounds what is asked of the provider for the books alone; a sale's
@@ -20,7 +21,7 @@ const feeLease = 5 * time.Minute
 // FeeStore knows which payments' fees are not in the books yet.
 type FeeStore interface {
 	ClaimUnbooked(ctx context.Context, limit int, lease time.Duration) ([]payment.Payment, error)
-	SetFeeBooked(ctx context.Context, order id.Order) error
+	SetFeeBooked(ctx context.Context, tx txn.Tx, order id.Order) error
 }
 
 // BookFees books what the provider kept of captured payments, each once. Nothing
@@ -44,11 +45,11 @@ func (s *Service) BookFees(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("fee of %s: %w", p.Order, err)
 		}
-		return s.Store.InTx(ctx, func(ctx context.Context) error {
-			if err := s.Store.Post(ctx, payment.ChargeFee(p.Order, fee)); err != nil {
+		return s.Store.InTx(ctx, func(ctx context.Context, tx txn.Tx) error {
+			if err := s.Store.Post(ctx, tx, payment.ChargeFee(p.Order, fee)); err != nil {
 				return err
 			}
-			return s.Store.SetFeeBooked(ctx, p.Order)
+			return s.Store.SetFeeBooked(ctx, tx, p.Order)
 		})
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // The flows, in Amazon States Language: what happens in which order, what is tried
@@ -49,7 +50,7 @@ func Flow(name string) ([]byte, error) { return flows.ReadFile(name + ".asl.json
 func (s *Service) Register() error {
 	r := s.Runs
 	r.AtDesk = func(run string) bool { return !boughtBy(run).IsZero() }
-	r.Desk = func(ctx context.Context, run, event string, do func(ctx context.Context) error) error {
+	r.Desk = func(ctx context.Context, run, event string, do func(ctx context.Context, tx txn.Tx) error) error {
 		if order := boughtBy(run); !order.IsZero() {
 			return s.shared(ctx, order, do)
 		}
@@ -83,7 +84,7 @@ func (s *Service) Register() error {
 	r.Handle("end-orders", saga.Handler{Within: s.endOrders, Desk: true, Alone: true})
 	r.Handle("tell-rescheduled", saga.Handler{Within: s.tellRescheduled, Alone: true})
 	for task, what := range notices {
-		r.Handle(task, saga.Handler{Within: func(ctx context.Context, c saga.Call) (any, error) { return s.notify(ctx, c, what) }})
+		r.Handle(task, saga.Handler{Within: func(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) { return s.notify(ctx, tx, c, what) }})
 	}
 	for _, name := range []string{PurchaseFlow, CancelFlow, RefundFlow, CancellationFlow, RescheduleFlow} {
 		text, err := Flow(name)
@@ -99,18 +100,18 @@ func (s *Service) Register() error {
 
 // atDesk runs do when it is its turn at the event's desk; a Service without desks,
 // of a tool or a test, relies on the row locks alone (P2).
-func (s *Service) atDesk(ctx context.Context, event id.Event, do func(ctx context.Context) error) error {
+func (s *Service) atDesk(ctx context.Context, event id.Event, do func(ctx context.Context, tx txn.Tx) error) error {
 	if s.Desks == nil {
-		return do(ctx)
+		return do(ctx, txn.None)
 	}
 	return s.Desks.Turn(ctx, event, do)
 }
 
 // shared runs do at the desk of an order's event, in a transaction that it shares with
 // what others do there; of one order, one after the other.
-func (s *Service) shared(ctx context.Context, order id.Order, do func(ctx context.Context) error) error {
+func (s *Service) shared(ctx context.Context, order id.Order, do func(ctx context.Context, tx txn.Tx) error) error {
 	if s.Desks == nil {
-		return do(ctx)
+		return do(ctx, txn.None)
 	}
 	err := s.Desks.Share(ctx, order.Event(), order.String(), nil, do)
 	if errors.Is(err, booking.ErrEventNotFound) { // there is no stock to share: another's order, or an event that has left
@@ -139,10 +140,10 @@ const late = "late-"
 func purchaseOf(order id.Order) string { return PurchaseFlow + ":" + order.String() }
 
 // begin starts a purchase's run in the transaction at hand.
-func (s *Service) begin(ctx context.Context, run string, order id.Order, result map[string]any, soon bool) error {
+func (s *Service) begin(ctx context.Context, tx txn.Tx, run string, order id.Order, result map[string]any, soon bool) error {
 	result["order"] = order.String()
 	result["look"] = map[string]any{"pause": firstPause, "patience": longestCall, "tries": 0}
-	_, err := s.Runs.Start(ctx, saga.New{
+	_, err := s.Runs.Start(ctx, tx, saga.New{
 		ID: run, Name: PurchaseFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: result, Soon: soon,
 	})
 	return err
@@ -169,12 +170,12 @@ func (d said) intent() payment.Intent {
 // heard lets a purchase know what the provider says, in the transaction at hand.
 // notice is the provider's id of it, for once-only (P5). Money that comes when the
 // purchase is over begins it anew at that point ("Paid but expired", rule 3).
-func (s *Service) heard(ctx context.Context, order id.Order, i payment.Intent, notice string) error {
-	err := s.Runs.Signal(ctx, saga.Signal{Run: purchaseOf(order), Handler: waitPayment, ID: notice, Payload: saidOf(i)})
+func (s *Service) heard(ctx context.Context, tx txn.Tx, order id.Order, i payment.Intent, notice string) error {
+	err := s.Runs.Signal(ctx, tx, saga.Signal{Run: purchaseOf(order), Handler: waitPayment, ID: notice, Payload: saidOf(i)})
 	if !errors.Is(err, saga.ErrOver) && !errors.Is(err, saga.ErrRunNotFound) {
 		return err
 	}
-	o, lookErr := s.Store.Brief(ctx, order)
+	o, lookErr := s.Store.Brief(ctx, tx, order)
 	if lookErr != nil {
 		return lookErr
 	}
@@ -189,7 +190,7 @@ func (s *Service) heard(ctx context.Context, order id.Order, i payment.Intent, n
 	if errors.Is(err, saga.ErrOver) {
 		run = late + run + ":" + notice
 	}
-	return s.begin(ctx, run, order, map[string]any{"said": saidOf(i)}, false)
+	return s.begin(ctx, tx, run, order, map[string]any{"said": saidOf(i)}, false)
 }
 
 // driveIn carries an order's purchase on in the caller's time; when somebody else
@@ -202,7 +203,7 @@ func (s *Service) driveIn(ctx context.Context, order id.Order) error {
 		if !errors.Is(err, saga.ErrElsewhere) {
 			return err
 		}
-		if o, err := s.Store.Brief(ctx, order); err == nil && o.Payment != nil && o.Payment.IntentID != "" {
+		if o, err := s.Store.Brief(ctx, txn.None, order); err == nil && o.Payment != nil && o.Payment.IntentID != "" {
 			return nil
 		}
 		select {
@@ -219,7 +220,7 @@ const drivePatience = 10 * time.Second
 // refusal is the provider's last word on an order whose payment it does not make;
 // nil while it may still come.
 func (s *Service) refusal(ctx context.Context, order id.Order) error {
-	run, _, err := s.Runs.Run(ctx, purchaseOf(order))
+	run, _, err := s.Runs.Run(ctx, txn.None, purchaseOf(order))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/legible"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // What can be said about forms.
@@ -119,16 +120,16 @@ func (f *Form) Succeed(before Form) error {
 }
 
 // SetForm replaces an event's form by f, which becomes its next version.
-func (s *Service) SetForm(ctx context.Context, event id.Event, f *Form) error {
-	return s.OnEvent(ctx, event, func(ctx context.Context) error {
-		before, err := s.Store.Form(ctx, event)
+func (s *Service) SetForm(ctx context.Context, tx txn.Tx, event id.Event, f *Form) error {
+	return s.OnEvent(ctx, tx, event, func(ctx context.Context, tx txn.Tx) error {
+		before, err := s.Store.Form(ctx, tx, event)
 		if err != nil {
 			return fmt.Errorf("read form: %w", err)
 		}
 		if err := f.Succeed(before); err != nil {
 			return err
 		}
-		if err := s.Store.SetForm(ctx, event, *f); err != nil {
+		if err := s.Store.SetForm(ctx, tx, event, *f); err != nil {
 			return fmt.Errorf("store form: %w", err)
 		}
 		return nil

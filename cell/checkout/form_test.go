@@ -7,6 +7,7 @@ import (
 
 	"guichet/cell/checkout"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 func form() checkout.Form {
@@ -133,22 +134,22 @@ func TestCreate_storesAnswersWithTheOrderAndAsksEveryAttendee(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	f := form()
-	if err := tw.desks[0].SetForm(t.Context(), tw.shop.ID, &f); err != nil {
+	if err := tw.desks[0].SetForm(t.Context(), txn.None, tw.shop.ID, &f); err != nil {
 		t.Fatal(err)
 	}
 	stale := form()
 	stale.Version = f.Version
-	if err := tw.stores[1].SetForm(t.Context(), tw.shop.ID, stale); !errors.Is(err, checkout.ErrFormChanged) {
+	if err := tw.stores[1].SetForm(t.Context(), txn.None, tw.shop.ID, stale); !errors.Is(err, checkout.ErrFormChanged) {
 		t.Errorf("the same version again: %v", err)
 	}
 	h := tw.hold(t, tw.free, 2)
 	meal := []checkout.Answer{{Question: "meal", Value: "Fish"}}
 	r := checkout.Request{Hold: h.ID, Buyer: buyer, Attendees: []checkout.Attendee{{Name: "A", Answers: meal}}, Consents: []checkout.Consented{{ID: "terms", Version: 1}}}
-	if _, err := tw.desks[0].Create(t.Context(), r); err == nil || pointer(t, err) != "invalid_answer /attendees" {
+	if _, err := tw.desks[0].Create(t.Context(), txn.None, r); err == nil || pointer(t, err) != "invalid_answer /attendees" {
 		t.Fatalf("one of two attendees answered: %v", err)
 	}
 	r.Attendees = append(r.Attendees, checkout.Attendee{Name: "B", Answers: meal})
-	o, err := tw.desks[0].Create(t.Context(), r)
+	o, err := tw.desks[0].Create(t.Context(), txn.None, r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // apart gives the second process a desk of its own, so that nothing but the rows'
@@ -47,7 +48,7 @@ func (tw *town) returned(t *testing.T, order id.Order) (times, places int64) {
 			}
 		}
 	}
-	e, err := tw.stores[0].Event(t.Context(), tw.shop.ID)
+	e, err := tw.stores[0].Event(t.Context(), txn.None, tw.shop.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +85,9 @@ func TestRegression04_orderEndedByEverybodyAtOnceGivesItsStockBackOnce(t *testin
 		var err error
 		switch i % 5 {
 		case 0, 1:
-			_, err = desk.Cancel(t.Context(), o.ID, payment.ByBuyer)
+			_, err = desk.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 		case 2:
-			_, err = desk.Refund(t.Context(), o.ID, 0, payment.ByOrganizer, "")
+			_, err = desk.Refund(t.Context(), txn.None, o.ID, 0, payment.ByOrganizer, "")
 		case 3:
 			_, err = desk.Runs.Pass(t.Context())
 		default:
@@ -108,7 +109,7 @@ func TestRegression04_orderEndedByEverybodyAtOnceGivesItsStockBackOnce(t *testin
 		}
 	}
 	tw.wantStock(t, 0, 0)
-	if back, err := tw.stores[0].Refunds(t.Context(), o.ID); err != nil || len(back) != 1 || back[0].Amount.Amount != 12750 {
+	if back, err := tw.stores[0].Refunds(t.Context(), txn.None, o.ID); err != nil || len(back) != 1 || back[0].Amount.Amount != 12750 {
 		t.Errorf("%+v, %v", back, err)
 	}
 }
@@ -127,7 +128,7 @@ func TestRegression04_unpaidOrderEndedByEverybodyAtOnceGivesItsStockBackOnce(t *
 		if i%4 == 3 {
 			err = tw.reconcile(t.Context(), i/2%2)
 		} else {
-			_, err = desk.Cancel(t.Context(), o.ID, payment.ByBuyer)
+			_, err = desk.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 		}
 		if err != nil && !errors.Is(err, checkout.ErrState) && kind.Of(err) != kind.Unavailable {
 			t.Error(err)
@@ -156,7 +157,7 @@ func TestRegression04_ticketTakenBackByManyAtOnceGivesItsPlaceBackOnce(t *testin
 	one := []id.Ticket{o.Tickets[2].ID}
 	var done atomic.Int64
 	again := func(i int, desk *checkout.Service) {
-		_, err := desk.RefundTickets(t.Context(), o.ID, one, payment.ByOrganizer, "")
+		_, err := desk.RefundTickets(t.Context(), txn.None, o.ID, one, payment.ByOrganizer, "")
 		if err == nil {
 			done.Add(1)
 		} else if !errors.Is(err, checkout.ErrState) {
@@ -176,7 +177,7 @@ func TestRegression04_ticketTakenBackByManyAtOnceGivesItsPlaceBackOnce(t *testin
 			again(i, desk)
 			return
 		}
-		if _, err := desk.Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := desk.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Error(err)
 		}
 	})
@@ -187,7 +188,7 @@ func TestRegression04_ticketTakenBackByManyAtOnceGivesItsPlaceBackOnce(t *testin
 	for range 2 {
 		tw.mustReconcile(t)
 	}
-	backs, err := tw.stores[0].Refunds(t.Context(), o.ID)
+	backs, err := tw.stores[0].Refunds(t.Context(), txn.None, o.ID)
 	if err != nil || len(backs) != 2 || backs[0].Amount.Amount+backs[1].Amount.Amount != 4*3434 {
 		t.Errorf("%+v, %v", backs, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 const postingsOf = `SELECT count(*) FROM payment.posting WHERE order_id = $1`
@@ -74,11 +75,11 @@ type crashing struct {
 
 var errCrash = errors.New("crashed")
 
-func (c *crashing) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
+func (c *crashing) SetOrder(ctx context.Context, tx txn.Tx, o checkout.Order, at time.Time, what string) error {
 	if c.left--; c.left >= 0 {
 		return errCrash
 	}
-	return c.Store.SetOrder(ctx, o, at, what)
+	return c.Store.SetOrder(ctx, tx, o, at, what)
 }
 
 // … with the process killed in between: what was not committed is not remembered
@@ -152,7 +153,7 @@ func TestReconcile_abandonedOrderGivesItsStockBack(t *testing.T) {
 	if status, err := tw.confirm(t.Context(), o, visa); err != nil || status != http.StatusBadRequest {
 		t.Errorf("paying it now: %d, %v", status, err)
 	}
-	_, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
+	_, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 	wantErr(t, err, checkout.ErrState)
 	if o, err := tw.desks[0].Prepare(t.Context(), o.ID); err != nil || o.State != checkout.Expired {
 		t.Errorf("%v, %s", err, o.State)
@@ -167,7 +168,7 @@ func TestReconcile_abandonedOrderGivesItsStockBack(t *testing.T) {
 func TestReconcile_findsTheIntentWhoseAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 2)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +263,7 @@ func TestSettle_lateMoneyForWhatIsGoneGoesBack(t *testing.T) {
 // wantRefunds: these amounts went back, each done, at the sandbox too.
 func (tw *town) wantRefunds(t *testing.T, o checkout.Order, by payment.Source, want ...int64) {
 	t.Helper()
-	backs, err := tw.stores[0].Refunds(t.Context(), o.ID)
+	backs, err := tw.stores[0].Refunds(t.Context(), txn.None, o.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +295,7 @@ func TestSettle_lateMoneyForACanceledOrderGoesBack(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 2)
 	o := tw.order(t, tw.floor, 1)
-	now, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
+	now, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 	if err != nil || now.State != checkout.Canceled {
 		t.Fatal(err)
 	}
@@ -317,7 +318,7 @@ func TestCancel_unpaidCancelsTheIntentToo(t *testing.T) {
 	tw := openTown(t, 2)
 	o := tw.order(t, tw.floor, 1)
 	for range 2 {
-		if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -339,7 +340,7 @@ func TestSettle_moneyForACanceledEventGoesBack(t *testing.T) {
 	tw := openTown(t, 5)
 	o, held := tw.order(t, tw.floor, 2), tw.hold(t, tw.free, 1)
 	tw.cancelEvent(t)
-	_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: held.ID, Buyer: buyer})
+	_, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: held.ID, Buyer: buyer})
 	wantErr(t, err, booking.ErrNotOnSale)
 	tw.mustConfirm(t, o, visa)
 	tw.await(t, o.ID, checkout.Canceled) // and not that his time is over and he may order again
@@ -365,9 +366,9 @@ func TestHear_behindTheFenceDecidesNothing(t *testing.T) {
 		defer tw.mu.Unlock()
 		return int64(len(tw.notices)) > before+3
 	})
-	_, err := tw.desks[0].Cancel(t.Context(), other.ID, payment.ByBuyer)
+	_, err := tw.desks[0].Cancel(t.Context(), txn.None, other.ID, payment.ByBuyer)
 	wantErr(t, err, booking.ErrMoved)
-	_, err = tw.desks[0].Refund(t.Context(), bought.ID, 0, payment.ByBuyer, "")
+	_, err = tw.desks[0].Refund(t.Context(), txn.None, bought.ID, 0, payment.ByBuyer, "")
 	wantErr(t, err, booking.ErrMoved)
 	tw.runOut(t, other.ID)
 	wantErr(t, tw.reconcile(t.Context(), 0), booking.ErrMoved)
@@ -415,7 +416,7 @@ func TestHear_anUnknownPaymentPaysNothing(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 5)
 	o, other := tw.order(t, tw.floor, 1), tw.paid(t, tw.floor, 1)
-	unasked, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	unasked, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -490,7 +491,7 @@ func TestReconcile_looksAgainSoonEnough(t *testing.T) {
 		}
 	}
 	waiting := tw.order(t, tw.floor, 1)
-	if _, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer}); err != nil {
+	if _, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer}); err != nil {
 		t.Fatal(err)
 	}
 	soon("after the orders were made")

@@ -9,6 +9,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // look is what a purchase knows of its order's time, by the database's clock.
@@ -37,8 +38,8 @@ func (o *Order) decidedBy() time.Time {
 func (o *Order) intentKnown() bool { return o.Payment != nil && o.Payment.IntentID != "" }
 
 // lookAt decides by the database's clock whether the payment is still wanted.
-func (s *Service) lookAt(ctx context.Context, c saga.Call) (any, error) {
-	l, o, err := s.seen(ctx, c)
+func (s *Service) lookAt(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
+	l, o, err := s.seen(ctx, tx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +53,8 @@ func (s *Service) lookAt(ctx context.Context, c saga.Call) (any, error) {
 
 // lookAtClock decides by the database's clock whether the provider, who did not
 // answer, may be asked again before the order is decided without him.
-func (s *Service) lookAtClock(ctx context.Context, c saga.Call) (any, error) {
-	l, o, err := s.seen(ctx, c)
+func (s *Service) lookAtClock(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
+	l, o, err := s.seen(ctx, tx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +62,12 @@ func (s *Service) lookAtClock(ctx context.Context, c saga.Call) (any, error) {
 	return l, nil
 }
 
-func (s *Service) seen(ctx context.Context, c saga.Call) (look, Order, error) {
+func (s *Service) seen(ctx context.Context, tx txn.Tx, c saga.Call) (look, Order, error) {
 	in, order, err := read(c)
 	if err != nil {
 		return look{}, Order{}, err
 	}
-	o, err := s.Store.Brief(ctx, order)
+	o, err := s.Store.Brief(ctx, tx, order)
 	if err != nil {
 		return look{}, Order{}, err
 	}
@@ -76,15 +77,15 @@ func (s *Service) seen(ctx context.Context, c saga.Call) (look, Order, error) {
 		Patience: min(longestCall, secondsTo(o.decidedBy(), c.Now)), Tries: in.Look.Tries,
 	}
 	if l.Asked = l.Made; !l.Made && !l.Time {
-		l.Asked, err = s.askedFor(ctx, order)
+		l.Asked, err = s.askedFor(ctx, tx, order)
 	}
 	return l, o, err
 }
 
 // askedFor says whether the provider was ever asked for an order's payment, whatever
 // came of it: that he is about to be asked is written down first.
-func (s *Service) askedFor(ctx context.Context, order id.Order) (bool, error) {
-	_, steps, err := s.Runs.Run(ctx, purchaseOf(order))
+func (s *Service) askedFor(ctx context.Context, tx txn.Tx, order id.Order) (bool, error) {
+	_, steps, err := s.Runs.Run(ctx, tx, purchaseOf(order))
 	if errors.Is(err, saga.ErrRunNotFound) { // nobody remembers
 		return true, nil
 	}
@@ -133,18 +134,18 @@ func (s *Service) withdrawIntent(ctx context.Context, c saga.Call) (any, error) 
 // letGo ends a pending order whose time is over while the provider cannot be asked:
 // it is decided at the desk and nobody waits for him (P4). What else has become of
 // the order stays.
-func (s *Service) letGo(ctx context.Context, c saga.Call) (any, error) {
+func (s *Service) letGo(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
 	order, err := orderOf(c)
 	if err != nil {
 		return nil, err
 	}
 	var out settled
-	err = s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+	err = s.onOrder(ctx, tx, order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) error {
 		if out.Outcome = outcomeOver; o.State != Pending || h.State == booking.HoldConverted {
 			return nil
 		}
 		var err error
-		out.Outcome, err = s.unpaid(ctx, stock, h, o)
+		out.Outcome, err = s.unpaid(ctx, tx, stock, h, o)
 		return err
 	})
 	return out, err

@@ -15,6 +15,7 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 // isAway: the provider fails every call and tells nothing.
@@ -24,7 +25,7 @@ var isAway = sandbox.Faults{Error500Percent: 100, WebhookBlackout: true}
 // its payment, and nobody heard the answer.
 func (tw *town) unprepared(t *testing.T, n int64, lost bool) checkout.Order {
 	t.Helper()
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, n).ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, n).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func TestLetGo_canceledWhileTheProviderIsAway(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		tw := openTown(t, 4)
 		o := tw.unprepared(t, 2, lost)
-		if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 		other := tw.unprepared(t, 1, false)
@@ -403,7 +404,7 @@ func TestLetGo_nothingIsLookedForWhereNobodyAsked(t *testing.T) {
 	for i := range tw.desks {
 		tw.desks[i].Processor = shut{tw.processor()}
 	}
-	never, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	never, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,7 +468,7 @@ func TestLetGo_buyerCancelsBehindTheWindow(t *testing.T) {
 	tw.reconcileAway(t)
 	_, err := tw.box.Hold(t.Context(), booking.Request{Hold: id.NewHold(tw.shop.ID), Lines: []booking.Line{{Type: tw.floor, Quantity: 1}}})
 	wantErr(t, err, booking.ErrSoldOut)
-	if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+	if _, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	tw.reconcileAway(t)

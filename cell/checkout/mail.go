@@ -4,32 +4,33 @@ import (
 	"context"
 
 	"guichet/cell/notify"
+	"guichet/internal/txn"
 )
 
 // Notifier takes in what a buyer is to be told. The mail is queued in the
 // transaction at hand and exists once for its order, kind and part (P5).
 type Notifier interface {
-	Enqueue(ctx context.Context, m notify.Message) error
+	Enqueue(ctx context.Context, tx txn.Tx, m notify.Message) error
 	// Allow refuses to let a stranger cause one more mail to an address than its caps say.
-	Allow(ctx context.Context, address string) error
+	Allow(ctx context.Context, tx txn.Tx, address string) error
 }
 
 // allow asks before a mail is caused that nobody paid for.
-func (s *Service) allow(ctx context.Context, address string) error {
+func (s *Service) allow(ctx context.Context, tx txn.Tx, address string) error {
 	if s.Notifier == nil {
 		return nil
 	}
-	return s.Notifier.Allow(ctx, address)
+	return s.Notifier.Allow(ctx, tx, address)
 }
 
 // tell queues a mail to an order's buyer.
-func (s *Service) tell(ctx context.Context, o *Order, k notify.Kind, part string) error {
+func (s *Service) tell(ctx context.Context, tx txn.Tx, o *Order, k notify.Kind, part string) error {
 	if s.Notifier == nil {
 		return nil
 	}
 	m := Letter(o, k, part)
 	m.Caused = o.caused(k)
-	return s.Notifier.Enqueue(ctx, m)
+	return s.Notifier.Enqueue(ctx, tx, m)
 }
 
 // caused says of a mail to an order's buyer that whoever ordered caused it and no money

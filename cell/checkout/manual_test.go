@@ -15,6 +15,7 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 // openManual is a town whose cards are authorized first and captured when the
@@ -70,7 +71,7 @@ func TestManual_theMoneyIsTakenWhenTheStockIsConfirmed(t *testing.T) {
 		t.Errorf("the intent is %s, %d received", in.Status, in.AmountReceived)
 	}
 	tw.wantStock(t, 0, 2) // confirmed before anything is charged
-	_, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
+	_, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 	wantErr(t, err, checkout.ErrState) // for a moment
 	o = tw.awaitWorking(t, o, checkout.Paid)
 	wantMoments(t, o, "created", "payment_authorized", "paid")
@@ -87,7 +88,7 @@ func TestManual_whatIsGoneIsNotCharged(t *testing.T) {
 	tw := openManual(t, 2)
 	o := tw.order(t, tw.floor, 2)
 	tw.eventCanceled.Store(true)
-	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	if _, err := tw.box.Change(t.Context(), txn.None, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	tw.mustConfirm(t, o, visa)
@@ -174,7 +175,7 @@ func TestCancelEvent_orderWhoseWindowEndsMeanwhileIsNotToldToOrderAgain(t *testi
 	tw := openTown(t, 2)
 	o := tw.order(t, tw.floor, 1)
 	tw.eventCanceled.Store(true)
-	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	if _, err := tw.box.Change(t.Context(), txn.None, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	tw.runOut(t, o.ID)
@@ -197,7 +198,7 @@ func TestCancelEvent_endsItsHoldsAtOnce(t *testing.T) {
 	if now, err := tw.box.Look(t.Context(), h.ID); err != nil || now.State != booking.HoldExpired {
 		t.Errorf("it is %s, %v", now.State, err)
 	}
-	_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	_, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	wantErr(t, err, booking.ErrNotOnSale)
 	if _, err := tw.box.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
@@ -214,7 +215,7 @@ func TestCreate_fromAHoldWhoseEventHasEndedIsRefused(t *testing.T) {
 	for _, of := range []id.TicketType{tw.floor, tw.free} {
 		h := tw.hold(t, of, 1)
 		tw.exec(t, endEvent, tw.shop.ID.String())
-		_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+		_, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 		wantErr(t, err, booking.ErrNotOnSale)
 		tw.exec(t, `UPDATE booking.event SET starts_at = $2, ends_at = NULL WHERE event_id = $1`, tw.shop.ID.String(), tw.shop.StartsAt)
 	}
@@ -265,16 +266,16 @@ func (b slowBank) CancelIntent(ctx context.Context, intent, _ string) (payment.I
 // the window's end: nobody else buys it meanwhile.
 func TestManual_whatIsConfirmedWaitsForABankThatTakesItsTime(t *testing.T) {
 	t.Parallel()
-	yes := func(ctx context.Context, p payment.Processor, intent string) error {
+	yes := func(ctx context.Context, _ txn.Tx, p payment.Processor, intent string) error {
 		_, err := p.CaptureIntent(ctx, intent, "the bank")
 		return err
 	}
-	no := func(ctx context.Context, p payment.Processor, intent string) error {
+	no := func(ctx context.Context, _ txn.Tx, p payment.Processor, intent string) error {
 		_, err := p.CancelIntent(ctx, intent, "the bank")
 		return err
 	}
 	for _, c := range []struct {
-		says     func(ctx context.Context, p payment.Processor, intent string) error
+		says     func(ctx context.Context, tx txn.Tx, p payment.Processor, intent string) error
 		outlives bool // its window
 		end      checkout.State
 		sold     int64
@@ -300,7 +301,7 @@ func TestManual_whatIsConfirmedWaitsForABankThatTakesItsTime(t *testing.T) {
 		}
 		tw.wantStock(t, 0, 2)
 		bank.decided.Store(true)
-		if err := c.says(t.Context(), bank.Processor, o.Payment.IntentID); err != nil {
+		if err := c.says(t.Context(), txn.None, bank.Processor, o.Payment.IntentID); err != nil {
 			t.Fatal(err)
 		}
 		o = tw.awaitWorkingDue(t, o, c.end)
@@ -325,11 +326,11 @@ func (tw *town) awaitWorkingDue(t *testing.T, o checkout.Order, want checkout.St
 func (tw *town) cancelEvent(t *testing.T) {
 	t.Helper()
 	tw.eventCanceled.Store(true)
-	err := tw.stores[0].InTx(t.Context(), func(ctx context.Context) error {
-		if _, err := tw.box.Change(ctx, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	err := tw.stores[0].InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if _, err := tw.box.Change(ctx, tx, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 			return err
 		}
-		return tw.desks[0].CancelEvent(ctx, tw.shop.ID)
+		return tw.desks[0].CancelEvent(ctx, tx, tw.shop.ID)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -355,7 +356,7 @@ func TestCancelEvent_refundsEveryOrder(t *testing.T) {
 		case 1:
 			pending = append(pending, tw.order(t, tw.floor, 1))
 		default:
-			o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
+			o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -363,7 +364,7 @@ func TestCancelEvent_refundsEveryOrder(t *testing.T) {
 		}
 	}
 	part := paid[0]
-	if _, err := tw.desks[0].Refund(t.Context(), part.ID, 1000, payment.ByOrganizer, "late start"); err != nil {
+	if _, err := tw.desks[0].Refund(t.Context(), txn.None, part.ID, 1000, payment.ByOrganizer, "late start"); err != nil {
 		t.Fatal(err)
 	}
 	tw.cancelEvent(t)

@@ -8,6 +8,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/stripe"
+	"guichet/internal/txn"
 )
 
 // An event's cancellation cannot give back what a bank has in question: it leaves the
@@ -33,7 +34,7 @@ func TestCancelEvent_leavesDisputedOrdersToTheBankAndEndsThemThen(t *testing.T) 
 		tw.awaitInQuestion(t, 0)
 		wantTickets(t, o, checkout.TicketCanceled, checkout.TicketCanceled)
 		tw.wantRevoked(t, o, true)
-		backs, err := tw.stores[0].Refunds(t.Context(), o.ID)
+		backs, err := tw.stores[0].Refunds(t.Context(), txn.None, o.ID)
 		if err != nil || len(backs) != 1 || backs[0].Source != want || backs[0].Amount.Amount != 8500 || o.State != checkout.Canceled {
 			t.Errorf("%s: %s, %+v, %v", what, o.State, backs, err)
 		}
@@ -57,7 +58,7 @@ func TestManual_disputesDeclinesAndDestinations(t *testing.T) {
 		if own := tw.balance(t, payment.OwedTo(tw.shop.Organizer)); own != 0 || tw.balance(t, payment.AtProvider) != 553 {
 			t.Errorf("the organizer is owed %d, the provider has %d", -own, tw.balance(t, payment.AtProvider))
 		}
-		if _, err := tw.desks[0].Refund(t.Context(), o.ID, 0, payment.ByOrganizer, ""); err != nil {
+		if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 0, payment.ByOrganizer, ""); err != nil {
 			t.Fatal(err)
 		}
 		tw.mustReconcile(t)
@@ -113,7 +114,7 @@ func TestSeats_comeBackWithSingleTicketsAndLostDisputes(t *testing.T) {
 	tw.mustConfirm(t, o, visa)
 	o = tw.awaitWorking(t, o, checkout.Paid)
 	tw.wantSeats(t, 0, 3)
-	if _, err := tw.desks[0].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, ""); err != nil {
+	if _, err := tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, ""); err != nil {
 		t.Fatal(err)
 	}
 	tw.wantSeats(t, 0, 2)

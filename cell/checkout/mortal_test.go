@@ -10,6 +10,8 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/saga"
 	"guichet/cell/store"
+	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var errDead = errors.New("this process is dead")
@@ -47,17 +49,12 @@ type mortal struct {
 	*life
 }
 
-type within struct{}
-
-func (m mortal) InTx(ctx context.Context, do func(context.Context) error) error {
-	if ctx.Value(within{}) != nil {
-		return m.Store.InTx(ctx, do)
-	}
+func (m mortal) InTx(ctx context.Context, do func(context.Context, txn.Tx) error) error {
 	if err := m.moment("before a transaction"); err != nil {
 		return err
 	}
-	err := m.Store.InTx(context.WithValue(ctx, within{}, true), func(ctx context.Context) error {
-		if err := do(ctx); err != nil {
+	err := m.Store.InTx(ctx, func(ctx context.Context, tx txn.Tx) error {
+		if err := do(ctx, tx); err != nil {
 			return err
 		}
 		return m.moment("before a commit")
@@ -150,11 +147,15 @@ const (
 	written = `SELECT what, n FROM letter WHERE order_id = $1`
 )
 
-func (p postbox) Allow(context.Context, string) error { return nil }
+func (p postbox) Allow(context.Context, txn.Tx, string) error { return nil }
 
-func (p postbox) Enqueue(ctx context.Context, m notify.Message) error {
-	if _, err := p.s.DB.On(ctx).Exec(ctx, letter, string(m.Kind), m.Order.String()); err != nil {
+func (p postbox) Enqueue(ctx context.Context, tx txn.Tx, m notify.Message) error {
+	var q sqldb.Querier = p.s.DB.Pool
+	if own, ok := tx.(*sqldb.Tx); ok {
+		q = own
+	}
+	if _, err := q.Exec(ctx, letter, string(m.Kind), m.Order.String()); err != nil {
 		return err
 	}
-	return (&notify.Service{Queue: p.s}).Enqueue(ctx, m)
+	return (&notify.Service{Queue: p.s}).Enqueue(ctx, tx, m)
 }

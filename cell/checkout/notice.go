@@ -10,6 +10,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/saga"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // Bounds of notices that wait for something that comes first.
@@ -28,13 +29,13 @@ var ErrNoticeNotFound = kind.NotFound.New("notice_not_found")
 // Notices keeps the provider's webhooks.
 type Notices interface {
 	// InsertNotice stores a webhook once; false means it was there.
-	InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (first bool, err error)
+	InsertNotice(ctx context.Context, tx txn.Tx, n payment.Notice, order string, body []byte) (first bool, err error)
 	// SetNotice stores what became of it; one that waits is looked at again after a while.
-	SetNotice(ctx context.Context, notice string, became payment.Outcome, order string, again time.Duration) error
+	SetNotice(ctx context.Context, tx txn.Tx, notice string, became payment.Outcome, order string, again time.Duration) error
 	ClaimNotices(ctx context.Context, limit int, lease time.Duration) ([]payment.Stored, error)
 	Notice(ctx context.Context, notice string) (payment.Stored, bool, error)
 	// CountDecline counts a declined attempt to pay an order.
-	CountDecline(ctx context.Context, order id.Order) (int64, error)
+	CountDecline(ctx context.Context, tx txn.Tx, order id.Order) (int64, error)
 	NoticesSince(ctx context.Context, since time.Time, after string, limit int) ([]payment.Stored, error)
 }
 
@@ -60,21 +61,21 @@ func (s *Service) take(ctx context.Context, n payment.Notice, body []byte) error
 		return fmt.Errorf("hear %s: %w", n.ID, err)
 	}
 	became := payment.Repeated
-	hear := func(ctx context.Context) error {
-		return s.Store.InTx(ctx, func(ctx context.Context) error {
+	hear := func(ctx context.Context, tx txn.Tx) error {
+		return txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) error {
 			became = payment.Repeated
-			first, err := s.Store.InsertNotice(ctx, n, paidBy(n), body)
+			first, err := s.Store.InsertNotice(ctx, tx, n, paidBy(n), body)
 			if err != nil || !first {
 				return err
 			}
 			if doubt != "" {
 				became = doubt
-				return s.Store.SetNotice(ctx, n.ID, doubt, paidBy(n), waitOf(doubt, firstWait))
+				return s.Store.SetNotice(ctx, tx, n.ID, doubt, paidBy(n), waitOf(doubt, firstWait))
 			}
-			if became, err = s.effect(ctx, n, firstWait); err != nil {
+			if became, err = s.effect(ctx, tx, n, firstWait); err != nil {
 				return err
 			}
-			return s.declined(ctx, n)
+			return s.declined(ctx, tx, n)
 		})
 	}
 	if err := s.atItsDesk(ctx, n, hear); err != nil {
@@ -97,7 +98,7 @@ func inert(n payment.Notice) (payment.Outcome, bool) {
 
 // keepNotice stores a notice that has no effect.
 func (s *Service) keepNotice(ctx context.Context, n payment.Notice, body []byte, became payment.Outcome) error {
-	first, err := s.Store.InsertNotice(ctx, n, paidBy(n), body)
+	first, err := s.Store.InsertNotice(ctx, txn.None, n, paidBy(n), body)
 	if err != nil {
 		return fmt.Errorf("hear %s: %w", n.ID, err)
 	}
@@ -110,14 +111,14 @@ func (s *Service) keepNotice(ctx context.Context, n payment.Notice, body []byte,
 
 // atItsDesk runs do at the desk of the event that a notice is about, if it may touch
 // the stock of one.
-func (s *Service) atItsDesk(ctx context.Context, n payment.Notice, do func(ctx context.Context) error) error {
+func (s *Service) atItsDesk(ctx context.Context, n payment.Notice, do func(ctx context.Context, tx txn.Tx) error) error {
 	switch {
 	case n.Intent != nil && news(*n.Intent):
 		if order, err := id.ParseOrder(n.Intent.OrderID); err == nil {
 			return s.shared(ctx, order, do)
 		}
 	case n.About() != "":
-		order, ours, err := s.Store.OrderOfIntent(ctx, n.About())
+		order, ours, err := s.Store.OrderOfIntent(ctx, txn.None, n.About())
 		if err != nil {
 			return fmt.Errorf("find the payment of %s: %w", n.ID, err)
 		}
@@ -125,7 +126,7 @@ func (s *Service) atItsDesk(ctx context.Context, n payment.Notice, do func(ctx c
 			return s.atDesk(ctx, order.Event(), do)
 		}
 	}
-	return do(ctx)
+	return do(ctx, txn.None)
 }
 
 func (s *Service) count(noticeType string, became payment.Outcome) {
@@ -148,20 +149,20 @@ func paidBy(n payment.Notice) string {
 
 // effect lets a notice have its effect in the transaction at hand. Doing it again
 // changes nothing. again is when to look at it if it must wait.
-func (s *Service) effect(ctx context.Context, n payment.Notice, again time.Duration) (payment.Outcome, error) {
+func (s *Service) effect(ctx context.Context, tx txn.Tx, n payment.Notice, again time.Duration) (payment.Outcome, error) {
 	var became payment.Outcome
 	var order string
 	var err error
 	switch {
 	case n.Intent != nil:
 		order = paidBy(n)
-		became, err = s.paymentNotice(ctx, order, *n.Intent, n.ID)
+		became, err = s.paymentNotice(ctx, tx, order, *n.Intent, n.ID)
 	case n.Dispute != nil:
-		order, became, err = s.disputeNotice(ctx, *n.Dispute)
+		order, became, err = s.disputeNotice(ctx, tx, *n.Dispute)
 	case n.Refund != nil:
-		order, became, err = s.refundNotice(ctx, *n.Refund)
+		order, became, err = s.refundNotice(ctx, tx, *n.Refund)
 	case n.Returned != nil:
-		order, became, err = s.returnedNotice(ctx, *n.Returned)
+		order, became, err = s.returnedNotice(ctx, tx, *n.Returned)
 	default: // kept: somebody may want to know some day
 		return payment.Ignored, nil
 	}
@@ -171,10 +172,10 @@ func (s *Service) effect(ctx context.Context, n payment.Notice, again time.Durat
 	if became != payment.Waiting {
 		again = 0
 	}
-	return became, s.Store.SetNotice(ctx, n.ID, became, order, again)
+	return became, s.Store.SetNotice(ctx, tx, n.ID, became, order, again)
 }
 
-func (s *Service) paymentNotice(ctx context.Context, text string, intent payment.Intent, notice string) (payment.Outcome, error) {
+func (s *Service) paymentNotice(ctx context.Context, tx txn.Tx, text string, intent payment.Intent, notice string) (payment.Outcome, error) {
 	order, err := id.ParseOrder(text)
 	if err != nil {
 		return payment.Ignored, nil //nolint:nilerr // another system shares the account
@@ -182,7 +183,7 @@ func (s *Service) paymentNotice(ctx context.Context, text string, intent payment
 	if !news(intent) {
 		return payment.Done, nil
 	}
-	err = s.heard(ctx, order, intent, notice)
+	err = s.heard(ctx, tx, order, intent, notice)
 	switch {
 	case errors.Is(err, ErrOrderNotFound): // the same
 		return payment.Ignored, nil
@@ -224,13 +225,13 @@ func (s *Service) again(ctx context.Context, stored payment.Stored) (became paym
 	if err != nil {
 		return "", fmt.Errorf("look at notice %s again: %w", stored.ID, err)
 	}
-	err = s.atItsDesk(ctx, n, func(ctx context.Context) error {
-		return s.Store.InTx(ctx, func(ctx context.Context) error {
+	err = s.atItsDesk(ctx, n, func(ctx context.Context, tx txn.Tx) error {
+		return txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) error {
 			pause := min(firstWait<<min(stored.Attempts, 16), longestWait)
 			if became = doubt; doubt == "" {
-				became, err = s.effect(ctx, n, pause)
+				became, err = s.effect(ctx, tx, n, pause)
 			} else {
-				err = s.Store.SetNotice(ctx, stored.ID, doubt, paidBy(n), waitOf(doubt, pause))
+				err = s.Store.SetNotice(ctx, tx, stored.ID, doubt, paidBy(n), waitOf(doubt, pause))
 			}
 			switch {
 			case err != nil:
@@ -240,7 +241,7 @@ func (s *Service) again(ctx context.Context, stored payment.Stored) (became paym
 			case became != payment.Done || stored.Outcome == payment.Done:
 				return nil
 			}
-			return s.Store.SetNotice(ctx, stored.ID, became, "", 0)
+			return s.Store.SetNotice(ctx, tx, stored.ID, became, "", 0)
 		})
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 // killed is a store of a process that dies after so many statements: what it had
@@ -34,33 +35,33 @@ func (k *killed) alive() error {
 	return nil
 }
 
-func (k *killed) InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (bool, error) {
+func (k *killed) InsertNotice(ctx context.Context, tx txn.Tx, n payment.Notice, order string, body []byte) (bool, error) {
 	if err := k.alive(); err != nil {
 		return false, err
 	}
-	return k.Store.InsertNotice(ctx, n, order, body)
+	return k.Store.InsertNotice(ctx, tx, n, order, body)
 }
 
-func (k *killed) WithStock(ctx context.Context, event id.Event, ttl time.Duration, holds []id.Hold, decide func(*booking.Stock) error) error {
-	return k.Store.WithStock(ctx, event, ttl, holds, func(s *booking.Stock) error {
+func (k *killed) WithStock(ctx context.Context, tx txn.Tx, event id.Event, ttl time.Duration, holds []id.Hold, decide func(*booking.Stock) error) error {
+	return k.Store.WithStock(ctx, tx, event, ttl, holds, func(s *booking.Stock) error {
 		return errors.Join(k.alive(), decide(s), k.alive())
 	})
 }
 
-func (k *killed) SetPayment(ctx context.Context, p payment.Payment) error {
-	return errors.Join(k.alive(), k.Store.SetPayment(ctx, p))
+func (k *killed) SetPayment(ctx context.Context, tx txn.Tx, p payment.Payment) error {
+	return errors.Join(k.alive(), k.Store.SetPayment(ctx, tx, p))
 }
 
-func (k *killed) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at time.Time) error {
-	return errors.Join(k.alive(), k.Store.InsertTickets(ctx, tickets, at))
+func (k *killed) InsertTickets(ctx context.Context, tx txn.Tx, tickets []checkout.Ticket, at time.Time) error {
+	return errors.Join(k.alive(), k.Store.InsertTickets(ctx, tx, tickets, at))
 }
 
-func (k *killed) Post(ctx context.Context, e payment.Entry) error {
-	return errors.Join(k.alive(), k.Store.Post(ctx, e))
+func (k *killed) Post(ctx context.Context, tx txn.Tx, e payment.Entry) error {
+	return errors.Join(k.alive(), k.Store.Post(ctx, tx, e))
 }
 
-func (k *killed) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
-	return errors.Join(k.alive(), k.Store.SetOrder(ctx, o, at, what))
+func (k *killed) SetOrder(ctx context.Context, tx txn.Tx, o checkout.Order, at time.Time, what string) error {
+	return errors.Join(k.alive(), k.Store.SetOrder(ctx, tx, o, at, what))
 }
 
 const (
@@ -223,7 +224,7 @@ func TestReplay_doesOnlyWhatWasNotDone(t *testing.T) {
 			t.Fatal(err)
 		}
 		n.Intent = nil
-		if first, err := tw.stores[0].InsertNotice(t.Context(), n, "", body); err != nil || !first {
+		if first, err := tw.stores[0].InsertNotice(t.Context(), txn.None, n, "", body); err != nil || !first {
 			t.Fatal(first, err)
 		}
 		done, err := tw.desks[0].Replay(t.Context(), n.ID, time.Time{}, "")

@@ -6,6 +6,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // notices are the tasks by which the flows tell buyers what happens to their orders.
@@ -16,7 +17,7 @@ var notices = map[string]notify.Kind{
 
 // notify queues a mail in the transaction of the step: it is sent if and only if
 // that is committed. A refund's mail is told apart from another one's by its id.
-func (s *Service) notify(ctx context.Context, c saga.Call, what notify.Kind) (any, error) {
+func (s *Service) notify(ctx context.Context, tx txn.Tx, c saga.Call, what notify.Kind) (any, error) {
 	var in struct {
 		Order  string `json:"order"`
 		Refund string `json:"refund"`
@@ -35,16 +36,16 @@ func (s *Service) notify(ctx context.Context, c saga.Call, what notify.Kind) (an
 	if what != notify.Refund {
 		in.Refund = ""
 	}
-	return nil, s.letter(ctx, order, what, in.Refund)
+	return nil, s.letter(ctx, tx, order, what, in.Refund)
 }
 
-func (s *Service) letter(ctx context.Context, order id.Order, what notify.Kind, part string) error {
+func (s *Service) letter(ctx context.Context, tx txn.Tx, order id.Order, what notify.Kind, part string) error {
 	if s.Notifier == nil {
 		return nil
 	}
-	o, err := s.Store.Brief(ctx, order)
+	o, err := s.Store.Brief(ctx, tx, order)
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, &o, what, part)
+	return s.tell(ctx, tx, &o, what, part)
 }

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // ErrPaperNotFound means that no such invoice or credit note was written.
@@ -77,11 +78,11 @@ type PaperTaxes struct {
 }
 
 // invoice writes a paid order's invoice, in the transaction of its payment.
-func (s *Service) invoice(ctx context.Context, stock *booking.Stock, o *Order) error {
+func (s *Service) invoice(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order) error {
 	if o.Total.Amount == 0 {
 		return nil
 	}
-	p, err := s.paper(ctx, stock, o, Invoice, o.ID.String(), o.Total)
+	p, err := s.paper(ctx, tx, stock, o, Invoice, o.ID.String(), o.Total)
 	if err != nil {
 		return err
 	}
@@ -89,13 +90,13 @@ func (s *Service) invoice(ctx context.Context, stock *booking.Stock, o *Order) e
 		p.Content.Lines = append(p.Content.Lines, PaperLine{Name: i.Name, Quantity: i.Quantity, Each: i.AllIn.Amount})
 	}
 	p.Content.Taxes = taxesOf(stock, o.Items)
-	if err := s.Store.IssuePaper(ctx, p); err != nil {
+	if err := s.Store.IssuePaper(ctx, tx, p); err != nil {
 		return fmt.Errorf("write invoice: %w", err)
 	}
 	return nil
 }
 
-func (s *Service) paper(ctx context.Context, stock *booking.Stock, o *Order, k PaperKind, cause string, total money.Money) (Paper, error) {
+func (s *Service) paper(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, k PaperKind, cause string, total money.Money) (Paper, error) {
 	p := Paper{
 		Kind: k, Cause: cause, Order: o.ID, Organizer: stock.Organizer, Total: total, IssuedAt: stock.Now,
 		Content: PaperContent{
@@ -106,7 +107,7 @@ func (s *Service) paper(ctx context.Context, stock *booking.Stock, o *Order, k P
 		return p, nil
 	}
 	var err error
-	p.Content.Seller, err = s.Store.SellerOf(ctx, stock.ID, stock.Organizer)
+	p.Content.Seller, err = s.Store.SellerOf(ctx, tx, stock.ID, stock.Organizer)
 	if err != nil {
 		return Paper{}, fmt.Errorf("read seller: %w", err)
 	}
@@ -153,7 +154,7 @@ func (p *Paper) Title() string {
 
 // Paper reads an order's invoice (n is 1) or its nth credit note.
 func (s *Service) Paper(ctx context.Context, order id.Order, k PaperKind, n int) (Paper, error) {
-	p, err := s.Store.Paper(ctx, order, k, n)
+	p, err := s.Store.Paper(ctx, txn.None, order, k, n)
 	if err != nil {
 		return Paper{}, fmt.Errorf("read %s: %w", k, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // Whatever goes back in whatever order, tickets by themselves or amounts, the credit
@@ -98,7 +99,7 @@ func taxedOrder(t *testing.T) (*town, checkout.Order) {
 	taxed := func(points int64, onTop bool) booking.DraftTerms {
 		return booking.DraftTerms{Tax: &booking.Tax{BasisPoints: points, OnTop: onTop}}
 	}
-	e, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
+	e, err := tw.box.DraftEvent(t.Context(), txn.None, tw.shop.Organizer, booking.Draft{
 		Name: "Taxed", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR", StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second),
 		Quotas: []booking.DraftQuota{{Name: "hall", Size: 10}},
 		Types: []booking.DraftType{
@@ -114,7 +115,7 @@ func taxedOrder(t *testing.T) (*town, checkout.Order) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	if err == nil {
 		o, err = tw.desks[0].Prepare(t.Context(), o.ID)
 	}
@@ -134,7 +135,7 @@ func TestInvoice_namesTheTaxOfEachRateAndCreditNotesTakeItBack(t *testing.T) {
 		t.Fatalf("%+v, %v", invoice, err)
 	}
 	for _, amount := range []int64{1000, 0} {
-		if _, err := tw.desks[1].Refund(t.Context(), o.ID, amount, payment.ByOrganizer, "late"); err != nil {
+		if _, err := tw.desks[1].Refund(t.Context(), txn.None, o.ID, amount, payment.ByOrganizer, "late"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -168,11 +169,11 @@ func TestRefundTickets_takesTheTicketsOwnRateAndTaxBack(t *testing.T) {
 	}
 	give := func(tickets ...id.Ticket) checkout.Paper {
 		t.Helper()
-		now, err := tw.desks[0].RefundTickets(t.Context(), o.ID, tickets, payment.ByOrganizer, "")
+		now, err := tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, tickets, payment.ByOrganizer, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		notes, err := tw.stores[0].Papers(t.Context(), o.ID, checkout.CreditNote)
+		notes, err := tw.stores[0].Papers(t.Context(), txn.None, o.ID, checkout.CreditNote)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,14 +191,14 @@ func TestRefundTickets_takesTheTicketsOwnRateAndTaxBack(t *testing.T) {
 	if got := -tw.balance(t, tax); got != 380 {
 		t.Errorf("%d of tax in the books, want the seats' 380", got)
 	}
-	if _, err := tw.desks[1].Refund(t.Context(), o.ID, 1000, payment.ByOrganizer, "cold"); err != nil {
+	if _, err := tw.desks[1].Refund(t.Context(), txn.None, o.ID, 1000, payment.ByOrganizer, "cold"); err != nil {
 		t.Fatal(err)
 	}
 	note = give(seat.ID)
 	if !slices.Equal(note.Content.Taxes, []checkout.PaperTaxes{{BasisPoints: 1900, Gross: 1190, Tax: 190}}) {
 		t.Errorf("the seat's note: %+v", note.Content.Taxes)
 	}
-	if _, err := tw.desks[1].Refund(t.Context(), o.ID, 0, payment.ByOrganizer, "rain"); err != nil {
+	if _, err := tw.desks[1].Refund(t.Context(), txn.None, o.ID, 0, payment.ByOrganizer, "rain"); err != nil {
 		t.Fatal(err)
 	}
 	tw.mustReconcile(t)
@@ -227,13 +228,13 @@ func TestRefund_inMorePartsThanTheLimitIsRefusedAndTheRestGoesBack(t *testing.T)
 	tw := openTown(t, 10)
 	o := tw.paid(t, tw.odd, 1)
 	for range checkout.MaxRefunds {
-		if _, err := tw.desks[0].Refund(t.Context(), o.ID, 1, payment.ByOrganizer, ""); err != nil {
+		if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 1, payment.ByOrganizer, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := tw.desks[0].Refund(t.Context(), o.ID, 1, payment.ByOrganizer, "")
+	_, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 1, payment.ByOrganizer, "")
 	wantErr(t, err, checkout.ErrRefundLimit)
-	if now, err := tw.desks[0].Refund(t.Context(), o.ID, 0, payment.ByOrganizer, ""); err != nil || now.Refund != checkout.FullRefund {
+	if now, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 0, payment.ByOrganizer, ""); err != nil || now.Refund != checkout.FullRefund {
 		t.Errorf("%s, %v", now.Refund, err)
 	}
 	eventually(t, "all to be sent", func() bool {

@@ -15,13 +15,14 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 func TestPurchase_fromHoldToTickets(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	h := tw.hold(t, tw.floor, 2)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{
 		Hold: h.ID, Buyer: buyer, Attendees: []checkout.Attendee{{Name: "Ada", Email: "ada@example.org"}}, Shown: &h.Total,
 	})
 	if err != nil {
@@ -53,17 +54,17 @@ func TestPurchase_fromHoldToTickets(t *testing.T) {
 	}
 	_, _, err = tw.desks[1].Ticket(t.Context(), id.NewTicket(tw.shop.ID))
 	wantErr(t, err, checkout.ErrTicketNotFound)
-	if rev, err := tw.stores[0].Revenue(t.Context(), tw.shop.ID); err != nil || rev != 8500 {
+	if rev, err := tw.stores[0].Revenue(t.Context(), txn.None, tw.shop.ID); err != nil || rev != 8500 {
 		t.Errorf("revenue %d, %v", rev, err)
 	}
-	_, err = tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	_, err = tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	wantErr(t, err, booking.ErrHoldExpired) // it has been sold
 }
 
 func TestPurchase_freeTicketsAreThereAtOnce(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.free, 3).ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.free, 3).ID, Buyer: buyer})
 	if err != nil || o.State != checkout.Paid || len(o.Tickets) != 3 {
 		t.Fatalf("%v: %+v", err, o)
 	}
@@ -73,7 +74,7 @@ func TestPurchase_freeTicketsAreThereAtOnce(t *testing.T) {
 	}
 	tw.wantStock(t, 0, 3)
 	for range 2 {
-		if o, err = tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil || o.State != checkout.Canceled || o.Refund != checkout.NoRefund {
+		if o, err = tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil || o.State != checkout.Canceled || o.Refund != checkout.NoRefund {
 			t.Fatalf("%v: %+v", err, o)
 		}
 	}
@@ -101,24 +102,24 @@ func TestPurchase_chargesWhatWasShown(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	h := tw.hold(t, tw.floor, 2)
-	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+	if _, err := tw.box.Change(t.Context(), txn.None, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 		return e.Type(tw.floor).Revise(e, booking.DraftType{Name: "Floor", Price: money.Money{Amount: 9000, Currency: "EUR"}})
 	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, shown := range []money.Money{{Amount: 18000, Currency: "EUR"}, {Amount: 8500, Currency: "USD"}} {
-		_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &shown})
+		_, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &shown})
 		wantErr(t, err, checkout.ErrPriceChanged)
 		if e := kind.As(err); e == nil || e.Fields["total"] != h.Total {
 			t.Errorf("the right total is not named: %v", err)
 		}
 	}
 	// The refusals left nothing behind: the hold can still become an order, or be given back.
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
 	if err != nil || o.Total.Amount != 8500 {
 		t.Fatalf("%v: %+v", err, o)
 	}
-	_, err = tw.desks[1].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	_, err = tw.desks[1].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	wantErr(t, err, booking.ErrHoldInCheckout)
 	if e := kind.As(err); e == nil || e.Fields["order_id"] != o.ID.String() {
 		t.Errorf("the order is not named: %v", err)
@@ -149,7 +150,7 @@ func TestCreate_refusesWhatItCannotKeep(t *testing.T) {
 		"/attendees (of many)": {Buyer: buyer, Attendees: make([]checkout.Attendee, booking.MaxTicketsPerOrder+1)},
 	} {
 		r.Hold = h.ID
-		_, err := tw.desks[0].Create(t.Context(), r)
+		_, err := tw.desks[0].Create(t.Context(), txn.None, r)
 		wantErr(t, err, checkout.ErrInvalidOrder)
 		var faults []kind.Fault
 		if e := kind.As(err); e != nil {
@@ -159,12 +160,12 @@ func TestCreate_refusesWhatItCannotKeep(t *testing.T) {
 			t.Errorf("%s: %+v", pointer, faults)
 		}
 	}
-	_, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: id.NewHold(tw.shop.ID), Buyer: buyer})
+	_, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: id.NewHold(tw.shop.ID), Buyer: buyer})
 	wantErr(t, err, booking.ErrHoldNotFound)
 	if _, err := tw.box.Release(t.Context(), h.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err = tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &money.Money{Amount: 1, Currency: "EUR"}})
+	_, err = tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &money.Money{Amount: 1, Currency: "EUR"}})
 	wantErr(t, err, booking.ErrHoldExpired)
 	_, err = tw.desks[0].Look(t.Context(), id.NewOrder(tw.shop.ID))
 	wantErr(t, err, checkout.ErrOrderNotFound)
@@ -179,7 +180,7 @@ func TestCreate_drawsAnotherCodeWhenOneIsTaken(t *testing.T) {
 		return code
 	})
 	for _, want := range []string{"SAME222", "OTHER22"} {
-		o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
+		o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
 		if err != nil || o.Code != want {
 			t.Errorf("%v: code %s, want %s", err, o.Code, want)
 		}
@@ -195,7 +196,7 @@ func TestCreate_makesOneOrderOfAHold(t *testing.T) {
 	made := make(chan id.Order, 40)
 	for i := range 40 {
 		all.Go(func() {
-			o, err := tw.desks[i%2].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+			o, err := tw.desks[i%2].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 			if err == nil {
 				made <- o.ID
 			} else if !errors.Is(err, booking.ErrHoldInCheckout) {
@@ -214,7 +215,7 @@ func TestCreate_makesOneOrderOfAHold(t *testing.T) {
 func TestPrepare_repeatedMakesOneIntent(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +261,7 @@ func TestPrepare_whileTheProviderIsAway(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	tw.faults(t, sandbox.Faults{Error500Percent: 100})
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatalf("an order waits for the provider: %v", err)
 	}
@@ -270,7 +271,7 @@ func TestPrepare_whileTheProviderIsAway(t *testing.T) {
 		t.Errorf("%v is %d", err, kind.Of(err).Status())
 	}
 	abandoned := tw.hold(t, tw.floor, 1)
-	other, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: abandoned.ID, Buyer: buyer})
+	other, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: abandoned.ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +298,7 @@ func TestPrepare_whileTheProviderIsAway(t *testing.T) {
 func TestPrepare_refusedForGoodGivesTheStockBackInTheEnd(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
-	dinars, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
+	dinars, err := tw.box.DraftEvent(t.Context(), txn.None, tw.shop.Organizer, booking.Draft{
 		Name: "Haflah", Venue: booking.Venue{Name: "Hall", City: "Kuwait", Country: "KW"}, TimeZone: "Asia/Kuwait", Currency: "KWD",
 		StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), Quotas: []booking.DraftQuota{{Name: "hall", Size: 5}},
 		Types: []booking.DraftType{{Name: "Floor", Price: money.Money{Amount: 1230, Currency: "KWD"}, Quotas: []string{"hall"}}},
@@ -305,14 +306,14 @@ func TestPrepare_refusedForGoodGivesTheStockBackInTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tw.stores[0].SetPayee(t.Context(), tw.shop.Organizer, payment.Payee{Account: "acct_gone", Country: "KW", Currency: "KWD"}); err != nil {
+	if err := tw.stores[0].SetPayee(t.Context(), txn.None, tw.shop.Organizer, payment.Payee{Account: "acct_gone", Country: "KW", Currency: "KWD"}); err != nil {
 		t.Fatal(err)
 	}
 	h, err := tw.box.Hold(t.Context(), booking.Request{Hold: id.NewHold(dinars.ID), Lines: []booking.Line{{Type: dinars.Types[0].ID, Quantity: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +328,7 @@ func TestPrepare_refusedForGoodGivesTheStockBackInTheEnd(t *testing.T) {
 	if now := tw.look(t, o.ID); now.State != checkout.Expired || !now.Payment.Settled {
 		t.Errorf("%s, %+v", now.State, now.Payment)
 	}
-	e, err := tw.stores[0].Event(t.Context(), dinars.ID)
+	e, err := tw.stores[0].Event(t.Context(), txn.None, dinars.ID)
 	if err != nil || e.Quotas[0].Held != 0 {
 		t.Errorf("%v: %d are still held", err, e.Quotas[0].Held)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // Bounds of looking for what a lost webhook did not tell.
@@ -123,11 +124,11 @@ func (s *Service) recollect(ctx context.Context, reader payment.Reader, page []p
 
 // keepWaiting stores a notice that could not have its effect, to be looked at again.
 func (s *Service) keepWaiting(ctx context.Context, n payment.Notice, body []byte) error {
-	return s.Store.InTx(ctx, func(ctx context.Context) error {
-		first, err := s.Store.InsertNotice(ctx, n, paidBy(n), body)
+	return s.Store.InTx(ctx, func(ctx context.Context, tx txn.Tx) error {
+		first, err := s.Store.InsertNotice(ctx, tx, n, paidBy(n), body)
 		if err != nil || !first {
 			return err
 		}
-		return s.Store.SetNotice(ctx, n.ID, payment.Waiting, "", firstWait)
+		return s.Store.SetNotice(ctx, tx, n.ID, payment.Waiting, "", firstWait)
 	})
 }

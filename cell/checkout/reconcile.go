@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // Bounds of one look for payments that nobody looks after.
@@ -36,10 +37,10 @@ func (s *Service) Adopt(ctx context.Context) (int, error) {
 		}
 	}
 	for _, order := range orders {
-		took(s.begin(ctx, purchaseOf(order), order, map[string]any{"free": false}, false))
+		took(s.begin(ctx, txn.None, purchaseOf(order), order, map[string]any{"free": false}, false))
 	}
 	for _, back := range refunds {
-		took(s.sendLater(ctx, back.ID, back.Order, tellNothing))
+		took(s.sendLater(ctx, txn.None, back.ID, back.Order, tellNothing))
 	}
 	return adopted, errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 
 	"guichet/cell/id"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // withRefunds reads what of an order was given back, if anything.
@@ -14,7 +15,7 @@ func (s *Service) withRefunds(ctx context.Context, o Order) (Order, error) {
 		return o, nil
 	}
 	var err error
-	if o.Refunds, err = s.Store.Refunds(ctx, o.ID); err != nil {
+	if o.Refunds, err = s.Store.Refunds(ctx, txn.None, o.ID); err != nil {
 		return Order{}, fmt.Errorf("read refunds: %w", err)
 	}
 	return o, nil
@@ -23,10 +24,10 @@ func (s *Service) withRefunds(ctx context.Context, o Order) (Order, error) {
 // RefundsOf lists the refunds of an order, oldest first; ErrOrderNotFound when there is
 // no such order here.
 func (s *Service) RefundsOf(ctx context.Context, order id.Order) ([]payment.Back, error) {
-	if _, err := s.Store.Brief(ctx, order); err != nil {
+	if _, err := s.Store.Brief(ctx, txn.None, order); err != nil {
 		return nil, fmt.Errorf("read order: %w", err)
 	}
-	backs, err := s.Store.Refunds(ctx, order)
+	backs, err := s.Store.Refunds(ctx, txn.None, order)
 	if err != nil {
 		return nil, fmt.Errorf("read refunds: %w", err)
 	}

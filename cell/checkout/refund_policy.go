@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // Why a buyer cannot give tickets back by himself. The organizer can in all cases.
@@ -22,7 +23,7 @@ var (
 type ConsentStore interface {
 	// SetRefundConsent stores it for a ticket that somebody was given; the zero time
 	// takes it back. The caller holds the event's lock.
-	SetRefundConsent(ctx context.Context, ticket id.Ticket, at time.Time) error
+	SetRefundConsent(ctx context.Context, tx txn.Tx, ticket id.Ticket, at time.Time) error
 }
 
 // RightOf says what an order's buyer may do by himself at a time, by the policy that was
@@ -134,8 +135,8 @@ func (t *Ticket) known() id.Ticket {
 
 // refundKept gives back what was kept of an order that its buyer canceled: the organizer
 // is bound by no policy. It stays canceled.
-func (s *Service) refundKept(ctx context.Context, stock *booking.Stock, o *Order, amount int64, reason string) (sent id.Refund, err error) {
-	given, err := s.given(ctx, o.ID)
+func (s *Service) refundKept(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, amount int64, reason string) (sent id.Refund, err error) {
+	given, err := s.given(ctx, tx, o.ID)
 	if err != nil {
 		return sent, err
 	}
@@ -152,24 +153,24 @@ func (s *Service) refundKept(ctx context.Context, stock *booking.Stock, o *Order
 	if err := refundable(amount, o); err != nil {
 		return sent, err
 	}
-	if sent, err = s.promise(ctx, stock, o, given, amount, payment.ByOrganizer, reason); err != nil {
+	if sent, err = s.promise(ctx, tx, stock, o, given, amount, payment.ByOrganizer, reason); err != nil {
 		return sent, err
 	}
 	if o.Kept -= amount; given+amount == o.Total.Amount {
 		o.Refund = FullRefund
 	}
-	return sent, s.set(ctx, o, stock.Now, "kept_refunded")
+	return sent, s.set(ctx, tx, o, stock.Now, "kept_refunded")
 }
 
 // ConsentToRefund lets who was given a ticket say that its money may go back to who paid
 // for it, or take that back. It ends when the ticket is given on.
-func (s *Service) ConsentToRefund(ctx context.Context, ticket id.Ticket, agreed bool) (Ticket, error) {
-	before, err := s.Store.Ticket(ctx, ticket) // only for its order, which never changes
+func (s *Service) ConsentToRefund(ctx context.Context, tx txn.Tx, ticket id.Ticket, agreed bool) (Ticket, error) {
+	before, err := s.Store.Ticket(ctx, tx, ticket) // only for its order, which never changes
 	if err != nil {
 		return Ticket{}, fmt.Errorf("read ticket: %w", err)
 	}
 	var t Ticket
-	err = s.onOrder(ctx, before.Order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, o *Order) error {
+	err = s.onOrder(ctx, tx, before.Order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, _ *booking.Hold, o *Order) error {
 		at := slices.IndexFunc(o.Tickets, func(t Ticket) bool { return t.ID == ticket })
 		if at < 0 {
 			return ErrTransferred.With("the ticket was given to somebody else")
@@ -186,7 +187,7 @@ func (s *Service) ConsentToRefund(ctx context.Context, ticket id.Ticket, agreed 
 		if t.Consented = (time.Time{}); agreed {
 			t.Consented = stock.Now
 		}
-		return s.Store.SetRefundConsent(ctx, ticket, t.Consented)
+		return s.Store.SetRefundConsent(ctx, tx, ticket, t.Consented)
 	})
 	if err != nil {
 		return Ticket{}, fmt.Errorf("consent to refund of %s: %w", ticket, err)

@@ -14,6 +14,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 const feesOf = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting WHERE order_id = $1 AND account = 'platform_fees'`
@@ -32,14 +33,14 @@ func TestRefund_whatIsKeptStaysInTheBooks(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	keeps := booking.DraftRefundPolicy{Kind: booking.RefundAlways, FeeBasisPoints: 1000}
-	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return keeps.Set(e, "") }); err != nil {
+	if _, err := tw.box.Change(t.Context(), txn.None, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error { return keeps.Set(e, "") }); err != nil {
 		t.Fatal(err)
 	}
 	whole, part := tw.paid(t, tw.floor, 2), tw.paid(t, tw.odd, 3)
-	if now, err := tw.desks[0].Cancel(t.Context(), whole.ID, payment.ByBuyer); err != nil || now.State != checkout.Canceled || now.Kept != 850 {
+	if now, err := tw.desks[0].Cancel(t.Context(), txn.None, whole.ID, payment.ByBuyer); err != nil || now.State != checkout.Canceled || now.Kept != 850 {
 		t.Errorf("%s, %d are kept, %v", now.State, now.Kept, err)
 	}
-	if now, err := tw.desks[1].RefundTickets(t.Context(), part.ID, []id.Ticket{part.Tickets[0].ID}, payment.ByBuyer, ""); err != nil || now.State != checkout.Paid || now.Kept == 0 {
+	if now, err := tw.desks[1].RefundTickets(t.Context(), txn.None, part.ID, []id.Ticket{part.Tickets[0].ID}, payment.ByBuyer, ""); err != nil || now.State != checkout.Paid || now.Kept == 0 {
 		t.Errorf("%s, %d are kept, %v", now.State, now.Kept, err)
 	}
 	tw.mustReconcile(t)
@@ -54,7 +55,7 @@ func TestRefund_inPartsUntilNothingIsLeft(t *testing.T) {
 		t.Fatalf("total %d, fees %d", o.Total.Amount, tw.fees(t, o))
 	}
 	refund := func(amount int64) (checkout.Order, error) {
-		return tw.desks[amount%2].Refund(t.Context(), o.ID, amount, payment.ByOrganizer, "rain")
+		return tw.desks[amount%2].Refund(t.Context(), txn.None, o.ID, amount, payment.ByOrganizer, "rain")
 	}
 	given, moments := int64(0), []string{"created", "paid", "refunded_in_part"}
 	for _, amount := range []int64{1, 3333, 1000, 7} {
@@ -80,7 +81,7 @@ func TestRefund_inPartsUntilNothingIsLeft(t *testing.T) {
 	}
 	_, err = refund(-2)
 	wantErr(t, err, checkout.ErrInvalidOrder)
-	_, err = tw.desks[0].Refund(t.Context(), o.ID, 1, payment.ByOrganizer, strings.Repeat("x", 201))
+	_, err = tw.desks[0].Refund(t.Context(), txn.None, o.ID, 1, payment.ByOrganizer, strings.Repeat("x", 201))
 	wantErr(t, err, checkout.ErrInvalidOrder)
 
 	now, err := refund(0) // what is left
@@ -107,12 +108,12 @@ func TestRefund_ofTheWholeByItsAmountIsAFullOne(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	o := tw.paid(t, tw.floor, 1)
-	now, err := tw.desks[0].Refund(t.Context(), o.ID, 4250, payment.ByOrganizer, "")
+	now, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 4250, payment.ByOrganizer, "")
 	if err != nil || now.State != checkout.Canceled || now.Refund != checkout.FullRefund {
 		t.Fatalf("%v: %+v", err, now)
 	}
 	pending := tw.order(t, tw.floor, 1)
-	_, err = tw.desks[0].Refund(t.Context(), pending.ID, 0, payment.ByOrganizer, "")
+	_, err = tw.desks[0].Refund(t.Context(), txn.None, pending.ID, 0, payment.ByOrganizer, "")
 	wantErr(t, err, checkout.ErrState)
 }
 
@@ -124,7 +125,7 @@ func TestRefund_crowdNeverGivesMoreThanWasPaid(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
-			_, err := tw.desks[i%2].Refund(t.Context(), o.ID, 1500, payment.ByOrganizer, "")
+			_, err := tw.desks[i%2].Refund(t.Context(), txn.None, o.ID, 1500, payment.ByOrganizer, "")
 			if err != nil && !errors.Is(err, checkout.ErrRefundTooLarge) {
 				t.Error(err)
 			}
@@ -154,7 +155,7 @@ func TestCancel_paidGivesBackOnce(t *testing.T) {
 				}
 				return
 			}
-			if now, err := tw.desks[i%2].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil || now.State != checkout.Canceled {
+			if now, err := tw.desks[i%2].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil || now.State != checkout.Canceled {
 				t.Errorf("%v: %s", err, now.State)
 			}
 		})
@@ -177,7 +178,7 @@ func TestRefund_isSentOnceTheProviderIsBack(t *testing.T) {
 	tw := openTown(t, 10)
 	o := tw.paid(t, tw.floor, 1)
 	tw.faults(t, sandbox.Faults{Error500Percent: 100})
-	if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+	if _, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 		t.Fatalf("a refund waits for the provider: %v", err)
 	}
 	if err := tw.reconcile(t.Context(), 0); !errors.Is(err, payment.ErrProviderAway) {
@@ -204,16 +205,16 @@ func TestRefund_refusedByTheProviderStaysOwed(t *testing.T) {
 	if _, err := tw.processor().Refund(t.Context(), o.Payment.IntentID, 4000, "by hand"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tw.desks[0].Refund(t.Context(), o.ID, 1000, payment.ByOrganizer, ""); err != nil {
+	if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 1000, payment.ByOrganizer, ""); err != nil {
 		t.Fatal(err)
 	}
 	tw.mustReconcile(t)
-	backs, err := tw.stores[0].Refunds(t.Context(), o.ID)
+	backs, err := tw.stores[0].Refunds(t.Context(), txn.None, o.ID)
 	if err != nil || len(backs) != 1 || backs[0].State != payment.RefundFailed {
 		t.Errorf("%v: %+v", err, backs)
 	}
 	wantMoments(t, tw.look(t, o.ID), "created", "paid", "refunded_in_part", "refund_refused_by_provider")
-	_, err = tw.desks[0].Refund(t.Context(), o.ID, 3251, payment.ByOrganizer, "")
+	_, err = tw.desks[0].Refund(t.Context(), txn.None, o.ID, 3251, payment.ByOrganizer, "")
 	wantErr(t, err, checkout.ErrRefundTooLarge)
 	account, err := accounts(t.Context(), tw.stores[0].DB)
 	if err != nil || account[string(payment.OwedToBuyer)] != -1000 || account[string(payment.AtProvider)] != 4250 {

@@ -8,13 +8,14 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // RefundTickets takes single tickets of a paid order back: their prices are given
 // back as far as the order has not been refunded already, they are void, and their
 // stock returns, exactly once. With its last ticket the order is canceled and all
 // that is left goes back. What cannot be without them goes along.
-func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []id.Ticket, by payment.Source, reason string) (Order, error) {
+func (s *Service) RefundTickets(ctx context.Context, tx txn.Tx, order id.Order, tickets []id.Ticket, by payment.Source, reason string) (Order, error) {
 	if err := plain("/reason", reason, 0); err != nil {
 		return Order{}, err
 	}
@@ -24,17 +25,17 @@ func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []i
 		}
 	}
 	var o Order
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+	err := txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) error {
 		var back id.Refund
-		err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, found *Order) (err error) {
+		err := s.onOrder(ctx, tx, order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, _ *booking.Hold, found *Order) (err error) {
 			defer func() { o = *found }()
-			back, err = s.refundTickets(ctx, stock, found, tickets, by, reason)
+			back, err = s.refundTickets(ctx, tx, stock, found, tickets, by, reason)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		return s.followRefund(ctx, back, &o)
+		return s.followRefund(ctx, tx, back, &o)
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("refund tickets of %s: %w", order, err)
@@ -42,7 +43,7 @@ func (s *Service) RefundTickets(ctx context.Context, order id.Order, tickets []i
 	return o, nil
 }
 
-func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Order, tickets []id.Ticket, by payment.Source, reason string) (sent id.Refund, err error) {
+func (s *Service) refundTickets(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, tickets []id.Ticket, by payment.Source, reason string) (sent id.Refund, err error) {
 	if o.State != Paid {
 		return sent, ErrState.With("the order is %s, not paid", o.State).Field("state", string(o.State))
 	}
@@ -74,23 +75,23 @@ func (s *Service) refundTickets(ctx context.Context, stock *booking.Stock, o *Or
 		return sent, ErrTicketNotFound.With("the tickets must be of this order")
 	}
 	if left == 0 {
-		return s.refund(ctx, stock, o, 0, by, reason)
+		return s.refund(ctx, tx, stock, o, 0, by, reason)
 	}
-	if err := s.undisputed(ctx, o); err != nil {
+	if err := s.undisputed(ctx, tx, o); err != nil {
 		return sent, err
 	}
-	if sent, err = s.promiseTickets(ctx, stock, o, tickets, by, reason); err != nil {
+	if sent, err = s.promiseTickets(ctx, tx, stock, o, tickets, by, reason); err != nil {
 		return sent, err
 	}
 	stock.Return(o.ID, back, seats...)
-	if err := s.Store.CancelSome(ctx, o.ID, tickets); err != nil {
+	if err := s.Store.CancelSome(ctx, tx, o.ID, tickets); err != nil {
 		return sent, err
 	}
 	o.cancel(tickets)
-	if err := s.tellHolders(ctx, o, tickets); err != nil {
+	if err := s.tellHolders(ctx, tx, o, tickets); err != nil {
 		return sent, err
 	}
-	return sent, s.set(ctx, o, stock.Now, "tickets_refunded")
+	return sent, s.set(ctx, tx, o, stock.Now, "tickets_refunded")
 }
 
 func (o *Order) cancel(tickets []id.Ticket) {

@@ -17,6 +17,7 @@ import (
 	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 // Regression 4 for single attendees: each ticket's price and place come back
@@ -30,7 +31,7 @@ func TestRefundTickets_givesPriceAndPlaceBackOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			if _, err := tw.desks[i%2].RefundTickets(t.Context(), o.ID, first, payment.ByOrganizer, "ill"); err == nil {
+			if _, err := tw.desks[i%2].RefundTickets(t.Context(), txn.None, o.ID, first, payment.ByOrganizer, "ill"); err == nil {
 				done.Add(1)
 			}
 		})
@@ -57,16 +58,16 @@ func TestRefundTickets_givesPriceAndPlaceBackOnce(t *testing.T) {
 		t.Errorf("%s, %s, %d owed", now.State, now.Refund, -tw.balance(t, payment.OwedToBuyer))
 	}
 	for _, bad := range [][]id.Ticket{nil, {id.NewTicket(tw.shop.ID)}} {
-		_, err := tw.desks[0].RefundTickets(t.Context(), o.ID, bad, payment.ByOrganizer, "")
+		_, err := tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, bad, payment.ByOrganizer, "")
 		wantErr(t, err, checkout.ErrTicketNotFound)
 	}
-	_, err := tw.desks[0].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[0].ID, o.Tickets[0].ID}, payment.ByOrganizer, "")
+	_, err := tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[0].ID, o.Tickets[0].ID}, payment.ByOrganizer, "")
 	wantErr(t, err, checkout.ErrInvalidOrder)
 	// Some goodwill first; the last tickets bring back no more than is left.
-	if _, err := tw.desks[0].Refund(t.Context(), o.ID, 5000, payment.ByOrganizer, "goodwill"); err != nil {
+	if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 5000, payment.ByOrganizer, "goodwill"); err != nil {
 		t.Fatal(err)
 	}
-	now, err = tw.desks[1].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[0].ID, o.Tickets[2].ID}, payment.ByOrganizer, "")
+	now, err = tw.desks[1].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[0].ID, o.Tickets[2].ID}, payment.ByOrganizer, "")
 	if err != nil || now.State != checkout.Canceled || now.Refund != checkout.FullRefund {
 		t.Errorf("%s, %s, %v", now.State, now.Refund, err)
 	}
@@ -81,16 +82,16 @@ func TestRefundTickets_ofFreeTicketsMovesNoMoney(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 10)
 	h := tw.hold(t, tw.free, 2)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := tw.desks[0].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[0].ID}, payment.ByOrganizer, "")
+	now, err := tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[0].ID}, payment.ByOrganizer, "")
 	if err != nil || now.State != checkout.Paid || now.Refund != checkout.NoRefund {
 		t.Errorf("%s, %s, %v", now.State, now.Refund, err)
 	}
 	tw.wantStock(t, 0, 1)
-	if now, err = tw.desks[0].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, ""); err != nil || now.State != checkout.Canceled {
+	if now, err = tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, ""); err != nil || now.State != checkout.Canceled {
 		t.Errorf("%s, %v", now.State, err)
 	}
 	tw.wantStock(t, 0, 0)
@@ -103,7 +104,7 @@ func (tw *town) payee(t *testing.T) {
 	if err := json.Unmarshal(tw.atProvider(t, "/v1/accounts", url.Values{"type": {"express"}}), &made); err != nil || made.ID == "" {
 		t.Fatal(made, err)
 	}
-	if err := tw.stores[0].SetPayee(t.Context(), tw.shop.Organizer, payment.Payee{Account: made.ID, Country: "FR", Currency: "EUR"}); err != nil {
+	if err := tw.stores[0].SetPayee(t.Context(), txn.None, tw.shop.Organizer, payment.Payee{Account: made.ID, Country: "FR", Currency: "EUR"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -124,7 +125,7 @@ func TestConnect_handsOnAndTakesBackWithRefunds(t *testing.T) {
 		t.Errorf("the organizer is owed %d, the provider has %d", -tw.balance(t, org), tw.balance(t, payment.AtProvider))
 	}
 	for _, amount := range []int64{1, 999, 4567, 0} {
-		if _, err := tw.desks[0].Refund(t.Context(), o.ID, amount, payment.ByOrganizer, ""); err != nil {
+		if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, amount, payment.ByOrganizer, ""); err != nil {
 			t.Fatal(err)
 		}
 		tw.mustReconcile(t)
@@ -187,7 +188,7 @@ func TestRefund_inCurrenciesOfZeroAndThreeDecimals(t *testing.T) {
 	for currency, c := range map[string]struct{ price, part, odd int64 }{"JPY": {7001, 1234, 0}, "KWD": {12_340, 5_010, 5_005}} {
 		tw := openTown(t, 1)
 		tw.desks[0].BasisPoints = 333
-		e, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
+		e, err := tw.box.DraftEvent(t.Context(), txn.None, tw.shop.Organizer, booking.Draft{
 			Name: "Far", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: currency,
 			StartsAt: tw.shop.StartsAt, Quotas: []booking.DraftQuota{{Name: "hall", Size: 5}},
 			Types: []booking.DraftType{{Name: "Floor", Price: money.Money{Amount: c.price, Currency: currency}, Quotas: []string{"hall"}}},
@@ -199,11 +200,11 @@ func TestRefund_inCurrenciesOfZeroAndThreeDecimals(t *testing.T) {
 		tw.payee(t)
 		o := tw.paid(t, tw.floor, 1)
 		if c.odd > 0 {
-			_, err := tw.desks[0].Refund(t.Context(), o.ID, c.odd, payment.ByOrganizer, "")
+			_, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, c.odd, payment.ByOrganizer, "")
 			wantErr(t, err, checkout.ErrInvalidOrder)
 		}
 		for _, amount := range []int64{c.part, 0} {
-			if _, err := tw.desks[0].Refund(t.Context(), o.ID, amount, payment.ByOrganizer, ""); err != nil {
+			if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, amount, payment.ByOrganizer, ""); err != nil {
 				t.Fatal(currency, err)
 			}
 			tw.mustReconcile(t)
@@ -219,7 +220,7 @@ func TestRefund_inCurrenciesOfZeroAndThreeDecimals(t *testing.T) {
 func TestDraft_refusesPricesThatNoCardPays(t *testing.T) {
 	t.Parallel()
 	tw := openTown(t, 1)
-	_, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
+	_, err := tw.box.DraftEvent(t.Context(), txn.None, tw.shop.Organizer, booking.Draft{
 		Name: "Far", Venue: booking.Venue{Name: "Hall", City: "Kuwait", Country: "KW"}, TimeZone: "Asia/Kuwait", Currency: "KWD",
 		StartsAt: tw.shop.StartsAt, Quotas: []booking.DraftQuota{{Name: "hall", Size: 5}},
 		Types: []booking.DraftType{{Name: "Floor", Price: money.Money{Amount: 1234, Currency: "KWD"}, Quotas: []string{"hall"}}},

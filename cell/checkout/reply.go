@@ -7,11 +7,12 @@ import (
 	"strconv"
 
 	"guichet/cell/booking"
+	"guichet/internal/txn"
 )
 
 // replies reads the event's form and holds what the buyer said to it.
-func (s *Service) replies(ctx context.Context, r Request) (Replies, error) {
-	f, err := s.Store.Form(ctx, r.Hold.Event())
+func (s *Service) replies(ctx context.Context, tx txn.Tx, r Request) (Replies, error) {
+	f, err := s.Store.Form(ctx, tx, r.Hold.Event())
 	if err != nil {
 		return Replies{}, fmt.Errorf("read form: %w", err)
 	}
@@ -20,7 +21,7 @@ func (s *Service) replies(ctx context.Context, r Request) (Replies, error) {
 
 // keep stores replies with their order. When attendees are asked something that is
 // required, every ticket has one who answered.
-func (s *Service) keep(ctx context.Context, stock *booking.Stock, o *Order, r Replies) error {
+func (s *Service) keep(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, r Replies) error {
 	if r.None() && !r.everyone {
 		return nil
 	}
@@ -32,7 +33,7 @@ func (s *Service) keep(ctx context.Context, stock *booking.Stock, o *Order, r Re
 	if r.everyone && int64(len(answered)) < ticketsIn(o.Items) {
 		return ErrAnswer.At("/attendees", "must be one for each of the %d tickets: the event asks each of them", ticketsIn(o.Items))
 	}
-	return s.Store.InsertReplies(ctx, o.ID, r, stock.Now)
+	return s.Store.InsertReplies(ctx, tx, o.ID, r, stock.Now)
 }
 
 // Hear holds a buyer's answers and consents to the form. Errors point at the JSON

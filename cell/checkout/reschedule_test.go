@@ -8,13 +8,14 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/checkout"
 	"guichet/cell/notify"
+	"guichet/internal/txn"
 )
 
 // move puts the event off by a day, as the cell's API does.
 func (tw *town) move(t *testing.T) {
 	t.Helper()
-	err := tw.stores[0].InTx(t.Context(), func(ctx context.Context) error {
-		e, err := tw.box.Change(ctx, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+	err := tw.stores[0].InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		e, err := tw.box.Change(ctx, tx, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 			e.StartsAt = e.StartsAt.AddDate(0, 0, 1)
 			return nil
 		})
@@ -24,7 +25,7 @@ func (tw *town) move(t *testing.T) {
 		if !e.JustRescheduled() {
 			t.Errorf("%+v", e.Rescheduled)
 		}
-		return tw.desks[0].RescheduleEvent(ctx, e.ID, *e.Rescheduled)
+		return tw.desks[0].RescheduleEvent(ctx, tx, e.ID, *e.Rescheduled)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +46,7 @@ func TestReschedule_tellsEveryBuyerOnceWhoeverDies(t *testing.T) {
 	}
 	var orders []checkout.Order
 	for range 30 { // more than one page
-		o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
+		o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.free, 1).ID, Buyer: buyer})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +64,7 @@ func TestReschedule_tellsEveryBuyerOnceWhoeverDies(t *testing.T) {
 		w.dying.Notifier, w.alive.Notifier = postbox{tw.stores[0]}, postbox{tw.stores[1]}
 		if k == 0 {
 			tw.move(t)
-		} else if err := tw.desks[0].RescheduleEvent(t.Context(), tw.shop.ID, booking.Reschedule{Number: int64(k + 1), At: time.Now().Add(time.Hour)}); err != nil {
+		} else if err := tw.desks[0].RescheduleEvent(t.Context(), txn.None, tw.shop.ID, booking.Reschedule{Number: int64(k + 1), At: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err) // more often than an organizer may
 		}
 		part := checkout.ReschedulePart(int64(k + 1))

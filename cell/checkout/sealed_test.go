@@ -7,6 +7,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 const followed = `SELECT concat_ws(' ', (SELECT string_agg(concat_ws(' ', order_id, state, intent_id), ' ' ORDER BY order_id) FROM payment.payment),
@@ -35,11 +36,11 @@ func TestSealed_whatFollowsADecisionWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []checkout.Order{sent, refused} {
-		if _, err := tw.desks[0].Refund(t.Context(), o.ID, 1000, payment.ByOrganizer, ""); err != nil {
+		if _, err := tw.desks[0].Refund(t.Context(), txn.None, o.ID, 1000, payment.ByOrganizer, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: tw.hold(t, tw.floor, 1).ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 // sellSeats puts an event with one row of so many seats on sale in place of the
@@ -21,7 +22,7 @@ func (tw *town) sellSeats(t *testing.T, n int) {
 	for i := range n {
 		row.Seats = append(row.Seats, booking.PlanSeat{ID: booking.SeatID(fmt.Sprintf("A-%d", i+1)), Number: strconv.Itoa(i + 1), At: booking.Point{X: float64(25 * i)}, Category: "Stalls"})
 	}
-	e, err := tw.box.DraftEvent(t.Context(), tw.shop.Organizer, booking.Draft{
+	e, err := tw.box.DraftEvent(t.Context(), txn.None, tw.shop.Organizer, booking.Draft{
 		Name: "Récital", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR",
 		StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), Quotas: []booking.DraftQuota{{Name: "hall"}},
 		Types: []booking.DraftType{{Name: "Stalls", Price: money.Money{Amount: 4000, Currency: "EUR"}, Quotas: []string{"hall"}}},
@@ -76,13 +77,13 @@ func TestSeats_ofACanceledOrderAreFreeAgainOnce(t *testing.T) {
 	}
 	tw.wantSeats(t, 0, 2)
 	for range 2 {
-		if _, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 		tw.wantSeats(t, 0, 0)
 	}
 	tw.paid(t, tw.floor, 4)
-	if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+	if _, err := tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	tw.wantSeats(t, 0, 4)
@@ -114,7 +115,7 @@ func TestSeats_lateMoneyBuysTheSameSeats(t *testing.T) {
 	tw := openTown(t, 1)
 	tw.sellSeats(t, 4)
 	o := tw.order(t, tw.floor, 2)
-	if err := tw.stores[0].WithStock(t.Context(), tw.shop.ID, ttl, []id.Hold{o.Hold}, func(s *booking.Stock) error {
+	if err := tw.stores[0].WithStock(t.Context(), txn.None, tw.shop.ID, ttl, []id.Hold{o.Hold}, func(s *booking.Stock) error {
 		s.End(s.Holds[o.Hold], booking.HoldExpired)
 		return nil
 	}); err != nil {

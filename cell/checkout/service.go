@@ -13,6 +13,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/saga"
 	"guichet/cell/ticket"
+	"guichet/internal/txn"
 )
 
 // Times of checkout.
@@ -49,16 +50,16 @@ type Service struct {
 
 // Create makes an order from a hold. It asks nobody outside; call Prepare after
 // the transaction has been committed to get the payment started.
-func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
+func (s *Service) Create(ctx context.Context, tx txn.Tx, r Request) (Order, error) {
 	if err := r.Check(); err != nil {
 		return Order{}, err
 	}
-	replies, err := s.replies(ctx, r)
+	replies, err := s.replies(ctx, tx, r)
 	if err != nil {
 		return Order{}, err
 	}
 	var o Order
-	place := func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
+	place := func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold) error {
 		o = Order{
 			ID: id.NewOrder(stock.ID), Hold: h.ID, State: Pending, Refund: NoRefund, Total: h.Total,
 			Buyer: r.Buyer, Attendees: r.Attendees, Items: h.Items, CreatedAt: stock.Now, ExpiresAt: stock.Now.Add(s.Window),
@@ -73,7 +74,7 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if err := h.MayOrder(stock.ID, r.Buyer.Email); err != nil {
 			return err
 		}
-		if err := s.pay(ctx, stock, h, r.Buyer.Email); err != nil {
+		if err := s.pay(ctx, tx, stock, h, r.Buyer.Email); err != nil {
 			return err
 		}
 		if r.Shown != nil && *r.Shown != h.Total {
@@ -89,29 +90,29 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 		if err := stock.Enter(h, o.ID, o.ExpiresAt.Add(grace)); err != nil {
 			return err
 		}
-		if err := s.insert(ctx, &o); err != nil {
+		if err := s.insert(ctx, tx, &o); err != nil {
 			return err
 		}
-		if err := s.keep(ctx, stock, &o, replies); err != nil {
+		if err := s.keep(ctx, tx, stock, &o, replies); err != nil {
 			return err
 		}
 		if o.Total.Amount == 0 { // its tickets are mailed at once, to whatever address
-			return s.allow(ctx, r.Buyer.Email)
+			return s.allow(ctx, tx, r.Buyer.Email)
 		}
-		return s.Store.InsertPayment(ctx, payment.Payment{
+		return s.Store.InsertPayment(ctx, tx, payment.Payment{
 			ID: id.NewPayment(stock.ID), Order: o.ID, Provider: s.Processor.Name(), State: payment.Created, Amount: o.Total,
 			Organizer: stock.Organizer, Fee: o.Fees,
 		})
 	}
-	err = s.Store.InTx(ctx, func(ctx context.Context) (err error) {
-		if err := s.locked(ctx, r.Hold, place); err != nil {
+	err = txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) (err error) {
+		if err := s.locked(ctx, tx, r.Hold, place); err != nil {
 			return err
 		}
 		free := o.Total.Amount == 0
-		if err := s.begin(ctx, purchaseOf(o.ID), o.ID, map[string]any{"free": free}, true); err != nil || !free {
+		if err := s.begin(ctx, tx, purchaseOf(o.ID), o.ID, map[string]any{"free": free}, true); err != nil || !free {
 			return err
 		}
-		o, err = s.Store.Order(ctx, o.ID) // it has its tickets
+		o, err = s.Store.Order(ctx, tx, o.ID) // it has its tickets
 		return err
 	})
 	if err != nil {
@@ -122,26 +123,26 @@ func (s *Service) Create(ctx context.Context, r Request) (Order, error) {
 
 // pay counts what is ordered for the order's address where the hold names its buyer by
 // a key only.
-func (s *Service) pay(ctx context.Context, stock *booking.Stock, h *booking.Hold, email string) error {
+func (s *Service) pay(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, email string) error {
 	payer, err := h.PayerOf(stock.ID, email)
 	if err != nil || payer == "" {
 		return err
 	}
-	if err := s.Store.KnowBuyer(ctx, stock, payer); err != nil {
+	if err := s.Store.KnowBuyer(ctx, tx, stock, payer); err != nil {
 		return err
 	}
 	return stock.Pay(h, payer)
 }
 
 // insert stores the order under a code that no other order of the event has.
-func (s *Service) insert(ctx context.Context, o *Order) error {
+func (s *Service) insert(ctx context.Context, tx txn.Tx, o *Order) error {
 	code := newCode
 	if s.newCode != nil {
 		code = s.newCode
 	}
 	for try := 1; ; try++ {
 		o.Code = code()
-		if err := s.Store.InsertOrder(ctx, *o); !errors.Is(err, ErrCodeTaken) || try == codeTries {
+		if err := s.Store.InsertOrder(ctx, tx, *o); !errors.Is(err, ErrCodeTaken) || try == codeTries {
 			return err
 		}
 	}
@@ -156,9 +157,9 @@ func ticketsOf(h *booking.Hold) (n int64) {
 
 // locked runs do with the hold's event locked, in one transaction. Behind the
 // fence nothing is decided here (P1): neither stock nor money moves.
-func (s *Service) locked(ctx context.Context, hold id.Hold, do func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error) error {
-	return s.Store.InTx(ctx, func(ctx context.Context) error {
-		return s.Store.WithStock(ctx, hold.Event(), s.HoldTTL, []id.Hold{hold}, func(stock *booking.Stock) error {
+func (s *Service) locked(ctx context.Context, tx txn.Tx, hold id.Hold, do func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold) error) error {
+	return txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) error {
+		return s.Store.WithStock(ctx, tx, hold.Event(), s.HoldTTL, []id.Hold{hold}, func(stock *booking.Stock) error {
 			h := stock.Holds[hold]
 			if h == nil {
 				return booking.ErrHoldNotFound
@@ -166,27 +167,27 @@ func (s *Service) locked(ctx context.Context, hold id.Hold, do func(ctx context.
 			if err := stock.Fence(); err != nil {
 				return err
 			}
-			return do(ctx, stock, h)
+			return do(ctx, tx, stock, h)
 		})
 	})
 }
 
 // OnEvent runs do with the event locked, in one transaction. What belongs to the event
 // is not changed behind the fence either (P1).
-func (s *Service) OnEvent(ctx context.Context, event id.Event, do func(ctx context.Context) error) error {
-	return s.Store.InTx(ctx, func(ctx context.Context) error {
-		return s.Store.WithStock(ctx, event, s.HoldTTL, nil, func(stock *booking.Stock) error {
+func (s *Service) OnEvent(ctx context.Context, tx txn.Tx, event id.Event, do func(ctx context.Context, tx txn.Tx) error) error {
+	return txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) error {
+		return s.Store.WithStock(ctx, tx, event, s.HoldTTL, nil, func(stock *booking.Stock) error {
 			if err := stock.Fence(); err != nil {
 				return err
 			}
-			return do(ctx)
+			return do(ctx, tx)
 		})
 	})
 }
 
 // complete sells the hold and issues the tickets: with the order's new state,
 // all in the transaction at hand (P3).
-func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+func (s *Service) complete(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) error {
 	if err := stock.Convert(h); err != nil {
 		return err
 	}
@@ -201,13 +202,13 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 			o.Tickets = append(o.Tickets, t)
 		}
 	}
-	if err := s.Store.InsertTickets(ctx, o.Tickets, stock.Now); err != nil {
+	if err := s.Store.InsertTickets(ctx, tx, o.Tickets, stock.Now); err != nil {
 		return err
 	}
-	if err := s.Store.SetOrder(ctx, *o, stock.Now, "paid"); err != nil {
+	if err := s.Store.SetOrder(ctx, tx, *o, stock.Now, "paid"); err != nil {
 		return err
 	}
-	return s.invoice(ctx, stock, o)
+	return s.invoice(ctx, tx, stock, o)
 }
 
 // Prepare gets an order's payment to where its buyer can pay: it carries the
@@ -215,7 +216,7 @@ func (s *Service) complete(ctx context.Context, stock *booking.Stock, h *booking
 // twice harmless. It answers the order in brief; one that needs no payment as it is.
 // An order that ended before is booking.ErrHoldExpired.
 func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
-	o, err := s.Store.Brief(ctx, order)
+	o, err := s.Store.Brief(ctx, txn.None, order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
@@ -231,7 +232,7 @@ func (s *Service) Prepare(ctx context.Context, order id.Order) (Order, error) {
 // PrepareNew is Prepare for an order that was made a moment ago: there is no intent.
 func (s *Service) PrepareNew(ctx context.Context, order id.Order) (Order, error) {
 	driven := s.driveIn(ctx, order)
-	o, err := s.Store.Brief(context.WithoutCancel(ctx), order)
+	o, err := s.Store.Brief(context.WithoutCancel(ctx), txn.None, order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
@@ -246,7 +247,7 @@ func (s *Service) PrepareNew(ctx context.Context, order id.Order) (Order, error)
 
 // Look reads an order with its refunds.
 func (s *Service) Look(ctx context.Context, order id.Order) (Order, error) {
-	o, err := s.Store.Order(ctx, order)
+	o, err := s.Store.Order(ctx, txn.None, order)
 	if err != nil {
 		return Order{}, fmt.Errorf("read order: %w", err)
 	}
@@ -256,12 +257,12 @@ func (s *Service) Look(ctx context.Context, order id.Order) (Order, error) {
 // Cancel ends an order at its buyer's wish: unpaid, its stock goes back and the
 // payment is canceled behind it; paid, the whole is refunded too. While the money
 // is being captured the order cannot be canceled; a moment later it can.
-func (s *Service) Cancel(ctx context.Context, order id.Order, by payment.Source) (Order, error) {
+func (s *Service) Cancel(ctx context.Context, tx txn.Tx, order id.Order, by payment.Source) (Order, error) {
 	var o Order
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+	err := txn.In(ctx, s.Store, tx, func(ctx context.Context, tx txn.Tx) error {
 		what := map[string]any{"order": order.String(), "unpaid": false}
 		already := false
-		err := s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, found *Order) error {
+		err := s.onOrder(ctx, tx, order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, found *Order) error {
 			defer func() { o = *found }()
 			switch found.State {
 			case Canceled:
@@ -272,9 +273,9 @@ func (s *Service) Cancel(ctx context.Context, order id.Order, by payment.Source)
 					return ErrState.With("the payment is being taken; try again in a moment").Field("state", string(found.State)).After(time.Second)
 				}
 				what["unpaid"], what["quiet"] = true, by == payment.ByBuyer // he knows; the address may be another's
-				return s.release(ctx, stock, h, found, "canceled")
+				return s.release(ctx, tx, stock, h, found, "canceled")
 			case Paid:
-				back, err := s.refund(ctx, stock, found, 0, by, "canceled by the "+string(by))
+				back, err := s.refund(ctx, tx, stock, found, 0, by, "canceled by the "+string(by))
 				if !back.IsZero() {
 					what["refund"] = back.String()
 				}
@@ -286,7 +287,7 @@ func (s *Service) Cancel(ctx context.Context, order id.Order, by payment.Source)
 		if err != nil || already {
 			return err
 		}
-		return s.followCancel(ctx, order, what)
+		return s.followCancel(ctx, tx, order, what)
 	})
 	if err != nil {
 		return Order{}, fmt.Errorf("cancel order %s: %w", order, err)
@@ -295,57 +296,59 @@ func (s *Service) Cancel(ctx context.Context, order id.Order, by payment.Source)
 }
 
 // followCancel starts what follows when an order was canceled, in the transaction at hand.
-func (s *Service) followCancel(ctx context.Context, order id.Order, what map[string]any) error {
-	_, err := s.Runs.Start(ctx, saga.New{
+func (s *Service) followCancel(ctx context.Context, tx txn.Tx, order id.Order, what map[string]any) error {
+	_, err := s.Runs.Start(ctx, tx, saga.New{
 		ID: CancelFlow + ":" + order.String(), Name: CancelFlow, Event: order.Event().String(), Input: map[string]any{"order": order.String()}, Result: what,
 	})
 	return err
 }
 
 // release ends an unpaid order and gives its stock back; why is for its timeline.
-func (s *Service) release(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, why string) error {
+func (s *Service) release(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order, why string) error {
 	stock.End(h, booking.HoldReleased)
 	o.State = Canceled
-	return s.set(ctx, o, stock.Now, why)
+	return s.set(ctx, tx, o, stock.Now, why)
 }
 
 // set stores an order with a moment of its timeline, which its answer has too.
-func (s *Service) set(ctx context.Context, o *Order, at time.Time, what string) error {
+func (s *Service) set(ctx context.Context, tx txn.Tx, o *Order, at time.Time, what string) error {
 	if !slices.ContainsFunc(o.Timeline, func(m Moment) bool { return m.What == what }) {
 		o.Timeline = append(o.Timeline, Moment{At: at, What: what})
 	}
-	return s.Store.SetOrder(ctx, *o, at, what)
+	return s.Store.SetOrder(ctx, tx, *o, at, what)
 }
 
 // onOrder runs do with the order's event locked and the order read behind that lock.
-func (s *Service) onOrder(ctx context.Context, order id.Order, do func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error) error {
-	if s.Store.Locked(ctx, order.Event()) {
-		o, err := s.Store.Order(ctx, order)
+func (s *Service) onOrder(ctx context.Context, tx txn.Tx, order id.Order, do func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) error) error {
+	if s.Store.Locked(tx, order.Event()) {
+		o, err := s.Store.Order(ctx, tx, order)
 		if err != nil {
 			return err
 		}
-		return s.locked(ctx, o.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error { return do(ctx, stock, h, &o) })
+		return s.locked(ctx, tx, o.Hold, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold) error {
+			return do(ctx, tx, stock, h, &o)
+		})
 	}
-	before, err := s.Store.Brief(ctx, order) // only for its hold, which never changes
+	before, err := s.Store.Brief(ctx, tx, order) // only for its hold, which never changes
 	if err != nil {
 		return err
 	}
-	return s.locked(ctx, before.Hold, func(ctx context.Context, stock *booking.Stock, h *booking.Hold) error {
-		o, err := s.Store.Order(ctx, order)
+	return s.locked(ctx, tx, before.Hold, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold) error {
+		o, err := s.Store.Order(ctx, tx, order)
 		if err != nil {
 			return err
 		}
-		return do(ctx, stock, h, &o)
+		return do(ctx, tx, stock, h, &o)
 	})
 }
 
 // Ticket reads a ticket with the order it came from.
 func (s *Service) Ticket(ctx context.Context, ticket id.Ticket) (Ticket, Order, error) {
-	t, err := s.Store.Ticket(ctx, ticket)
+	t, err := s.Store.Ticket(ctx, txn.None, ticket)
 	if err != nil {
 		return Ticket{}, Order{}, fmt.Errorf("read ticket: %w", err)
 	}
-	o, err := s.Store.Order(ctx, t.Order)
+	o, err := s.Store.Order(ctx, txn.None, t.Order)
 	if err != nil {
 		return Ticket{}, Order{}, errors.Join(ErrTicketNotFound, err)
 	}

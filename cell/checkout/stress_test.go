@@ -14,6 +14,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // P2, P3, P4, P5: fifty buyers at once at two processes, who pay, are declined,
@@ -75,7 +76,7 @@ func TestStress_whateverBuyersDoTheBooksBalance(t *testing.T) {
 	if paid == 0 || len(did) < 6 {
 		t.Errorf("%d paid; the buyers did only %v", paid, did)
 	}
-	e, err := tw.stores[0].Event(t.Context(), tw.shop.ID)
+	e, err := tw.stores[0].Event(t.Context(), txn.None, tw.shop.ID)
 	if err != nil || e.Quotas[0].Held != 0 {
 		t.Errorf("%v: %d are still held", err, e.Quotas[0].Held)
 	}
@@ -88,7 +89,7 @@ const (
 
 func (tw *town) allOrders(t *testing.T) []checkout.Order {
 	t.Helper()
-	orders, err := tw.stores[0].OrdersOf(t.Context(), tw.shop.ID, "", 1000)
+	orders, err := tw.stores[0].OrdersOf(t.Context(), txn.None, tw.shop.ID, "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func (tw *town) oneBuyer(t *testing.T, r *rand.Rand, n int) string {
 	var o checkout.Order
 	if err == nil {
 		err = again(t, func() (err error) {
-			o, err = desk.Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+			o, err = desk.Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 			return err
 		})
 	}
@@ -153,7 +154,7 @@ func (tw *town) oneBuyer(t *testing.T, r *rand.Rand, n int) string {
 	case 3:
 		var both sync.WaitGroup
 		both.Go(func() { pay(visa) })
-		if err := again(t, func() error { _, err := other.Cancel(t.Context(), o.ID, payment.ByBuyer); return err }); err != nil && !errors.Is(err, checkout.ErrState) {
+		if err := again(t, func() error { _, err := other.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); return err }); err != nil && !errors.Is(err, checkout.ErrState) {
 			t.Error(err)
 		}
 		both.Wait()
@@ -181,10 +182,10 @@ func (tw *town) giveBack(t *testing.T, r *rand.Rand, desk *checkout.Service, o c
 	}
 	err := again(t, func() error {
 		if r.IntN(2) == 0 {
-			_, err := desk.Cancel(t.Context(), o.ID, payment.ByBuyer)
+			_, err := desk.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 			return err
 		}
-		_, err := desk.Refund(t.Context(), o.ID, 1+r.Int64N(4000), payment.ByOrganizer, "")
+		_, err := desk.Refund(t.Context(), txn.None, o.ID, 1+r.Int64N(4000), payment.ByOrganizer, "")
 		return err
 	})
 	if err != nil && !errors.Is(err, checkout.ErrState) {

@@ -9,6 +9,7 @@ import (
 	"guichet/cell/mailaddr"
 	"guichet/cell/payment"
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // Outcomes of settling, by which the purchase goes on.
@@ -56,7 +57,7 @@ func (s *Service) orderAt(ctx context.Context, c saga.Call) (Order, error) {
 	if err != nil {
 		return Order{}, err
 	}
-	return s.Store.Brief(ctx, order)
+	return s.Store.Brief(ctx, txn.None, order)
 }
 
 // made is an intent with its secret, which stays out of the log of steps.
@@ -86,7 +87,7 @@ func (s *Service) intentOf(ctx context.Context, o Order, key string) (any, error
 	return made{i.ID, i.ClientSecret}, err
 }
 
-func (s *Service) noteIntent(ctx context.Context, c saga.Call, result any) error {
+func (s *Service) noteIntent(ctx context.Context, tx txn.Tx, c saga.Call, result any) error {
 	i, ok := result.(made)
 	if !ok || i.ID == "" {
 		return nil
@@ -95,8 +96,8 @@ func (s *Service) noteIntent(ctx context.Context, c saga.Call, result any) error
 	if err != nil {
 		return err
 	}
-	return s.OnEvent(ctx, order.Event(), func(ctx context.Context) error {
-		return s.Store.SetIntent(ctx, payment.Payment{Order: order, IntentID: i.ID, ClientSecret: i.secret})
+	return s.OnEvent(ctx, tx, order.Event(), func(ctx context.Context, tx txn.Tx) error {
+		return s.Store.SetIntent(ctx, tx, payment.Payment{Order: order, IntentID: i.ID, ClientSecret: i.secret})
 	})
 }
 
@@ -142,27 +143,27 @@ func (s *Service) capture(ctx context.Context, c saga.Call) (any, error) {
 // settle brings an order in line with what the provider says of its payment. The
 // rules are those of "Paid but expired" (domain.md): a late success takes the
 // stock again in this very transaction, and when that fails is given back.
-func (s *Service) settle(ctx context.Context, c saga.Call) (any, error) {
+func (s *Service) settle(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
 	in, order, err := read(c)
 	if err != nil {
 		return nil, err
 	}
 	var out settled
-	err = s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (err error) {
-		out, err = s.settled(ctx, stock, h, o, in.Said.intent())
+	err = s.onOrder(ctx, tx, order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) (err error) {
+		out, err = s.settled(ctx, tx, stock, h, o, in.Said.intent())
 		return err
 	})
 	return out, err
 }
 
-func (s *Service) settled(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, i payment.Intent) (settled, error) {
+func (s *Service) settled(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order, i payment.Intent) (settled, error) {
 	if o.Payment == nil {
 		return settled{Outcome: outcomeOver}, nil
 	}
 	was := o.Payment.State
 	o.Payment.See(i)
 	if o.Payment.State != was {
-		if err := s.Store.SetPayment(ctx, *o.Payment); err != nil {
+		if err := s.Store.SetPayment(ctx, tx, *o.Payment); err != nil {
 			return settled{}, err
 		}
 	}
@@ -171,17 +172,17 @@ func (s *Service) settled(ctx context.Context, stock *booking.Stock, h *booking.
 		if was == payment.Captured {
 			return settled{Outcome: outcomeOver}, nil
 		}
-		return s.captured(ctx, stock, h, o)
+		return s.captured(ctx, tx, stock, h, o)
 	case payment.Authorized:
-		return s.reserve(ctx, stock, h, o)
+		return s.reserve(ctx, tx, stock, h, o)
 	case payment.Canceled:
-		outcome, err := s.unpaid(ctx, stock, h, o)
+		outcome, err := s.unpaid(ctx, tx, stock, h, o)
 		return settled{Outcome: outcome}, err
 	case payment.Disputed:
 		return settled{Outcome: outcomeOver}, nil
 	case payment.Failed:
 		if was != payment.Failed {
-			return settled{Outcome: outcomeWaiting}, s.Store.Note(ctx, o.ID, stock.Now, "payment_failed")
+			return settled{Outcome: outcomeWaiting}, s.Store.Note(ctx, tx, o.ID, stock.Now, "payment_failed")
 		}
 	default:
 	}
@@ -190,14 +191,14 @@ func (s *Service) settled(ctx context.Context, stock *booking.Stock, h *booking.
 
 // reserve confirms the stock of an order whose money is authorized, so that it is
 // only taken for what is there. What cannot be sold is not charged at all.
-func (s *Service) reserve(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (settled, error) {
+func (s *Service) reserve(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) (settled, error) {
 	if o.State == Paid {
 		return settled{Outcome: outcomeOver}, nil
 	}
 	if o.State == Pending || o.State == Expired {
 		err := stock.Convert(h)
 		if err == nil {
-			return settled{Outcome: outcomeReserved}, s.Store.Note(ctx, o.ID, stock.Now, "payment_authorized")
+			return settled{Outcome: outcomeReserved}, s.Store.Note(ctx, tx, o.ID, stock.Now, "payment_authorized")
 		}
 		if !gone(err) {
 			return settled{}, err
@@ -212,28 +213,28 @@ func gone(err error) bool {
 }
 
 // issueTickets ends an order whose stock is confirmed: with its money, or free.
-func (s *Service) issueTickets(ctx context.Context, c saga.Call) (any, error) {
+func (s *Service) issueTickets(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
 	in, order, err := read(c)
 	if err != nil {
 		return nil, err
 	}
 	var out settled
-	err = s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) (err error) {
-		out, err = s.issued(ctx, stock, h, o, in.Said.intent())
+	err = s.onOrder(ctx, tx, order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) (err error) {
+		out, err = s.issued(ctx, tx, stock, h, o, in.Said.intent())
 		return err
 	})
 	return out, err
 }
 
-func (s *Service) issued(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order, i payment.Intent) (settled, error) {
+func (s *Service) issued(ctx context.Context, tx txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order, i payment.Intent) (settled, error) {
 	if o.State == Paid {
 		return settled{Outcome: outcomeOver}, nil
 	}
 	if o.Payment == nil {
-		return settled{Outcome: outcomeSold}, s.complete(ctx, stock, h, o)
+		return settled{Outcome: outcomeSold}, s.complete(ctx, tx, stock, h, o)
 	}
 	o.Payment.See(i)
-	if err := s.Store.SetPayment(ctx, *o.Payment); err != nil {
+	if err := s.Store.SetPayment(ctx, tx, *o.Payment); err != nil {
 		return settled{}, err
 	}
 	switch {
@@ -244,15 +245,15 @@ func (s *Service) issued(ctx context.Context, stock *booking.Stock, h *booking.H
 	case o.Payment.State != payment.Captured:
 		return settled{Outcome: outcomeNotCaptured}, nil
 	}
-	return s.captured(ctx, stock, h, o)
+	return s.captured(ctx, tx, stock, h, o)
 }
 
-func (s *Service) giveStockBack(ctx context.Context, c saga.Call) (any, error) {
+func (s *Service) giveStockBack(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
 	order, err := orderOf(c)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.onOrder(ctx, order, func(ctx context.Context, stock *booking.Stock, h *booking.Hold, o *Order) error {
+	return nil, s.onOrder(ctx, tx, order, func(ctx context.Context, _ txn.Tx, stock *booking.Stock, h *booking.Hold, o *Order) error {
 		if o.State != Paid {
 			stock.Unsell(h) // the order ends when the payment is canceled
 		}
@@ -261,21 +262,21 @@ func (s *Service) giveStockBack(ctx context.Context, c saga.Call) (any, error) {
 }
 
 // stopPurchase lets a purchase know that its order was canceled.
-func (s *Service) stopPurchase(ctx context.Context, c saga.Call) (any, error) {
+func (s *Service) stopPurchase(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
 	order, err := orderOf(c)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.stop(ctx, order)
+	return nil, s.stop(ctx, tx, order)
 }
 
-func (s *Service) stop(ctx context.Context, order id.Order) error {
-	err := s.Runs.Signal(ctx, saga.Signal{Run: purchaseOf(order), Handler: waitPayment, ID: stop, Payload: said{State: stop}})
+func (s *Service) stop(ctx context.Context, tx txn.Tx, order id.Order) error {
+	err := s.Runs.Signal(ctx, tx, saga.Signal{Run: purchaseOf(order), Handler: waitPayment, ID: stop, Payload: said{State: stop}})
 	switch {
 	case errors.Is(err, saga.ErrOver):
 		return nil
 	case errors.Is(err, saga.ErrRunNotFound): // an order from before there were sagas
-		return s.begin(ctx, purchaseOf(order), order, map[string]any{"free": false}, false)
+		return s.begin(ctx, tx, purchaseOf(order), order, map[string]any{"free": false}, false)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/money"
 	"guichet/cell/payment"
+	"guichet/internal/txn"
 )
 
 func cents(n int64) money.Money { return money.Money{Amount: n, Currency: "EUR"} }
@@ -19,7 +20,7 @@ func cents(n int64) money.Money { return money.Money{Amount: n, Currency: "EUR"}
 // terms gives the floor of the town's event other terms.
 func (tw *town) terms(t *testing.T, d booking.DraftTerms) {
 	t.Helper()
-	if _, err := tw.box.Change(t.Context(), tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+	if _, err := tw.box.Change(t.Context(), txn.None, tw.shop.ID, tw.shop.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 		u := e.Type(tw.floor)
 		return u.Revise(e, booking.DraftType{Name: u.Name, Price: u.Price, Fees: &u.Fees, Terms: d})
 	}); err != nil {
@@ -29,7 +30,7 @@ func (tw *town) terms(t *testing.T, d booking.DraftTerms) {
 
 func (tw *town) code(t *testing.T, c booking.Code) {
 	t.Helper()
-	if _, err := tw.stores[0].PutCode(t.Context(), tw.shop.ID, c.Code, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
+	if _, err := tw.stores[0].PutCode(t.Context(), txn.None, tw.shop.ID, c.Code, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
 		return c, c.Check(e, before)
 	}); err != nil {
 		t.Fatal(err)
@@ -38,7 +39,7 @@ func (tw *town) code(t *testing.T, c booking.Code) {
 
 func (tw *town) wantUses(t *testing.T, code string, uses, spent int64) {
 	t.Helper()
-	c, err := tw.stores[1].Code(t.Context(), tw.shop.ID, code)
+	c, err := tw.stores[1].Code(t.Context(), txn.None, tw.shop.ID, code)
 	if err != nil || c.Uses != uses || c.Spent != spent {
 		t.Errorf("%v: %d uses and %d spent of %s, want %d and %d", err, c.Uses, c.Spent, code, uses, spent)
 	}
@@ -74,9 +75,9 @@ func TestRegression11_priceStepEndsBetweenHoldAndPayment(t *testing.T) {
 			if next := tw.hold(t, tw.floor, 1); next.Total != cents(3250) {
 				t.Fatalf("the step has not ended: %s", next.Total)
 			}
-			_, err := tw.desks[1].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: new(cents(2 * 3250))})
+			_, err := tw.desks[1].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: new(cents(2 * 3250))})
 			wantErr(t, err, checkout.ErrPriceChanged)
-			o, err := tw.desks[1].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
+			o, err := tw.desks[1].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +126,7 @@ func TestRegression05_limitOfAPromoCodeHoldsWhenManyOpenHoldsArePaid(t *testing.
 		if h.Total != cents(2250) {
 			t.Errorf("held for %s", h.Total)
 		}
-		o, err := tw.desks[i%2].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
+		o, err := tw.desks[i%2].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +139,7 @@ func TestRegression05_limitOfAPromoCodeHoldsWhenManyOpenHoldsArePaid(t *testing.
 	tw.wantUses(t, "HALF", limit, limit*2000)
 	// Regression 4: what a canceled order had used comes back, once.
 	for range 3 {
-		if _, err := tw.desks[0].Cancel(t.Context(), paid[0].ID, payment.ByBuyer); err != nil {
+		if _, err := tw.desks[0].Cancel(t.Context(), txn.None, paid[0].ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,12 +155,12 @@ func TestRegression05_limitOfAPromoCodeHoldsWhenManyOpenHoldsArePaid(t *testing.
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := tw.desks[1].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	o, err := tw.desks[1].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // unpaid, it is given back too
-		if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -188,9 +189,9 @@ func TestOrder_isForTheBuyerThatTheTicketsAreHeldFor(t *testing.T) {
 	}
 	thief := buyer
 	thief.Email = "ada@example.org"
-	_, err = tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: thief})
+	_, err = tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: thief})
 	wantErr(t, err, booking.ErrBuyerMismatch)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func TestOrder_isForTheBuyerThatTheTicketsAreHeldFor(t *testing.T) {
 	tw.mustConfirm(t, o, visa)
 	tw.await(t, o.ID, checkout.Paid)
 	wantErr(t, again(), booking.ErrBuyerLimit)
-	if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+	if _, err := tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 		t.Fatal(err)
 	}
 	if err := again(); err != nil {
@@ -227,7 +228,7 @@ func TestOrder_saysWhatItsPriceIsMadeOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
+		o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +261,7 @@ func TestOrder_countsForItsAddressWhateverKeyTheTicketsAreHeldFor(t *testing.T) 
 		}
 		b := buyer
 		b.Email = email
-		return tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: b})
+		return tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: b})
 	}
 	first, err := order("key-1", "zoe@example.org")
 	if err != nil {
@@ -285,7 +286,7 @@ func TestOrder_countsForItsAddressWhateverKeyTheTicketsAreHeldFor(t *testing.T) 
 	_, err = order("key-5", "zoe@example.org") // what is sold counts on
 	wantErr(t, err, booking.ErrBuyerLimit)
 	for _, o := range []checkout.Order{first, second} { // paid, and unpaid
-		if _, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+		if _, err := tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}

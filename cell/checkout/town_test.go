@@ -31,6 +31,7 @@ import (
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -150,7 +151,7 @@ func (tw *town) desk(t *testing.T, s checkout.Store, p payment.Processor) *check
 func (tw *town) sell(t *testing.T, places int64) {
 	t.Helper()
 	eur := func(cents int64) money.Money { return money.Money{Amount: cents, Currency: "EUR"} }
-	e, err := tw.box.DraftEvent(t.Context(), id.NewOrganizer(cellID), booking.Draft{
+	e, err := tw.box.DraftEvent(t.Context(), txn.None, id.NewOrganizer(cellID), booking.Draft{
 		Name: "Fête", Venue: booking.Venue{Name: "Salle", City: "Paris", Country: "FR"}, TimeZone: "Europe/Paris", Currency: "EUR",
 		StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), Quotas: []booking.DraftQuota{{Name: "hall", Size: places}},
 		Types: []booking.DraftType{
@@ -211,7 +212,7 @@ var buyer = checkout.Buyer{Email: "zoe@example.org", Name: "Zoë «Z»", Locale:
 func (tw *town) order(t *testing.T, of id.TicketType, n int64) checkout.Order {
 	t.Helper()
 	h := tw.hold(t, of, n)
-	o, err := tw.desks[0].Create(t.Context(), checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
+	o, err := tw.desks[0].Create(t.Context(), txn.None, checkout.Request{Hold: h.ID, Buyer: buyer, Shown: &h.Total})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +349,7 @@ func (tw *town) exec(t *testing.T, sql string, args ...any) {
 // stock is held and sold of the hall.
 func (tw *town) wantStock(t *testing.T, held, sold int64) {
 	t.Helper()
-	e, err := tw.stores[0].Event(t.Context(), tw.shop.ID)
+	e, err := tw.stores[0].Event(t.Context(), txn.None, tw.shop.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/ticket"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // MaxTransfers bounds how often one ticket may be given on: each time costs a key's
@@ -67,10 +68,10 @@ type TransferStore interface {
 	// TransferTicket puts another ticket in the place of one that is valid, revokes the
 	// old barcode and remembers the old id; the caller holds the event's lock.
 	// ErrTransferred when the old one is not there to be given.
-	TransferTicket(ctx context.Context, old id.Ticket, now Ticket, at time.Time) error
+	TransferTicket(ctx context.Context, tx txn.Tx, old id.Ticket, now Ticket, at time.Time) error
 	// TransferPolicy is TransfersAllowed where the organizer said nothing.
-	TransferPolicy(ctx context.Context, event id.Event) (TransferPolicy, error)
-	SetTransferPolicy(ctx context.Context, event id.Event, p TransferPolicy) error
+	TransferPolicy(ctx context.Context, tx txn.Tx, event id.Event) (TransferPolicy, error)
+	SetTransferPolicy(ctx context.Context, tx txn.Tx, event id.Event, p TransferPolicy) error
 }
 
 // Owned reports that a ticket is its buyer's own: nobody was given it.
@@ -82,17 +83,17 @@ func (t *Ticket) Dead() bool { return t.Gone.ID == t.ID && !t.ID.IsZero() }
 // Transfer gives a ticket to another person, at the wish of who has it: with a new id
 // and a new barcode at the same place of its order, while the old barcode dies. The
 // place stays sold, and the money stays the buyer's.
-func (s *Service) Transfer(ctx context.Context, from id.Ticket, to Recipient) (Given, error) {
+func (s *Service) Transfer(ctx context.Context, tx txn.Tx, from id.Ticket, to Recipient) (Given, error) {
 	if err := to.check(); err != nil {
 		return Given{}, err
 	}
-	before, err := s.Store.Ticket(ctx, from) // only for its order, which never changes
+	before, err := s.Store.Ticket(ctx, tx, from) // only for its order, which never changes
 	if err != nil {
 		return Given{}, fmt.Errorf("read ticket: %w", err)
 	}
 	var given Given
-	err = s.onOrder(ctx, before.Order, func(ctx context.Context, stock *booking.Stock, _ *booking.Hold, o *Order) (err error) {
-		given, err = s.transfer(ctx, stock, o, from, to)
+	err = s.onOrder(ctx, tx, before.Order, func(ctx context.Context, tx txn.Tx, stock *booking.Stock, _ *booking.Hold, o *Order) (err error) {
+		given, err = s.transfer(ctx, tx, stock, o, from, to)
 		return err
 	})
 	if err != nil {
@@ -101,16 +102,16 @@ func (s *Service) Transfer(ctx context.Context, from id.Ticket, to Recipient) (G
 	return given, nil
 }
 
-func (s *Service) transfer(ctx context.Context, stock *booking.Stock, o *Order, from id.Ticket, to Recipient) (Given, error) {
+func (s *Service) transfer(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, from id.Ticket, to Recipient) (Given, error) {
 	at := slices.IndexFunc(o.Tickets, func(t Ticket) bool { return t.ID == from })
 	if at < 0 {
 		return Given{}, ErrTransferred.With("the ticket was given to somebody else")
 	}
 	old := o.Tickets[at]
-	if err := s.mayTransfer(ctx, stock, o, &old); err != nil {
+	if err := s.mayTransfer(ctx, tx, stock, o, &old); err != nil {
 		return Given{}, err
 	}
-	if err := s.allow(ctx, to.Email); err != nil {
+	if err := s.allow(ctx, tx, to.Email); err != nil {
 		return Given{}, err
 	}
 	giver := old.holder(o)
@@ -125,21 +126,21 @@ func (s *Service) transfer(ctx context.Context, stock *booking.Stock, o *Order, 
 	now.Consented = time.Time{} // who gave it on cannot agree for who has it now
 	now.Holder = Holder{Email: to.Email, Locale: to.Locale, By: giver.Name}
 	now.Barcode = s.Signer.Barcode(ticket.Claims{Ticket: now.ID, Type: now.Type, IssuedAt: stock.Now})
-	if err := s.Store.TransferTicket(ctx, from, now, stock.Now); err != nil {
+	if err := s.Store.TransferTicket(ctx, tx, from, now, stock.Now); err != nil {
 		return Given{}, err
 	}
-	if err := s.Store.Note(ctx, o.ID, stock.Now, "ticket_transferred"); err != nil {
+	if err := s.Store.Note(ctx, tx, o.ID, stock.Now, "ticket_transferred"); err != nil {
 		return Given{}, err
 	}
-	if err := s.tellTransfer(ctx, o, giver, from, &now); err != nil {
+	if err := s.tellTransfer(ctx, tx, o, giver, from, &now); err != nil {
 		return Given{}, err
 	}
 	return Given{ID: from, To: to.Name, At: stock.Now}, nil
 }
 
 // mayTransfer decides whether a ticket can be given on now.
-func (s *Service) mayTransfer(ctx context.Context, stock *booking.Stock, o *Order, t *Ticket) error {
-	if err := s.undisputed(ctx, o); err != nil {
+func (s *Service) mayTransfer(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, t *Ticket) error {
+	if err := s.undisputed(ctx, tx, o); err != nil {
 		return err
 	}
 	if o.State != Paid || t.State != TicketValid {
@@ -151,7 +152,7 @@ func (s *Service) mayTransfer(ctx context.Context, stock *booking.Stock, o *Orde
 	if t.Transfers >= MaxTransfers {
 		return ErrTransferLimit.With("a ticket is given on at most %d times", MaxTransfers).Field("limit", MaxTransfers)
 	}
-	policy, err := s.Store.TransferPolicy(ctx, stock.ID)
+	policy, err := s.Store.TransferPolicy(ctx, tx, stock.ID)
 	if err != nil {
 		return err
 	}
@@ -180,23 +181,23 @@ func (r *Recipient) check() error {
 }
 
 // tellTransfer tells the new holder with the ticket, and who had it before, each once.
-func (s *Service) tellTransfer(ctx context.Context, o *Order, giver Buyer, old id.Ticket, now *Ticket) error {
-	if err := s.tellPerson(ctx, o, giver, notify.TicketGiven, old.String()); err != nil || s.Notifier == nil {
+func (s *Service) tellTransfer(ctx context.Context, tx txn.Tx, o *Order, giver Buyer, old id.Ticket, now *Ticket) error {
+	if err := s.tellPerson(ctx, tx, o, giver, notify.TicketGiven, old.String()); err != nil || s.Notifier == nil {
 		return err
 	}
 	m := toPerson(o, now.holder(o), notify.TicketReceived, now.ID.String())
 	m.Caused = true // by the giver, to any address
-	return s.Notifier.Enqueue(ctx, m)
+	return s.Notifier.Enqueue(ctx, tx, m)
 }
 
 // tellHolders tells those who were given some tickets of an order that they are void.
-func (s *Service) tellHolders(ctx context.Context, o *Order, void []id.Ticket) error {
+func (s *Service) tellHolders(ctx context.Context, tx txn.Tx, o *Order, void []id.Ticket) error {
 	for i := range o.Tickets {
 		t := &o.Tickets[i]
 		if t.Owned() || !slices.Contains(void, t.ID) {
 			continue
 		}
-		if err := s.tellPerson(ctx, o, t.holder(o), notify.TicketVoid, t.ID.String()); err != nil {
+		if err := s.tellPerson(ctx, tx, o, t.holder(o), notify.TicketVoid, t.ID.String()); err != nil {
 			return err
 		}
 	}
@@ -205,7 +206,7 @@ func (s *Service) tellHolders(ctx context.Context, o *Order, void []id.Ticket) e
 
 // tellReissued sends tickets with new barcodes to who has them: the order's own to its
 // buyer, others to their holders. cause tells it apart from other times.
-func (s *Service) tellReissued(ctx context.Context, o *Order, again []Ticket, cause string) error {
+func (s *Service) tellReissued(ctx context.Context, tx txn.Tx, o *Order, again []Ticket, cause string) error {
 	own := false
 	for i := range again {
 		t := &again[i]
@@ -214,21 +215,21 @@ func (s *Service) tellReissued(ctx context.Context, o *Order, again []Ticket, ca
 		}
 		part := t.ID.String() + "."
 		part += cause[max(0, len(cause)-notify.MaxPart+len(part)):] // the end is what tells ids of one kind apart
-		if err := s.tellPerson(ctx, o, t.holder(o), notify.TicketReceived, part); err != nil {
+		if err := s.tellPerson(ctx, tx, o, t.holder(o), notify.TicketReceived, part); err != nil {
 			return err
 		}
 	}
 	if !own {
 		return nil
 	}
-	return s.tell(ctx, o, notify.OrderPaid, cause[:min(len(cause), notify.MaxPart)])
+	return s.tell(ctx, tx, o, notify.OrderPaid, cause[:min(len(cause), notify.MaxPart)])
 }
 
-func (s *Service) tellPerson(ctx context.Context, o *Order, who Buyer, k notify.Kind, part string) error {
+func (s *Service) tellPerson(ctx context.Context, tx txn.Tx, o *Order, who Buyer, k notify.Kind, part string) error {
 	if s.Notifier == nil {
 		return nil
 	}
-	return s.Notifier.Enqueue(ctx, toPerson(o, who, k, part))
+	return s.Notifier.Enqueue(ctx, tx, toPerson(o, who, k, part))
 }
 
 func toPerson(o *Order, who Buyer, k notify.Kind, part string) notify.Message {

@@ -16,6 +16,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/ticket"
 	"guichet/control-plane/topology"
+	"guichet/internal/txn"
 )
 
 var bob = checkout.Recipient{Name: "Bob", Email: "bob@example.org", Locale: "de"}
@@ -23,7 +24,7 @@ var bob = checkout.Recipient{Name: "Bob", Email: "bob@example.org", Locale: "de"
 // give gives a ticket on and reads the order again; the ticket stands where it stood.
 func (tw *town) give(t *testing.T, o checkout.Order, at int, to checkout.Recipient) checkout.Order {
 	t.Helper()
-	given, err := tw.desks[at%2].Transfer(t.Context(), o.Tickets[at].ID, to)
+	given, err := tw.desks[at%2].Transfer(t.Context(), txn.None, o.Tickets[at].ID, to)
 	if err != nil || given.ID != o.Tickets[at].ID || given.To != to.Name || given.At.IsZero() {
 		t.Fatalf("%+v, %v", given, err)
 	}
@@ -69,19 +70,19 @@ func TestRegression17_refundOfATransferredTicketGoesToThePayerAndVoidsTheHolders
 	}{
 		"the ticket, by the organizer": {func(t *testing.T, tw *town, o checkout.Order) error {
 			t.Helper()
-			_, err := tw.desks[1].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, "")
+			_, err := tw.desks[1].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, "")
 			return err
 		}, payment.ByOrganizer, 4250, 2},
 		"the order, by its buyer": {func(t *testing.T, tw *town, o checkout.Order) error {
 			t.Helper()
 			if o = tw.look(t, o.ID); o.State == checkout.Paid { // who has the ticket agrees
-				_, err := tw.desks[0].Cancel(t.Context(), o.ID, payment.ByBuyer)
+				_, err := tw.desks[0].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 				wantErr(t, err, checkout.ErrTransferred)
-				if _, err := tw.desks[0].ConsentToRefund(t.Context(), o.Tickets[1].ID, true); err != nil {
+				if _, err := tw.desks[0].ConsentToRefund(t.Context(), txn.None, o.Tickets[1].ID, true); err != nil {
 					t.Fatal(err)
 				}
 			}
-			_, err := tw.desks[1].Cancel(t.Context(), o.ID, payment.ByBuyer)
+			_, err := tw.desks[1].Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer)
 			return err
 		}, payment.ByBuyer, 12750, 0},
 		"the event": {func(t *testing.T, tw *town, _ checkout.Order) error {
@@ -126,7 +127,7 @@ func TestRegression17_refundOfATransferredTicketGoesToThePayerAndVoidsTheHolders
 			tw.wantPost(t, o, notify.TicketVoid, bob.Email)
 			tw.wantPost(t, o, notify.TicketReceived, "ada@example.org", bob.Email)
 			tw.wantPost(t, o, notify.TicketGiven, "ada@example.org", buyer.Email)
-			_, err := tw.desks[0].Transfer(t.Context(), last.ID, checkout.Recipient{Name: "C", Email: "c@example.org"})
+			_, err := tw.desks[0].Transfer(t.Context(), txn.None, last.ID, checkout.Recipient{Name: "C", Email: "c@example.org"})
 			wantErr(t, err, checkout.ErrState)
 		})
 	}
@@ -153,7 +154,7 @@ func TestTransfer_leavesNothingUsableBehind(t *testing.T) {
 	if err != nil || !dead.Dead() || dead.State != checkout.TicketCanceled || dead.Barcode != "" || dead.Attendee != "" || dead.Gone.To != "Bob" || dead.Name != "Floor" || of.ID != o.ID {
 		t.Errorf("%+v, %v", dead, err)
 	}
-	_, err = tw.desks[0].Transfer(t.Context(), old.ID, bob)
+	_, err = tw.desks[0].Transfer(t.Context(), txn.None, old.ID, bob)
 	wantErr(t, err, checkout.ErrTransferred)
 	held, err := tw.stores[0].TicketsReached(t.Context(), notify.AddressHash("BOB@example.org"), 10)
 	if err != nil || !slices.Equal(held, []id.Ticket{now.ID}) {
@@ -166,7 +167,7 @@ func TestTransfer_leavesNothingUsableBehind(t *testing.T) {
 	if held, err := tw.stores[0].TicketsReached(t.Context(), notify.AddressHash(bob.Email), 10); err != nil || len(held) != 0 {
 		t.Errorf("Bob has none any more, and reaches %v, %v", held, err)
 	}
-	if orders, sold, _, err := tw.stores[0].Counts(t.Context(), tw.shop.ID); err != nil || orders["paid"] != 1 || sold[tw.floor.String()] != 2 {
+	if orders, sold, _, err := tw.stores[0].Counts(t.Context(), txn.None, tw.shop.ID); err != nil || orders["paid"] != 1 || sold[tw.floor.String()] != 2 {
 		t.Errorf("%v, %v, %v", orders, sold, err)
 	}
 }
@@ -179,7 +180,7 @@ func TestTransfer_ofOneTicketManyTimesAtOnceHasOneWinner(t *testing.T) {
 	o := tw.paid(t, tw.floor, 1)
 	var won atomic.Int64
 	tw.crowd(24, func(i int, desk *checkout.Service) {
-		_, err := desk.Transfer(t.Context(), o.Tickets[0].ID, checkout.Recipient{Name: "P", Email: fmt.Sprintf("p%d@example.org", i)})
+		_, err := desk.Transfer(t.Context(), txn.None, o.Tickets[0].ID, checkout.Recipient{Name: "P", Email: fmt.Sprintf("p%d@example.org", i)})
 		if err == nil {
 			won.Add(1)
 		} else if !errors.Is(err, checkout.ErrTransferred) {
@@ -200,7 +201,7 @@ func TestTransfer_refusesWhatCannotBeGiven(t *testing.T) {
 	tw := openTown(t, 20)
 	refuses := func(want error, k checkout.Ticket, to checkout.Recipient) {
 		t.Helper()
-		_, err := tw.desks[0].Transfer(t.Context(), k.ID, to)
+		_, err := tw.desks[0].Transfer(t.Context(), txn.None, k.ID, to)
 		wantErr(t, err, want)
 	}
 	o := tw.paid(t, tw.floor, 4)
@@ -209,7 +210,7 @@ func TestTransfer_refusesWhatCannotBeGiven(t *testing.T) {
 	} {
 		refuses(checkout.ErrInvalidOrder, o.Tickets[0], to)
 	}
-	_, err := tw.desks[0].Transfer(t.Context(), id.NewTicket(tw.shop.ID), bob)
+	_, err := tw.desks[0].Transfer(t.Context(), txn.None, id.NewTicket(tw.shop.ID), bob)
 	wantErr(t, err, checkout.ErrTicketNotFound)
 	for i, state := range []checkout.TicketState{checkout.TicketCheckedIn, checkout.TicketCanceled, checkout.TicketRevoked} {
 		tw.exec(t, `UPDATE checkout.ticket SET state = $2 WHERE ticket_id = $1`, o.Tickets[i].ID.String(), string(state))
@@ -220,11 +221,11 @@ func TestTransfer_refusesWhatCannotBeGiven(t *testing.T) {
 		o = tw.give(t, o, 3, checkout.Recipient{Name: "N", Email: fmt.Sprintf("n%d@example.org", n)})
 	}
 	refuses(checkout.ErrTransferLimit, o.Tickets[3], bob)
-	if err := tw.stores[0].SetTransferPolicy(t.Context(), tw.shop.ID, checkout.TransfersForbidden); err != nil {
+	if err := tw.stores[0].SetTransferPolicy(t.Context(), txn.None, tw.shop.ID, checkout.TransfersForbidden); err != nil {
 		t.Fatal(err)
 	}
 	refuses(checkout.ErrTransferNotAllowed, o.Tickets[0], bob)
-	if err := tw.stores[0].SetTransferPolicy(t.Context(), tw.shop.ID, checkout.TransfersAllowed); err != nil {
+	if err := tw.stores[0].SetTransferPolicy(t.Context(), txn.None, tw.shop.ID, checkout.TransfersAllowed); err != nil {
 		t.Fatal(err)
 	}
 	tw.exec(t, place, tw.shop.ID.String(), "sealed")
@@ -255,7 +256,7 @@ func TestTransfer_survivesADisputeOfItsOrder(t *testing.T) {
 			blocked := tw.look(t, o.ID)
 			wantTickets(t, blocked, checkout.TicketRevoked, checkout.TicketRevoked)
 			tw.wantOnList(t, o.Tickets[0].Barcode, 1)
-			_, err := tw.desks[0].Transfer(t.Context(), o.Tickets[0].ID, checkout.Recipient{Name: "D", Email: "d@example.org"})
+			_, err := tw.desks[0].Transfer(t.Context(), txn.None, o.Tickets[0].ID, checkout.Recipient{Name: "D", Email: "d@example.org"})
 			wantErr(t, err, payment.ErrDisputed)
 			tw.tellDispute(t, o, "dp_1", "closed", "won", 8500)
 			now := tw.look(t, o.ID)
@@ -289,7 +290,7 @@ func TestTransfer_ofASeatKeepsItSold(t *testing.T) {
 	if o.Tickets[1].Seat != seat || seat.ID == "" {
 		t.Errorf("%+v, was %+v", o.Tickets[1].Seat, seat)
 	}
-	if _, err := tw.desks[0].RefundTickets(t.Context(), o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, ""); err != nil {
+	if _, err := tw.desks[0].RefundTickets(t.Context(), txn.None, o.ID, []id.Ticket{o.Tickets[1].ID}, payment.ByOrganizer, ""); err != nil {
 		t.Fatal(err)
 	}
 	tw.wantSeats(t, 0, 2)

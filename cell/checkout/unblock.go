@@ -10,13 +10,14 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/ticket"
+	"guichet/internal/txn"
 )
 
 // unblock makes the tickets valid again that a dispute blocked, unless another one of
 // the order is open: then they are its to unblock. Gates know their barcodes as
 // revoked, and take none back: each ticket gets a new one, which is sent to who has it.
-func (s *Service) unblock(ctx context.Context, stock *booking.Stock, o *Order, d *payment.Dispute) error {
-	if handed, err := s.handOver(ctx, d); handed || err != nil {
+func (s *Service) unblock(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order, d *payment.Dispute) error {
+	if handed, err := s.handOver(ctx, tx, d); handed || err != nil {
 		return err
 	}
 	var again []Ticket
@@ -40,21 +41,21 @@ func (s *Service) unblock(ctx context.Context, stock *booking.Stock, o *Order, d
 	if len(again) == 0 {
 		return nil
 	}
-	if err := s.Store.UnblockTickets(ctx, again); err != nil {
+	if err := s.Store.UnblockTickets(ctx, tx, again); err != nil {
 		return err
 	}
 	if stock.State == booking.Canceled { // they are void in a moment
 		return nil
 	}
-	if err := s.Store.Note(ctx, o.ID, stock.Now, "tickets_reissued"); err != nil {
+	if err := s.Store.Note(ctx, tx, o.ID, stock.Now, "tickets_reissued"); err != nil {
 		return err
 	}
-	return s.tellReissued(ctx, o, again, d.ID)
+	return s.tellReissued(ctx, tx, o, again, d.ID)
 }
 
 // handOver leaves what a dispute blocked to another one of its order that is open.
-func (s *Service) handOver(ctx context.Context, d *payment.Dispute) (handed bool, err error) {
-	all, err := s.Store.DisputesOf(ctx, d.Order)
+func (s *Service) handOver(ctx context.Context, tx txn.Tx, d *payment.Dispute) (handed bool, err error) {
+	all, err := s.Store.DisputesOf(ctx, tx, d.Order)
 	if err != nil {
 		return false, err
 	}
@@ -64,23 +65,23 @@ func (s *Service) handOver(ctx context.Context, d *payment.Dispute) (handed bool
 	}
 	all[at].Blocked = append(all[at].Blocked, d.Blocked...)
 	d.Blocked = nil
-	return true, s.Store.SetDispute(ctx, all[at])
+	return true, s.Store.SetDispute(ctx, tx, all[at])
 }
 
 // endDisputed ends a paid order of a canceled event that the cancellation left alone,
 // when no bank has its money in question any more.
-func (s *Service) endDisputed(ctx context.Context, stock *booking.Stock, o *Order) error {
+func (s *Service) endDisputed(ctx context.Context, tx txn.Tx, stock *booking.Stock, o *Order) error {
 	if stock.State != booking.Canceled || o.State != Paid || o.Payment.State == payment.Disputed {
 		return nil
 	}
-	back, err := s.refund(ctx, stock, o, 0, payment.ByEventCancellation, canceledEvent)
+	back, err := s.refund(ctx, tx, stock, o, 0, payment.ByEventCancellation, canceledEvent)
 	if err != nil {
 		return err
 	}
 	if !back.IsZero() {
-		if err := s.sendLater(ctx, back, o.ID, tellNothing); err != nil {
+		if err := s.sendLater(ctx, tx, back, o.ID, tellNothing); err != nil {
 			return err
 		}
 	}
-	return s.tell(ctx, o, notify.EventCanceled, "")
+	return s.tell(ctx, tx, o, notify.EventCanceled, "")
 }

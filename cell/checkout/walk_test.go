@@ -11,6 +11,7 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/stripe/sandbox"
+	"guichet/internal/txn"
 )
 
 // walk is a flow that is played once for each moment at which its process may die.
@@ -143,11 +144,11 @@ func (w *walker) finish(t *testing.T, order id.Order) {
 func (w *walker) create(t *testing.T, of id.TicketType) checkout.Order {
 	t.Helper()
 	r := checkout.Request{Hold: w.hold(t, of, 1).ID, Buyer: buyer}
-	o, err := w.dying.Create(t.Context(), r)
+	o, err := w.dying.Create(t.Context(), txn.None, r)
 	if err == nil {
 		return o
 	}
-	if o, err = w.alive.Create(t.Context(), r); err == nil {
+	if o, err = w.alive.Create(t.Context(), txn.None, r); err == nil {
 		return o
 	}
 	h, lookErr := w.box.Look(t.Context(), r.Hold) // it was made, and nobody heard
@@ -217,8 +218,8 @@ func purchaseForNothing(t *testing.T, w *walker) checkout.Order {
 
 func (w *walker) cancel(t *testing.T, o checkout.Order) {
 	t.Helper()
-	if _, err := w.dying.Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
-		if _, err := w.alive.Cancel(t.Context(), o.ID, payment.ByBuyer); err != nil {
+	if _, err := w.dying.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
+		if _, err := w.alive.Cancel(t.Context(), txn.None, o.ID, payment.ByBuyer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -349,8 +350,8 @@ func givesOn(t *testing.T, w *walker) checkout.Order {
 	w.finish(t, o.ID)
 	w.life.left = left
 	ticket := w.look(t, o.ID).Tickets[0].ID
-	if _, err := w.dying.Transfer(t.Context(), ticket, bob); err != nil {
-		if _, err := w.alive.Transfer(t.Context(), ticket, bob); err != nil && !errors.Is(err, checkout.ErrTransferred) { // it was, and nobody heard
+	if _, err := w.dying.Transfer(t.Context(), txn.None, ticket, bob); err != nil {
+		if _, err := w.alive.Transfer(t.Context(), txn.None, ticket, bob); err != nil && !errors.Is(err, checkout.ErrTransferred) { // it was, and nobody heard
 			t.Fatal(err)
 		}
 	}

@@ -65,7 +65,7 @@ const (
 
 func exec(t testing.TB, s *store.Store, sql string, args ...any) {
 	t.Helper()
-	if _, err := s.DB.On(t.Context()).Exec(t.Context(), sql, args...); err != nil {
+	if _, err := s.DB.Pool.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"guichet/control-plane/topology"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 func migrateCell(ctx context.Context, dsn string) error {
@@ -49,7 +50,7 @@ func TestFacts_fromSQLToSQLHappenOnceThroughEveryCrash(t *testing.T) {
 	const facts = 40
 	for i := range facts {
 		m := store.Outgoing{Key: fmt.Sprint("evt", i%5), Subject: doc("euw3", i), Payload: []byte(fmt.Sprint(i))}
-		if err := from.InTx(t.Context(), func(ctx context.Context) error { return from.Publish(ctx, m) }); err != nil {
+		if err := from.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error { return from.Publish(ctx, tx, m) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,8 +66,8 @@ func TestFacts_fromSQLToSQLHappenOnceThroughEveryCrash(t *testing.T) {
 		defer close(done)
 		_ = w.leaves["use1"].Consume(ctx, "books", []string{bus.EveryCatalog}, func(ctx context.Context, m bus.Message) error {
 			var first bool
-			if err := to.InTx(ctx, func(ctx context.Context) (err error) {
-				first, err = to.Once(ctx, "books", m.ID)
+			if err := to.InTx(ctx, func(ctx context.Context, tx txn.Tx) (err error) {
+				first, err = to.Once(ctx, tx, "books", m.ID)
 				return err
 			}); err != nil {
 				return err
@@ -111,7 +112,7 @@ func TestLeaf_thatLostItsDiskIsToldAgainFromSQL(t *testing.T) {
 	o := database(t, "sae1")
 	const facts = 20
 	for i := range facts {
-		if err := o.Publish(t.Context(), store.Outgoing{Key: fmt.Sprint(i), Subject: doc("sae1", i), Payload: []byte(fmt.Sprint(i))}); err != nil {
+		if err := o.Publish(t.Context(), txn.None, store.Outgoing{Key: fmt.Sprint(i), Subject: doc("sae1", i), Payload: []byte(fmt.Sprint(i))}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"guichet/cell/account"
 	"guichet/cell/id"
 	"guichet/cell/notify"
+	"guichet/internal/txn"
 )
 
 // InvitationPage is where an invitation's link leads. Its token stands behind the #, which
@@ -19,8 +20,8 @@ const InvitationPage = "/account/invitation"
 type PostInvitation struct{ Mails *notify.Service }
 
 // PostInvitation implements account.Postman.
-func (p PostInvitation) PostInvitation(ctx context.Context, inv account.Invitation) error {
-	return p.Mails.Enqueue(ctx, notify.Message{Kind: notify.Invitation, Part: inv.ID.String(), To: inv.Email, Locale: inv.Locale})
+func (p PostInvitation) PostInvitation(ctx context.Context, tx txn.Tx, inv account.Invitation) error {
+	return p.Mails.Enqueue(ctx, tx, notify.Message{Kind: notify.Invitation, Part: inv.ID.String(), To: inv.Email, Locale: inv.Locale})
 }
 
 // invite tells what an invitation is to. One that was withdrawn since has nothing to tell.
@@ -36,7 +37,7 @@ func (c *Composer) invite(ctx context.Context, m notify.Message) (notify.Facts, 
 	if err != nil {
 		return notify.Facts{}, fmt.Errorf("read invitation: %w", err)
 	}
-	now, err := c.Records.Clock(ctx)
+	now, err := c.Records.Clock(ctx, txn.None)
 	if err != nil {
 		return notify.Facts{}, err
 	}

@@ -17,6 +17,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/ticket/ical"
 	"guichet/cell/ticket/render"
+	"guichet/internal/txn"
 )
 
 // LinkLife is how long a link to found tickets works.
@@ -24,13 +25,13 @@ const LinkLife = 24 * time.Hour
 
 // Records are what a letter is read from.
 type Records interface {
-	Order(ctx context.Context, order id.Order) (checkout.Order, error)
-	Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error)
-	Refunds(ctx context.Context, order id.Order) ([]payment.Back, error)
-	Event(ctx context.Context, event id.Event) (booking.Event, error)
+	Order(ctx context.Context, tx txn.Tx, order id.Order) (checkout.Order, error)
+	Ticket(ctx context.Context, tx txn.Tx, ticket id.Ticket) (checkout.Ticket, error)
+	Refunds(ctx context.Context, tx txn.Tx, order id.Order) ([]payment.Back, error)
+	Event(ctx context.Context, tx txn.Tx, event id.Event) (booking.Event, error)
 	OrdersReached(ctx context.Context, addressHash string, limit int) ([]id.Order, error)
 	TicketsReached(ctx context.Context, addressHash string, limit int) ([]id.Ticket, error)
-	Clock(ctx context.Context) (time.Time, error)
+	Clock(ctx context.Context, tx txn.Tx) (time.Time, error)
 	Invitation(ctx context.Context, of id.Invitation) (account.Invitation, error)
 	Organizer(ctx context.Context, org id.Organizer) (booking.Organizer, error)
 }
@@ -56,11 +57,11 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 		f, err := c.signIn(ctx, m)
 		return f, nil, err
 	}
-	o, err := c.Records.Order(ctx, m.Order)
+	o, err := c.Records.Order(ctx, txn.None, m.Order)
 	if err != nil {
 		return notify.Facts{}, nil, fmt.Errorf("read order: %w", err)
 	}
-	e, err := c.Records.Event(ctx, m.Order.Event())
+	e, err := c.Records.Event(ctx, txn.None, m.Order.Event())
 	if err != nil {
 		return notify.Facts{}, nil, fmt.Errorf("read event: %w", err)
 	}
@@ -89,7 +90,7 @@ func (c *Composer) Compose(ctx context.Context, m notify.Message) (notify.Facts,
 		files, err := c.tickets(o, e)
 		return f, files, err
 	}
-	backs, err := c.Records.Refunds(ctx, o.ID)
+	backs, err := c.Records.Refunds(ctx, txn.None, o.ID)
 	if err != nil {
 		return notify.Facts{}, nil, fmt.Errorf("read refunds: %w", err)
 	}
@@ -138,7 +139,7 @@ func (c *Composer) search(ctx context.Context, m notify.Message) (notify.Facts, 
 	if len(orders)+len(tickets) == 0 {
 		return notify.Facts{}, notify.ErrObsolete.With("this cell has no tickets for the address")
 	}
-	now, err := c.Records.Clock(ctx)
+	now, err := c.Records.Clock(ctx, txn.None)
 	if err != nil {
 		return notify.Facts{}, err
 	}

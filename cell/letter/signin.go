@@ -7,13 +7,14 @@ import (
 
 	"guichet/cell/access"
 	"guichet/cell/notify"
+	"guichet/internal/txn"
 )
 
 // signIn is a link that signs in whoever reads the address's mail. It is made when the
 // mail is sent, so that a mail that waited is still worth something; the mark follows
 // from the mail, so that two copies of it are one link.
 func (c *Composer) signIn(ctx context.Context, m notify.Message) (notify.Facts, error) {
-	now, err := c.Records.Clock(ctx)
+	now, err := c.Records.Clock(ctx, txn.None)
 	if err != nil {
 		return notify.Facts{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/notify"
 	"guichet/cell/ticket/render"
+	"guichet/internal/txn"
 )
 
 // transferred is what mails about a single ticket say that was given on. They tell
@@ -29,7 +30,7 @@ func (c *Composer) transferred(ctx context.Context, m notify.Message, o checkout
 		return f, nil, nil
 	}
 	if m.Kind == notify.TicketGiven {
-		t, err := c.Records.Ticket(ctx, about)
+		t, err := c.Records.Ticket(ctx, txn.None, about)
 		f.Other, f.Link = t.Gone.To, c.open(c.Access.TicketToken(about, 0, o.CreatedAt))
 		return f, nil, err
 	}

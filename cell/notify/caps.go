@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"guichet/cell/mailaddr"
+	"guichet/internal/txn"
 )
 
 // Caps are how many mails strangers may cause to one address, over all causes: free
@@ -47,11 +48,11 @@ func LimitHash(address string) string {
 // Allow refuses to let a stranger cause one more mail to the address than the caps
 // say; it counts nothing, Enqueue does. Requests at the same moment may pass together:
 // how many there are is limited where they come in.
-func (s *Service) Allow(ctx context.Context, address string) error {
+func (s *Service) Allow(ctx context.Context, tx txn.Tx, address string) error {
 	if s.Caps == (Caps{}) {
 		return nil
 	}
-	now, at, err := s.Queue.Caused(ctx, LimitHash(address), max(s.Caps.PerHour, s.Caps.PerDay))
+	now, at, err := s.Queue.Caused(ctx, tx, LimitHash(address), max(s.Caps.PerHour, s.Caps.PerDay))
 	if err != nil {
 		return fmt.Errorf("count mails to an address: %w", err)
 	}
@@ -63,11 +64,11 @@ func (s *Service) Allow(ctx context.Context, address string) error {
 }
 
 // tooMany says that a mail which nobody waits for is one too many.
-func (s *Service) tooMany(ctx context.Context, m *Message) (bool, error) {
+func (s *Service) tooMany(ctx context.Context, tx txn.Tx, m *Message) (bool, error) {
 	if !m.Caused || m.Kind != OrderExpired && m.Kind != OrderCanceled {
 		return false, nil
 	}
-	err := s.Allow(ctx, m.To)
+	err := s.Allow(ctx, tx, m.To)
 	if errors.Is(err, ErrTooOften) {
 		return true, nil
 	}

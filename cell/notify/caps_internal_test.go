@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // caused is a queue that knows only who was mailed when.
@@ -16,12 +17,12 @@ type caused struct {
 	at  map[string][]time.Time // youngest first
 }
 
-func (c *caused) Caused(_ context.Context, key string, limit int) (time.Time, []time.Time, error) {
+func (c *caused) Caused(_ context.Context, _ txn.Tx, key string, limit int) (time.Time, []time.Time, error) {
 	at := c.at[key]
 	return c.now, at[:min(len(at), limit)], nil
 }
 
-func (c *caused) Enqueue(_ context.Context, m Message) error {
+func (c *caused) Enqueue(_ context.Context, _ txn.Tx, m Message) error {
 	if m.Caused {
 		c.at[LimitHash(m.To)] = append([]time.Time{c.now}, c.at[LimitHash(m.To)]...)
 	}
@@ -33,9 +34,9 @@ func TestAllow_refusesWhatIsTooManyInAnHourOrADayAndSaysWhen(t *testing.T) {
 	q := &caused{now: time.Unix(1_790_000_000, 0), at: map[string][]time.Time{}}
 	s := Service{Queue: q, Caps: Caps{PerHour: 3, PerDay: 5}}
 	cause := func(address string) error {
-		err := s.Allow(t.Context(), address)
+		err := s.Allow(t.Context(), txn.None, address)
 		if err == nil {
-			err = s.Enqueue(t.Context(), Message{Kind: FindMyTickets, To: address, Caused: true})
+			err = s.Enqueue(t.Context(), txn.None, Message{Kind: FindMyTickets, To: address, Caused: true})
 		}
 		return err
 	}
@@ -90,7 +91,7 @@ func TestEnqueue_leavesOutWhatNobodyWaitsForBeyondTheCaps(t *testing.T) {
 		for _, k := range []Kind{OrderExpired, OrderCanceled} {
 			m := paidMail()
 			m.Kind, m.Caused = k, true
-			if err := s.Enqueue(t.Context(), m); err != nil {
+			if err := s.Enqueue(t.Context(), txn.None, m); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -101,7 +102,7 @@ func TestEnqueue_leavesOutWhatNobodyWaitsForBeyondTheCaps(t *testing.T) {
 	for _, k := range Kinds() {
 		m := paidMail()
 		m.Kind, m.Caused = k, k == OrderPaid
-		if over, err := s.tooMany(t.Context(), &m); over || err != nil {
+		if over, err := s.tooMany(t.Context(), txn.None, &m); over || err != nil {
 			t.Errorf("%s is left out: %v", k, err)
 		}
 	}

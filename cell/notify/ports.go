@@ -5,17 +5,18 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
-// Queue keeps messages. Calls made with the ctx of a transaction join it. Every
+// Queue keeps messages. Calls that are given a transaction are a part of it. Every
 // time is the database's.
 type Queue interface {
 	// Enqueue stores a message unless there is one for its order, kind and part, and
 	// remembers that the address has the order, or a ticket of it.
-	Enqueue(ctx context.Context, m Message) error
+	Enqueue(ctx context.Context, tx txn.Tx, m Message) error
 	// Again stores m with the next free part after prefix, unless limit parts with the
 	// prefix were made within the window: then wait says when there is room again.
-	Again(ctx context.Context, m Message, prefix string, limit int, window time.Duration) (wait time.Duration, err error)
+	Again(ctx context.Context, tx txn.Tx, m Message, prefix string, limit int, window time.Duration) (wait time.Duration, err error)
 	// Claim leases up to limit queued messages whose time has come.
 	Claim(ctx context.Context, limit int, lease time.Duration) ([]Claimed, error)
 	// End stores how a message ended. It does nothing when another sender has taken
@@ -32,7 +33,7 @@ type Queue interface {
 	Forget(ctx context.Context, keep, searches time.Duration, limit int) (int64, error)
 	// Caused lists when mails were caused to whom a limit key names, within
 	// CausedRetention, youngest first, at most limit; and says what time it is.
-	Caused(ctx context.Context, limitKey string, limit int) (now time.Time, at []time.Time, err error)
+	Caused(ctx context.Context, tx txn.Tx, limitKey string, limit int) (now time.Time, at []time.Time, err error)
 	// ForgetCaused removes what is older than that, at most limit.
 	ForgetCaused(ctx context.Context, age time.Duration, limit int) (int64, error)
 	// OrdersReached lists orders that the address was told about, youngest first.

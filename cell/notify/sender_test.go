@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 // desk is a queue in memory that does what the store does, for the sender's own
@@ -98,11 +99,11 @@ func (d *desk) Forget(context.Context, time.Duration, time.Duration, int) (int64
 	return 0, nil
 }
 func (d *desk) ForgetCaused(context.Context, time.Duration, int) (int64, error) { return 0, nil }
-func (d *desk) Caused(context.Context, string, int) (time.Time, []time.Time, error) {
+func (d *desk) Caused(context.Context, txn.Tx, string, int) (time.Time, []time.Time, error) {
 	return time.Time{}, nil, nil
 }
-func (d *desk) Enqueue(_ context.Context, m Message) error { d.add(m); return nil }
-func (d *desk) Again(context.Context, Message, string, int, time.Duration) (time.Duration, error) {
+func (d *desk) Enqueue(_ context.Context, _ txn.Tx, m Message) error { d.add(m); return nil }
+func (d *desk) Again(context.Context, txn.Tx, Message, string, int, time.Duration) (time.Duration, error) {
 	return 0, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"guichet/internal/txn"
 )
 
 // Limits of mails that people ask for.
@@ -31,29 +33,29 @@ type Service struct {
 // Enqueue queues a mail, in the transaction that ctx carries if it does. Queuing
 // the same again changes nothing. A mail that a stranger caused and nobody waits for
 // is left out beyond the caps.
-func (s *Service) Enqueue(ctx context.Context, m Message) error {
+func (s *Service) Enqueue(ctx context.Context, tx txn.Tx, m Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if over, err := s.tooMany(ctx, &m); over || err != nil {
+	if over, err := s.tooMany(ctx, tx, &m); over || err != nil {
 		return err
 	}
-	if err := s.Queue.Enqueue(ctx, m); err != nil {
+	if err := s.Queue.Enqueue(ctx, tx, m); err != nil {
 		return fmt.Errorf("queue mail %s: %w", m.Kind, err)
 	}
 	return nil
 }
 
 // Resend queues the mail once more, under a Message-ID of its own.
-func (s *Service) Resend(ctx context.Context, m Message) error {
+func (s *Service) Resend(ctx context.Context, tx txn.Tx, m Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if err := s.Allow(ctx, m.To); err != nil {
+	if err := s.Allow(ctx, tx, m.To); err != nil {
 		return err
 	}
 	m.Caused = true
-	wait, err := s.Queue.Again(ctx, m, "again-", MaxResends, ResendWindow)
+	wait, err := s.Queue.Again(ctx, tx, m, "again-", MaxResends, ResendWindow)
 	if err != nil {
 		return fmt.Errorf("queue mail %s again: %w", m.Kind, err)
 	}
@@ -72,12 +74,12 @@ func (s *Service) Search(ctx context.Context, address, locale string) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if err := s.Allow(ctx, address); errors.Is(err, ErrTooOften) {
+	if err := s.Allow(ctx, txn.None, address); errors.Is(err, ErrTooOften) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if _, err := s.Queue.Again(ctx, m, "search-", MaxSearches, SearchWindow); err != nil {
+	if _, err := s.Queue.Again(ctx, txn.None, m, "search-", MaxSearches, SearchWindow); err != nil {
 		return fmt.Errorf("queue search for tickets: %w", err)
 	}
 	return nil
@@ -90,7 +92,7 @@ func (s *Service) PostSignIn(ctx context.Context, address, locale string) error 
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if _, err := s.Queue.Again(ctx, m, "sign-in-", MaxSignIns, SignInWindow); err != nil {
+	if _, err := s.Queue.Again(ctx, txn.None, m, "sign-in-", MaxSignIns, SignInWindow); err != nil {
 		return fmt.Errorf("queue a link to sign in: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 const (
@@ -22,7 +23,7 @@ func TestWork_backlogDoesNotWaitForTheNextLook(t *testing.T) {
 	w := newWorld(t)
 	r := w.runner(t, "a", w.store())
 	for i := range runs {
-		if err := w.start(t.Context(), r, fmt.Sprintf("p%03d", i)); err != nil {
+		if err := w.start(t.Context(), txn.None, r, fmt.Sprintf("p%03d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}

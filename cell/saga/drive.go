@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 func jsonOf(v any) (json.RawMessage, error) {
@@ -67,7 +68,7 @@ func (h *faultError) Unwrap() error { return h.err }
 // chain carries a run on as far as one transaction goes: through everything that
 // is decided or done within, up to a call to the outside, which is answered, or
 // to where the run rests or ends. It sets when the run is to be looked at again.
-func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, error) {
+func (r *Runner) chain(ctx context.Context, tx txn.Tx, e *engine, a *attempt) (*outside, error) {
 	steps := e.run.Steps
 	for range maxMoves {
 		j := e.next()
@@ -82,7 +83,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 		case h.Await:
 			e.await(j.frame, j.timeout)
 			if e.run.Signals {
-				if err := r.take(ctx, e, j.frame, j.state.Handler()); err != nil {
+				if err := r.take(ctx, tx, e, j.frame, j.state.Handler()); err != nil {
 					return nil, err
 				}
 			}
@@ -98,7 +99,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 				}
 			}
 			if !h.Ask {
-				if err := r.Store.InsertStep(ctx, Step{Run: c.Run, Key: j.key, Event: c.Event, State: c.State}); err != nil {
+				if err := r.Store.InsertStep(ctx, tx, Step{Run: c.Run, Key: j.key, Event: c.Event, State: c.State}); err != nil {
 					return nil, err
 				}
 			}
@@ -107,7 +108,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 			e.run.WakeAt = e.now
 			return nil, nil
 		case h.Within != nil:
-			if err := r.within(ctx, e, a, j, h, c); err != nil {
+			if err := r.within(ctx, tx, e, a, j, h, c); err != nil {
 				return nil, err
 			}
 		default:
@@ -119,7 +120,7 @@ func (r *Runner) chain(ctx context.Context, e *engine, a *attempt) (*outside, er
 }
 
 // within does a handler's work in this transaction.
-func (r *Runner) within(ctx context.Context, e *engine, a *attempt, j *job, h Handler, c Call) error {
+func (r *Runner) within(ctx context.Context, tx txn.Tx, e *engine, a *attempt, j *job, h Handler, c Call) error {
 	if h.Desk && !a.desk && !a.inline {
 		return errNeedsDesk
 	}
@@ -132,7 +133,7 @@ func (r *Runner) within(ctx context.Context, e *engine, a *attempt, j *job, h Ha
 	var result any
 	r.moment(e.run.Name, c.State, Before)
 	err := safely(func() error {
-		out, err := h.Within(ctx, c)
+		out, err := h.Within(ctx, tx, c)
 		if err == nil {
 			result, err = plain(out)
 		}
@@ -141,7 +142,7 @@ func (r *Runner) within(ctx context.Context, e *engine, a *attempt, j *job, h Ha
 	switch {
 	case err == nil:
 		e.succeed(j.frame, result)
-		r.stored(ctx, e.run.Name, c.State)
+		r.stored(tx, e.run.Name, c.State)
 		r.moment(e.run.Name, c.State, After)
 		return nil
 	case a.inline || passing(err):
@@ -248,17 +249,17 @@ func (r *Runner) commit(ctx context.Context, c *Claim, done *outcome) (next *out
 	a := &attempt{faults: map[int]*failure{}, desk: r.AtDesk != nil && r.AtDesk(c.ID)}
 	for {
 		var claim Claim
-		once := func(ctx context.Context) error {
-			return r.Store.InTx(ctx, func(ctx context.Context) (err error) {
+		once := func(ctx context.Context, tx txn.Tx) error {
+			return txn.In(ctx, r.Store, tx, func(ctx context.Context, tx txn.Tx) (err error) {
 				claim, a.ran = *c, 0
-				next, err = r.goOn(ctx, &claim, done, a)
+				next, err = r.goOn(ctx, tx, &claim, done, a)
 				return err
 			})
 		}
 		if a.desk && r.Desk != nil {
 			err = r.Desk(ctx, c.ID, a.event, once)
 		} else {
-			err = once(ctx)
+			err = once(ctx, txn.None)
 		}
 		var fault *faultError
 		switch {
@@ -277,8 +278,8 @@ func (r *Runner) commit(ctx context.Context, c *Claim, done *outcome) (next *out
 }
 
 // goOn is one go, in its transaction.
-func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) (*outside, error) {
-	at, err := r.Store.LockRun(ctx, c.ID, Signal{})
+func (r *Runner) goOn(ctx context.Context, tx txn.Tx, c *Claim, done *outcome, a *attempt) (*outside, error) {
+	at, err := r.Store.LockRun(ctx, tx, c.ID, Signal{})
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +296,7 @@ func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) 
 		run.Owner, c.Taken = r.Owner, run.Taken
 		rush(run.At)
 	}
-	m, err := r.machine(ctx, run.Name, run.Version)
+	m, err := r.machine(ctx, tx, run.Name, run.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -304,28 +305,28 @@ func (r *Runner) goOn(ctx context.Context, c *Claim, done *outcome, a *attempt) 
 		e.hurry(e.root(), func(handler string) bool { return r.handlers[handler].Hurry })
 	}
 	if done != nil {
-		if err := r.settle(ctx, e, done, a); err != nil {
+		if err := r.settle(ctx, tx, e, done, a); err != nil {
 			return nil, err
 		}
 	}
 	if run.Signals {
-		if err := r.hear(ctx, e, e.root()); err != nil {
+		if err := r.hear(ctx, tx, e, e.root()); err != nil {
 			return nil, err
 		}
 	}
-	next, err := r.chain(ctx, e, a)
+	next, err := r.chain(ctx, tx, e, a)
 	if err != nil {
 		return nil, err
 	}
 	if next == nil {
 		run.Owner = ""
-		r.afterwards(ctx, run, now, nil)
+		r.afterwards(tx, run, now, nil)
 	}
-	return next, r.Store.SaveRun(ctx, run, r.lease())
+	return next, r.Store.SaveRun(ctx, tx, run, r.lease())
 }
 
 // settle stores what came of a call to the outside, with the checkpoint.
-func (r *Runner) settle(ctx context.Context, e *engine, done *outcome, a *attempt) error {
+func (r *Runner) settle(ctx context.Context, tx txn.Tx, e *engine, done *outcome, a *attempt) error {
 	f := e.find(e.root(), done.key)
 	if f == nil { // the run's deadline has passed, or the branch was given up
 		return nil
@@ -342,7 +343,7 @@ func (r *Runner) settle(ctx context.Context, e *engine, done *outcome, a *attemp
 		step.Error = why.name
 	}
 	if !h.Ask {
-		if err := r.Store.FinishStep(ctx, step); err != nil {
+		if err := r.Store.FinishStep(ctx, tx, step); err != nil {
 			return err
 		}
 	}
@@ -352,14 +353,14 @@ func (r *Runner) settle(ctx context.Context, e *engine, done *outcome, a *attemp
 		if why = a.faults[n]; why == nil {
 			c := done.call
 			c.Now = e.now
-			if err := safely(func() error { return h.Note(ctx, c, done.raw) }); passing(err) {
+			if err := safely(func() error { return h.Note(ctx, tx, c, done.raw) }); passing(err) {
 				return err
 			} else if err != nil {
 				return &faultError{n, err}
 			}
 		}
 	}
-	r.stored(ctx, e.run.Name, f.at.State)
+	r.stored(tx, e.run.Name, f.at.State)
 	if why != nil {
 		e.fail(f, why)
 		return nil
@@ -369,16 +370,16 @@ func (r *Runner) settle(ctx context.Context, e *engine, done *outcome, a *attemp
 }
 
 // hear lets the tasks that wait take the signals that came meanwhile.
-func (r *Runner) hear(ctx context.Context, e *engine, f *frame) error {
+func (r *Runner) hear(ctx context.Context, tx txn.Tx, e *engine, f *frame) error {
 	if f.at.Done {
 		return nil
 	}
 	if s := f.state(); s != nil && f.at.Waiting == ForSignal {
-		return r.take(ctx, e, f, s.Handler())
+		return r.take(ctx, tx, e, f, s.Handler())
 	}
 	for i, b := range f.at.Branches {
 		inner := &frame{f.state().Branches[i], b, f, f.path + strconv.Itoa(i) + "."}
-		if err := r.hear(ctx, e, inner); err != nil {
+		if err := r.hear(ctx, tx, e, inner); err != nil {
 			return err
 		}
 		if len(f.at.Branches) == 0 { // that was the last branch

@@ -1,8 +1,9 @@
 package saga
 
 import (
-	"context"
 	"time"
+
+	"guichet/internal/txn"
 )
 
 // A transaction of somebody else's that carries a run to a call to the outside takes
@@ -34,9 +35,9 @@ func leaseOf(call *outside) time.Duration {
 
 // remember keeps a call, once it is stored, for the caller who drives the run himself,
 // and forgets it before its lease is over: later the run may be another's, or further on.
-func (r *Runner) remember(ctx context.Context, run *Run, call *outside) {
+func (r *Runner) remember(tx txn.Tx, run *Run, call *outside) {
 	h := &handed{Claim{ID: run.ID, Taken: run.Taken}, call}
-	r.Store.After(ctx, func() {
+	tx.After(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.handed == nil {

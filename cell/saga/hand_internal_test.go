@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"guichet/internal/txn"
 )
 
 // atOnce is a store whose transactions are committed at once.
@@ -21,7 +23,7 @@ func TestRecall_forgetsACallWhoseLeaseIsOver(t *testing.T) {
 			after time.Duration
 			there bool
 		}{{soon / 2, true}, {soon, false}} {
-			r.remember(t.Context(), &Run{ID: "p"}, &outside{})
+			r.remember(txn.None, &Run{ID: "p"}, &outside{})
 			time.Sleep(c.after)
 			if h := r.recall("p"); (h != nil) != c.there {
 				t.Errorf("after %s: there %t, want %t", c.after, h != nil, c.there)

@@ -6,16 +6,17 @@ import (
 	"testing"
 
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // startSoon begins a parcel whose starter says that he will drive it.
 func (w *world) startSoon(t *testing.T, r *saga.Runner, id string) {
 	t.Helper()
-	err := r.Store.InTx(t.Context(), func(ctx context.Context) error {
-		if _, err := w.db.On(ctx).Exec(ctx, effect, id, "Begin"); err != nil {
+	err := r.Store.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if _, err := w.on(tx).Exec(ctx, effect, id, "Begin"); err != nil {
 			return err
 		}
-		_, err := r.Start(ctx, saga.New{ID: id, Name: "parcel", Event: event, Input: map[string]any{"n": 1}, Result: map[string]any{"n": 1}, Soon: true})
+		_, err := r.Start(ctx, tx, saga.New{ID: id, Name: "parcel", Event: event, Input: map[string]any{"n": 1}, Result: map[string]any{"n": 1}, Soon: true})
 		return err
 	})
 	if err != nil {
@@ -30,7 +31,7 @@ func TestStart_lendsTheRunToWhoDrivesItSoon(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.runner(t, "a", w.store()), w.runner(t, "b", w.store())
 	w.startSoon(t, a, "p")
-	if _, steps, err := a.Run(t.Context(), "p"); err != nil || len(steps) != 1 {
+	if _, steps, err := a.Run(t.Context(), txn.None, "p"); err != nil || len(steps) != 1 {
 		t.Errorf("%d calls are written down, %v", len(steps), err)
 	}
 	if err := b.Drive(t.Context(), "p"); !errors.Is(err, saga.ErrElsewhere) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // Handler does what a Task asks for. Exactly one of Within, Outside, Await and
@@ -16,7 +17,7 @@ import (
 type Handler struct {
 	// Within does its work in the transaction of the checkpoint: both are stored or
 	// neither. It may run again, so nothing in it may be seen from outside.
-	Within func(ctx context.Context, c Call) (any, error)
+	Within func(ctx context.Context, tx txn.Tx, c Call) (any, error)
 	// Desk lets Within run at the event's desk, where its stock is decided.
 	Desk bool
 	// Alone lets Within have a transaction of its own, with nothing before it: for
@@ -28,7 +29,7 @@ type Handler struct {
 	Outside func(ctx context.Context, c Call) (any, error)
 	// Note stores what came of Outside, with the checkpoint; nil for nothing more.
 	// What it is given is what Outside answered; only its JSON is kept.
-	Note func(ctx context.Context, c Call, result any) error
+	Note func(ctx context.Context, tx txn.Tx, c Call, result any) error
 	// Ready is asked before the intent is written down: its error is the task's, and
 	// nobody outside was asked. Nil is always ready.
 	Ready func() error

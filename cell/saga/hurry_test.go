@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // Who asks for a run ends the wait of a task that may be hurried, as its time would;
@@ -14,7 +15,7 @@ func TestDrive_hurriesTheWaitsThatMayBe(t *testing.T) {
 		w := newWorld(t)
 		r := w.runner(t, "a", w.store())
 		r.Handle("signed", saga.Handler{Await: true, Hurry: may})
-		if err := w.start(t.Context(), r, "p"); err != nil {
+		if err := w.start(t.Context(), txn.None, r, "p"); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Drive(t.Context(), "p"); err != nil {

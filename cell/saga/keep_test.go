@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"guichet/cell/saga"
+	"guichet/internal/txn"
 )
 
 // keeping counts how often a definition's text is sent.
@@ -15,9 +16,9 @@ type keeping struct {
 	sent atomic.Int64
 }
 
-func (k *keeping) InsertDefinition(ctx context.Context, name, version string, text []byte) error {
+func (k *keeping) InsertDefinition(ctx context.Context, tx txn.Tx, name, version string, text []byte) error {
 	k.sent.Add(1)
-	return k.Store.InsertDefinition(ctx, name, version, text)
+	return k.Store.InsertDefinition(ctx, tx, name, version, text)
 }
 
 func TestRunner_sendsADefinitionUntilItIsCommitted(t *testing.T) {
@@ -26,14 +27,14 @@ func TestRunner_sendsADefinitionUntilItIsCommitted(t *testing.T) {
 	k := &keeping{Store: w.store()}
 	r := w.runner(t, "one", k)
 	undone := errors.New("undone")
-	err := k.InTx(t.Context(), func(ctx context.Context) error {
-		return errors.Join(w.start(ctx, r, "never"), undone)
+	err := k.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		return errors.Join(w.start(ctx, tx, r, "never"), undone)
 	})
 	if !errors.Is(err, undone) || k.sent.Load() != 1 {
 		t.Fatalf("%v after %d", err, k.sent.Load())
 	}
 	for _, run := range []string{"a", "b", "c"} {
-		if err := w.start(t.Context(), r, run); err != nil {
+		if err := w.start(t.Context(), txn.None, r, run); err != nil {
 			t.Fatal(err)
 		}
 	}

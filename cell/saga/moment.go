@@ -1,6 +1,8 @@
 package saga
 
-import "context"
+import (
+	"guichet/internal/txn"
+)
 
 // Moment is a point in a run at which a process may die.
 type Moment struct {
@@ -27,8 +29,8 @@ func (r *Runner) moment(saga, state string, when When) {
 }
 
 // stored tells of a Task whose work is done when the transaction at hand is committed.
-func (r *Runner) stored(ctx context.Context, saga, state string) {
+func (r *Runner) stored(tx txn.Tx, saga, state string) {
 	if r.Moments != nil {
-		r.Store.After(ctx, func() { r.moment(saga, state, Stored) })
+		tx.After(func() { r.moment(saga, state, Stored) })
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // What a runner can say.
@@ -34,28 +35,25 @@ var (
 // MaxSignals bounds the signals that wait for one run.
 const MaxSignals = 100
 
-// Store keeps runs. Calls made with the ctx of InTx are one transaction, and what
+// Store keeps runs. Calls that are given the tx of InTx are one transaction, and what
 // they lock stays locked until it ends. Leases go by the database's clock.
 type Store interface {
-	InTx(ctx context.Context, do func(ctx context.Context) error) error
-	// After lets do run when the transaction in ctx has been committed; at once
-	// when there is none.
-	After(ctx context.Context, do func())
+	InTx(ctx context.Context, do func(ctx context.Context, tx txn.Tx) error) error
 
 	// InsertDefinition keeps a definition's text for runs that outlive this binary.
-	InsertDefinition(ctx context.Context, name, version string, text []byte) error
-	Definition(ctx context.Context, name, version string) (text []byte, err error)
+	InsertDefinition(ctx context.Context, tx txn.Tx, name, version string, text []byte) error
+	Definition(ctx context.Context, tx txn.Tx, name, version string) (text []byte, err error)
 
 	// Clock is the database's.
-	Clock(ctx context.Context) (time.Time, error)
+	Clock(ctx context.Context, tx txn.Tx) (time.Time, error)
 	// InsertRun is ErrRunExists when the id is taken. The lease is as with SaveRun.
-	InsertRun(ctx context.Context, r *Run, lease time.Duration) error
+	InsertRun(ctx context.Context, tx txn.Tx, r *Run, lease time.Duration) error
 	// LockRun locks and reads a run, and what must be known behind the lock; about is
 	// a signal that it is locked for, or none.
-	LockRun(ctx context.Context, id string, about Signal) (Locked, error)
+	LockRun(ctx context.Context, tx txn.Tx, id string, about Signal) (Locked, error)
 	// SaveRun stores what the engine changed, and the lease: lease long for
 	// Owner, or given up when Owner is empty. A zero WakeAt is never.
-	SaveRun(ctx context.Context, r *Run, lease time.Duration) error
+	SaveRun(ctx context.Context, tx txn.Tx, r *Run, lease time.Duration) error
 	// ClaimRuns leases up to limit runs that are due and that nobody holds.
 	ClaimRuns(ctx context.Context, owner string, lease time.Duration, limit int) ([]Claim, error)
 	// ReleaseRun gives a lease up without a change, if it is still held; the run is
@@ -64,18 +62,18 @@ type Store interface {
 
 	// InsertStep writes down that something is about to be asked of the outside;
 	// when that was written down before, one more try is counted.
-	InsertStep(ctx context.Context, s Step) error
+	InsertStep(ctx context.Context, tx txn.Tx, s Step) error
 	// FinishStep writes down what came of it.
-	FinishStep(ctx context.Context, s Step) error
+	FinishStep(ctx context.Context, tx txn.Tx, s Step) error
 
 	// InsertSignal keeps a signal, once; taken is one that is heard at once. The caller
 	// holds the run's lock.
-	InsertSignal(ctx context.Context, s Signal, event string, taken bool) error
+	InsertSignal(ctx context.Context, tx txn.Tx, s Signal, event string, taken bool) error
 	// TakeSignal answers the oldest signal that was not taken yet; false is none.
-	TakeSignal(ctx context.Context, run, handler string) (payload json.RawMessage, there bool, err error)
+	TakeSignal(ctx context.Context, tx txn.Tx, run, handler string) (payload json.RawMessage, there bool, err error)
 
 	Runs(ctx context.Context, q Query) ([]Run, error)
-	Run(ctx context.Context, id string) (Run, []Step, error)
+	Run(ctx context.Context, tx txn.Tx, id string) (Run, []Step, error)
 	// ForgetRuns deletes up to limit runs that ended before, with all their rows.
 	ForgetRuns(ctx context.Context, age time.Duration, limit int) (int64, error)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // Bounds of a runner.
@@ -40,7 +41,7 @@ type Runner struct {
 	Owner string
 	// Desk runs do at the desk of a run's event; nil is just so. The event is "" until
 	// the run was read.
-	Desk func(ctx context.Context, run, event string, do func(ctx context.Context) error) error
+	Desk func(ctx context.Context, run, event string, do func(ctx context.Context, tx txn.Tx) error) error
 	// AtDesk says of a run, by its id, that all its transactions belong at the desk, not
 	// only those with a handler that does; nil says so of none.
 	AtDesk  func(run string) bool
@@ -127,14 +128,14 @@ func (r *Runner) missing(m *Machine) string {
 
 // machine finds the definition that a run began with, in the store when it is of
 // another binary.
-func (r *Runner) machine(ctx context.Context, name, version string) (*Machine, error) {
+func (r *Runner) machine(ctx context.Context, tx txn.Tx, name, version string) (*Machine, error) {
 	r.mu.Lock()
 	m := r.known[name+"@"+version]
 	r.mu.Unlock()
 	if m != nil {
 		return m, nil
 	}
-	text, err := r.Store.Definition(ctx, name, version)
+	text, err := r.Store.Definition(ctx, tx, name, version)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +181,7 @@ const soon = 2 * time.Second
 // Start begins a run in the caller's transaction, at the desk if its handlers need
 // it, and carries it on as far as that transaction goes: a fault of a handler is
 // the caller's, and nothing is stored.
-func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
+func (r *Runner) Start(ctx context.Context, tx txn.Tx, n New) (*Run, error) {
 	d, ok := r.current[n.Name]
 	if !ok {
 		return nil, ErrNoDefinition.With("there is no %q", n.Name)
@@ -194,8 +195,8 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		return nil, err
 	}
 	var run *Run
-	err = r.Store.InTx(ctx, func(ctx context.Context) error {
-		now, err := r.Store.Clock(ctx)
+	err = txn.In(ctx, r.Store, tx, func(ctx context.Context, tx txn.Tx) error {
+		now, err := r.Store.Clock(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -211,25 +212,25 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 		first := run.At.State
 		r.moment(n.Name, first, Before)
 		e.succeed(e.root(), result)
-		call, err := r.chain(ctx, e, &attempt{inline: true, hands: n.Soon || r.working.Load() > 0})
+		call, err := r.chain(ctx, tx, e, &attempt{inline: true, hands: n.Soon || r.working.Load() > 0})
 		if err != nil {
 			return err
 		}
 		if n.Soon && run.WakeAt.Equal(now) {
 			run.WakeAt = now.Add(soon)
 		}
-		if err := r.keep(ctx, n.Name, d); err != nil {
+		if err := r.keep(ctx, tx, n.Name, d); err != nil {
 			return err
 		}
 		r.lend(run, call)
-		if err := r.Store.InsertRun(ctx, run, leaseOf(call)); err != nil {
+		if err := r.Store.InsertRun(ctx, tx, run, leaseOf(call)); err != nil {
 			return err
 		}
-		r.stored(ctx, n.Name, first)
+		r.stored(tx, n.Name, first)
 		if n.Soon && call != nil {
-			r.remember(ctx, run, call)
+			r.remember(tx, run, call)
 		} else {
-			r.afterwards(ctx, run, now, call)
+			r.afterwards(tx, run, now, call)
 		}
 		r.moment(n.Name, first, After)
 		return nil
@@ -242,7 +243,7 @@ func (r *Runner) Start(ctx context.Context, n New) (*Run, error) {
 
 // keep stores a definition for runs that outlive this binary; one whose storing
 // this process has seen committed is not sent again with every run.
-func (r *Runner) keep(ctx context.Context, name string, d definition) error {
+func (r *Runner) keep(ctx context.Context, tx txn.Tx, name string, d definition) error {
 	key := name + "@" + d.version
 	r.mu.Lock()
 	kept := r.kept[key]
@@ -250,10 +251,10 @@ func (r *Runner) keep(ctx context.Context, name string, d definition) error {
 	if kept {
 		return nil
 	}
-	if err := r.Store.InsertDefinition(ctx, name, d.version, d.text); err != nil {
+	if err := r.Store.InsertDefinition(ctx, tx, name, d.version, d.text); err != nil {
 		return err
 	}
-	r.Store.After(ctx, func() {
+	tx.After(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.kept == nil {
@@ -266,12 +267,12 @@ func (r *Runner) keep(ctx context.Context, name string, d definition) error {
 
 // afterwards says, once it is true, what became of a run, and has it worked on if
 // it is due, beginning with the call that it was lent for.
-func (r *Runner) afterwards(ctx context.Context, run *Run, now time.Time, call *outside) {
+func (r *Runner) afterwards(tx txn.Tx, run *Run, now time.Time, call *outside) {
 	k, name, status, due := handed{claim: Claim{ID: run.ID}, call: call}, run.Name, run.Status, run.WakeAt.Equal(now)
 	if call != nil {
 		k.claim.Taken = run.Taken
 	}
-	r.Store.After(ctx, func() {
+	tx.After(func() {
 		switch {
 		case status != Running:
 			if r.Watch != nil {
@@ -299,9 +300,9 @@ func (r *Runner) queue() chan handed {
 // Signal wakes a task of a run, in the caller's transaction and carried on as far
 // as that goes, like Start. When the task does not wait yet, the signal waits for
 // it. ErrOver means that the run has ended.
-func (r *Runner) Signal(ctx context.Context, s Signal) error {
-	err := r.Store.InTx(ctx, func(ctx context.Context) error {
-		at, err := r.Store.LockRun(ctx, s.Run, s)
+func (r *Runner) Signal(ctx context.Context, tx txn.Tx, s Signal) error {
+	err := txn.In(ctx, r.Store, tx, func(ctx context.Context, tx txn.Tx) error {
+		at, err := r.Store.LockRun(ctx, tx, s.Run, s)
 		if err != nil {
 			return err
 		}
@@ -314,36 +315,36 @@ func (r *Runner) Signal(ctx context.Context, s Signal) error {
 		case at.Waiting >= MaxSignals:
 			return ErrTooManySignals.With("%d signals wait for this saga", MaxSignals).After(time.Second)
 		}
-		m, err := r.machine(ctx, run.Name, run.Version)
+		m, err := r.machine(ctx, tx, run.Name, run.Version)
 		if err != nil {
 			return err
 		}
 		e := r.engine(m, run, now)
 		f := e.signaled(e.root(), s.Handler)
 		atOnce := f != nil && !at.Leased && at.Waiting == 0
-		if err := r.Store.InsertSignal(ctx, s, run.Event, atOnce); err != nil {
+		if err := r.Store.InsertSignal(ctx, tx, s, run.Event, atOnce); err != nil {
 			return err
 		}
 		if at.Leased || f == nil { // who holds the lease looks before he lets the run rest
 			return nil
 		}
 		if !atOnce {
-			err = r.take(ctx, e, f, s.Handler)
+			err = r.take(ctx, tx, e, f, s.Handler)
 		} else if result, bad := plain(s.Payload); bad == nil {
-			r.hand(ctx, e, f, result)
+			r.hand(tx, e, f, result)
 		} else {
 			err = bad
 		}
 		if err != nil {
 			return err
 		}
-		call, err := r.chain(ctx, e, &attempt{inline: true, hands: r.working.Load() > 0})
+		call, err := r.chain(ctx, tx, e, &attempt{inline: true, hands: r.working.Load() > 0})
 		if err != nil {
 			return err
 		}
 		r.lend(run, call)
-		r.afterwards(ctx, run, now, call)
-		return r.Store.SaveRun(ctx, run, leaseOf(call))
+		r.afterwards(tx, run, now, call)
+		return r.Store.SaveRun(ctx, tx, run, leaseOf(call))
 	})
 	if err != nil {
 		return fmt.Errorf("signal %s: %w", s.Run, err)
@@ -352,8 +353,8 @@ func (r *Runner) Signal(ctx context.Context, s Signal) error {
 }
 
 // take lets a position that waits hear the oldest signal, if there is one.
-func (r *Runner) take(ctx context.Context, e *engine, f *frame, handler string) error {
-	payload, there, err := r.Store.TakeSignal(ctx, e.run.ID, handler)
+func (r *Runner) take(ctx context.Context, tx txn.Tx, e *engine, f *frame, handler string) error {
+	payload, there, err := r.Store.TakeSignal(ctx, tx, e.run.ID, handler)
 	if err != nil || !there {
 		return err
 	}
@@ -361,17 +362,17 @@ func (r *Runner) take(ctx context.Context, e *engine, f *frame, handler string) 
 	if err != nil {
 		return fmt.Errorf("read a signal: %w", err)
 	}
-	r.hand(ctx, e, f, result)
+	r.hand(tx, e, f, result)
 	return nil
 }
 
 // hand gives a waiting position what it waited for.
-func (r *Runner) hand(ctx context.Context, e *engine, f *frame, result any) {
+func (r *Runner) hand(tx txn.Tx, e *engine, f *frame, result any) {
 	state := f.at.State
 	r.moment(e.run.Name, state, Before)
 	f.at.Waiting, f.at.Until = ForNothing, nil
 	e.succeed(f, result)
-	r.stored(ctx, e.run.Name, state)
+	r.stored(tx, e.run.Name, state)
 	r.moment(e.run.Name, state, After)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"guichet/cell/saga"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 // P5: a process dies at every single moment of a run, before and after every
@@ -26,14 +27,14 @@ func TestRunner_killedAtEveryCheckpoint(t *testing.T) {
 		r := w.runner(t, "dying-"+run, d)
 		r.Handle("charge", saga.Handler{Outside: d.doomed(w.outside), Note: w.note})
 		r.Handle("ship", saga.Handler{Outside: d.doomed(w.outside), Note: w.note})
-		started := w.start(t.Context(), r, run) // what a caller does, who comes again when he has no answer
+		started := w.start(t.Context(), txn.None, r, run) // what a caller does, who comes again when he has no answer
 		if started == nil {
 			_ = r.Drive(t.Context(), run)
 			_ = w.sign(t.Context(), r, run)
 			_ = r.Drive(t.Context(), run)
 		}
 		if started != nil {
-			if err := w.start(t.Context(), healthy, run); err != nil && !errors.Is(err, saga.ErrRunExists) {
+			if err := w.start(t.Context(), txn.None, healthy, run); err != nil && !errors.Is(err, saga.ErrRunExists) {
 				t.Fatal(err)
 			}
 		}
@@ -71,7 +72,7 @@ func TestRunner_twoProcessesAtOneRun(t *testing.T) {
 	a.Lease, b.Lease = time.Microsecond, time.Microsecond
 	const runs = 25
 	for i := range runs {
-		if err := w.start(t.Context(), a, name(i)); err != nil {
+		if err := w.start(t.Context(), txn.None, a, name(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +109,7 @@ func TestSignal_beforeTheWaitIsKept(t *testing.T) {
 	w := newWorld(t)
 	r := w.runner(t, "a", w.store())
 	w.answer = func(string) error { return errAway }
-	if err := w.start(t.Context(), r, "p"); err != nil {
+	if err := w.start(t.Context(), txn.None, r, "p"); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Drive(t.Context(), "p"); !errors.Is(err, errAway) {
@@ -142,19 +143,19 @@ func TestSignal_tooManyAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	r := w.runner(t, "a", w.store())
-	if err := w.start(t.Context(), r, "p"); err != nil {
+	if err := w.start(t.Context(), txn.None, r, "p"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range saga.MaxSignals + 1 {
-		err := r.Signal(t.Context(), saga.Signal{Run: "p", Handler: "signed", ID: name(i), Payload: 1})
+		err := r.Signal(t.Context(), txn.None, saga.Signal{Run: "p", Handler: "signed", ID: name(i), Payload: 1})
 		if want := i == saga.MaxSignals; errors.Is(err, saga.ErrTooManySignals) != want || err != nil != want {
 			t.Fatalf("signal %d: %v", i, err)
 		}
 	}
-	if _, there, err := w.store().TakeSignal(t.Context(), "p", "signed"); err != nil || !there {
+	if _, there, err := w.store().TakeSignal(t.Context(), txn.None, "p", "signed"); err != nil || !there {
 		t.Fatal(there, err)
 	}
-	if err := r.Signal(t.Context(), saga.Signal{Run: "p", Handler: "signed", ID: "one more", Payload: 1}); err != nil {
+	if err := r.Signal(t.Context(), txn.None, saga.Signal{Run: "p", Handler: "signed", ID: "one more", Payload: 1}); err != nil {
 		t.Errorf("one was heard, and the next is refused: %v", err)
 	}
 }
@@ -166,11 +167,11 @@ func TestStart_isTheCallersTransaction(t *testing.T) {
 	w := newWorld(t)
 	r := w.runner(t, "a", w.store())
 	sold := kind.Conflict.New("sold_out")
-	r.Handle("reserve", saga.Handler{Within: func(ctx context.Context, c saga.Call) (any, error) {
-		_, _ = w.within(ctx, c)
+	r.Handle("reserve", saga.Handler{Within: func(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
+		_, _ = w.within(ctx, tx, c)
 		return nil, sold
 	}})
-	if err := w.start(t.Context(), r, "p"); !errors.Is(err, sold) {
+	if err := w.start(t.Context(), txn.None, r, "p"); !errors.Is(err, sold) {
 		t.Fatal(err)
 	}
 	var n int
@@ -179,7 +180,7 @@ func TestStart_isTheCallersTransaction(t *testing.T) {
 	}
 	good := w.runner(t, "a", w.store())
 	for i, want := range []error{nil, saga.ErrRunExists} {
-		if err := w.start(t.Context(), good, "p"); !errors.Is(err, want) {
+		if err := w.start(t.Context(), txn.None, good, "p"); !errors.Is(err, want) {
 			t.Errorf("start %d: %v", i, err)
 		}
 	}
@@ -192,14 +193,14 @@ func TestRunner_faultWithinLeavesNothingOfItselfBehind(t *testing.T) {
 	w := newWorld(t)
 	r := w.runner(t, "a", w.store())
 	broken := true
-	r.Handle("mail", saga.Handler{Within: func(ctx context.Context, c saga.Call) (any, error) {
-		out, err := w.within(ctx, c)
+	r.Handle("mail", saga.Handler{Within: func(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
+		out, err := w.within(ctx, tx, c)
 		if broken {
 			return nil, errors.Join(err, kind.Internal.New("template_broken"))
 		}
 		return out, err
 	}})
-	if err := w.start(t.Context(), r, "p"); err != nil {
+	if err := w.start(t.Context(), txn.None, r, "p"); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Drive(t.Context(), "p"); err != nil {
@@ -216,17 +217,17 @@ func TestRunner_faultWithinLeavesNothingOfItselfBehind(t *testing.T) {
 		t.Fatalf("it is %s: %s", got.Status, got.Error)
 	}
 	broken = false
-	if err := r.Retry(t.Context(), "p"); err != nil { // the operator's
+	if err := r.Retry(t.Context(), txn.None, "p"); err != nil { // the operator's
 		t.Fatal(err)
 	}
 	w.finish(t, r, "p")
 	if got := w.status(t, "p"); got.Status != saga.Succeeded {
 		t.Errorf("it is %s: %s", got.Status, got.Error)
 	}
-	if err := r.Retry(t.Context(), "p"); !errors.Is(err, saga.ErrNotFailed) {
+	if err := r.Retry(t.Context(), txn.None, "p"); !errors.Is(err, saga.ErrNotFailed) {
 		t.Error(err)
 	}
-	if err := r.Retry(t.Context(), "nobody"); !errors.Is(err, saga.ErrRunNotFound) {
+	if err := r.Retry(t.Context(), txn.None, "nobody"); !errors.Is(err, saga.ErrRunNotFound) {
 		t.Error(err)
 	}
 }
@@ -237,7 +238,7 @@ func TestRunner_versionsSideBySide(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	old := w.runner(t, "old", w.store())
-	if err := w.start(t.Context(), old, "p"); err != nil {
+	if err := w.start(t.Context(), txn.None, old, "p"); err != nil {
 		t.Fatal(err)
 	}
 	if err := old.Drive(t.Context(), "p"); err != nil {
@@ -249,7 +250,7 @@ func TestRunner_versionsSideBySide(t *testing.T) {
 	if err := fresh.Define("parcel", []byte(changed)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.start(t.Context(), fresh, "q"); err != nil {
+	if err := w.start(t.Context(), txn.None, fresh, "q"); err != nil {
 		t.Fatal(err)
 	}
 	w.finish(t, fresh, "q")
@@ -314,7 +315,7 @@ func TestWork_finishesEverythingByItself(t *testing.T) {
 	}
 	const runs = 30
 	for i := range runs {
-		if err := w.start(t.Context(), runners[i%2], name(i)); err != nil {
+		if err := w.start(t.Context(), txn.None, runners[i%2], name(i)); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.sign(t.Context(), runners[(i+1)%2], name(i)); err != nil { // before it waits, mostly
@@ -327,7 +328,7 @@ func TestWork_finishesEverythingByItself(t *testing.T) {
 	}
 	stop()
 	working.Wait()
-	_, steps, err := runners[0].Run(t.Context(), name(3))
+	_, steps, err := runners[0].Run(t.Context(), txn.None, name(3))
 	if err != nil || len(steps) != 2 || steps[0].State != "Charge" || steps[0].Tries != 2 || steps[0].FinishedAt == nil || !strings.Contains(string(steps[0].Result), "Charge") {
 		t.Errorf("%v: %+v", err, steps)
 	}
@@ -346,7 +347,7 @@ func TestForget_deletesOnlyWhatEndedLongAgo(t *testing.T) {
 	w := newWorld(t)
 	r := w.runner(t, "a", w.store())
 	for _, run := range []string{"old", "young", "waiting"} {
-		if err := w.start(t.Context(), r, run); err != nil {
+		if err := w.start(t.Context(), txn.None, r, run); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Drive(t.Context(), run); err != nil {
@@ -365,7 +366,7 @@ func TestForget_deletesOnlyWhatEndedLongAgo(t *testing.T) {
 	if n, err := r.Forget(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d forgotten, %v", n, err)
 	}
-	if _, _, err := r.Run(t.Context(), "old"); !errors.Is(err, saga.ErrRunNotFound) {
+	if _, _, err := r.Run(t.Context(), txn.None, "old"); !errors.Is(err, saga.ErrRunNotFound) {
 		t.Error(err)
 	}
 	var left int
@@ -407,7 +408,7 @@ func TestRunner_whoWasStalledIsNotBelieved(t *testing.T) {
 			return w.outside(ctx, c)
 		}})
 	}
-	if err := w.start(t.Context(), stalled, "p"); err != nil {
+	if err := w.start(t.Context(), txn.None, stalled, "p"); err != nil {
 		t.Fatal(err)
 	}
 	said := map[string]chan error{"stalled": make(chan error, 1), "peer": make(chan error, 1)}
@@ -444,7 +445,7 @@ func TestSignal_isHeardOnce(t *testing.T) {
 	if err := r.Define("twice", []byte(`{"StartAt":"B","States":{"B":{`+act+`begin","Next":"One"},"One":{`+act+`signed","Next":"Two"},"Two":{`+act+`signed","End":true}}}`)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Start(t.Context(), saga.New{ID: "t", Name: "twice", Event: event}); err != nil {
+	if _, err := r.Start(t.Context(), txn.None, saga.New{ID: "t", Name: "twice", Event: event}); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -458,7 +459,7 @@ func TestSignal_isHeardOnce(t *testing.T) {
 			t.Fatalf("it is %s at %s", got.Status, got.Where())
 		}
 	}
-	if err := r.Signal(t.Context(), saga.Signal{Run: "t", Handler: "signed", ID: "s2", Payload: 7}); err != nil {
+	if err := r.Signal(t.Context(), txn.None, saga.Signal{Run: "t", Handler: "signed", ID: "s2", Payload: 7}); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.status(t, "t"); got.Status != saga.Succeeded || string(got.Output) != "7" {

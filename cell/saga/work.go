@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"guichet/internal/txn"
 )
 
 // Work works on runs until ctx ends: on those that are kicked at once, on those
@@ -123,9 +125,9 @@ func (r *Runner) Pass(ctx context.Context) (int, error) {
 const passLimit = 64
 
 // Retry lets a run that failed go on where it failed, with its tries given back.
-func (r *Runner) Retry(ctx context.Context, id string) error {
-	err := r.Store.InTx(ctx, func(ctx context.Context) error {
-		at, err := r.Store.LockRun(ctx, id, Signal{})
+func (r *Runner) Retry(ctx context.Context, tx txn.Tx, id string) error {
+	err := txn.In(ctx, r.Store, tx, func(ctx context.Context, tx txn.Tx) error {
+		at, err := r.Store.LockRun(ctx, tx, id, Signal{})
 		if err != nil {
 			return err
 		}
@@ -133,7 +135,7 @@ func (r *Runner) Retry(ctx context.Context, id string) error {
 		if run.Status != Failed {
 			return ErrNotFailed.With("the run is %s", run.Status)
 		}
-		m, err := r.machine(ctx, run.Name, run.Version)
+		m, err := r.machine(ctx, tx, run.Name, run.Version)
 		if err != nil {
 			return err
 		}
@@ -142,8 +144,8 @@ func (r *Runner) Retry(ctx context.Context, id string) error {
 		if m.Timeout > 0 {
 			run.Deadline = now.Add(m.Timeout)
 		}
-		r.afterwards(ctx, run, now, nil)
-		return r.Store.SaveRun(ctx, run, 0)
+		r.afterwards(tx, run, now, nil)
+		return r.Store.SaveRun(ctx, tx, run, 0)
 	})
 	if err != nil {
 		return fmt.Errorf("retry %s: %w", id, err)
@@ -164,6 +166,6 @@ func (r *Runner) Forget(ctx context.Context) (int64, error) {
 func (r *Runner) Runs(ctx context.Context, q Query) ([]Run, error) { return r.Store.Runs(ctx, q) }
 
 // Run reads a run with its log.
-func (r *Runner) Run(ctx context.Context, id string) (Run, []Step, error) {
-	return r.Store.Run(ctx, id)
+func (r *Runner) Run(ctx context.Context, tx txn.Tx, id string) (Run, []Step, error) {
+	return r.Store.Run(ctx, tx, id)
 }

@@ -13,6 +13,7 @@ import (
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -80,8 +81,8 @@ func newWorld(t *testing.T) *world {
 }
 
 // within is a handler that counts in the transaction.
-func (w *world) within(ctx context.Context, c saga.Call) (any, error) {
-	_, err := w.db.On(ctx).Exec(ctx, effect, c.Run, c.State)
+func (w *world) within(ctx context.Context, tx txn.Tx, c saga.Call) (any, error) {
+	_, err := w.on(tx).Exec(ctx, effect, c.Run, c.State)
 	return map[string]any{"by": c.State}, err
 }
 
@@ -101,16 +102,26 @@ func (w *world) outside(_ context.Context, c saga.Call) (any, error) {
 	return map[string]any{"key": c.Key}, nil
 }
 
+// on is where a statement goes that is a part of tx.
+func (w *world) on(tx txn.Tx) sqldb.Querier {
+	if own, ok := tx.(*sqldb.Tx); ok {
+		return own
+	}
+	return w.db.Pool
+}
+
 // note counts what came of a call, with the checkpoint.
-func (w *world) note(ctx context.Context, c saga.Call, _ any) error {
-	_, err := w.db.On(ctx).Exec(ctx, effect, c.Run, c.State+" noted")
+func (w *world) note(ctx context.Context, tx txn.Tx, c saga.Call, _ any) error {
+	_, err := w.on(tx).Exec(ctx, effect, c.Run, c.State+" noted")
 	return err
 }
 
 // runner is one process.
 func (w *world) runner(t *testing.T, owner string, s saga.Store) *saga.Runner {
 	t.Helper()
-	r := &saga.Runner{Store: s, Owner: owner, Desk: func(ctx context.Context, _, _ string, do func(context.Context) error) error { return do(ctx) }}
+	r := &saga.Runner{Store: s, Owner: owner, Desk: func(ctx context.Context, _, _ string, do func(context.Context, txn.Tx) error) error {
+		return do(ctx, txn.None)
+	}}
 	r.Handle("begin", saga.Handler{Caller: true})
 	r.Handle("reserve", saga.Handler{Within: w.within, Desk: true})
 	r.Handle("unreserve", saga.Handler{Within: w.within, Desk: true})
@@ -163,23 +174,23 @@ func (w *world) wantOnce(t *testing.T, run string) {
 }
 
 // start is the caller's transaction: his own effect and the run.
-func (w *world) start(ctx context.Context, r *saga.Runner, run string) error {
-	return r.Store.InTx(ctx, func(ctx context.Context) error {
-		if _, err := w.db.On(ctx).Exec(ctx, effect, run, "Begin"); err != nil {
+func (w *world) start(ctx context.Context, tx txn.Tx, r *saga.Runner, run string) error {
+	return txn.In(ctx, r.Store, tx, func(ctx context.Context, tx txn.Tx) error {
+		if _, err := w.on(tx).Exec(ctx, effect, run, "Begin"); err != nil {
 			return err
 		}
-		_, err := r.Start(ctx, saga.New{ID: run, Name: "parcel", Event: event, Input: map[string]any{"n": 1}, Result: map[string]any{"n": 1}})
+		_, err := r.Start(ctx, tx, saga.New{ID: run, Name: "parcel", Event: event, Input: map[string]any{"n": 1}, Result: map[string]any{"n": 1}})
 		return err
 	})
 }
 
 func (w *world) sign(ctx context.Context, r *saga.Runner, run string) error {
-	return r.Signal(ctx, saga.Signal{Run: run, Handler: "signed", ID: "s1", Payload: map[string]any{"name": "Zoë"}})
+	return r.Signal(ctx, txn.None, saga.Signal{Run: run, Handler: "signed", ID: "s1", Payload: map[string]any{"name": "Zoë"}})
 }
 
 func (w *world) status(t *testing.T, run string) saga.Run {
 	t.Helper()
-	got, _, err := w.store().Run(t.Context(), run)
+	got, _, err := w.store().Run(t.Context(), txn.None, run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,17 +245,12 @@ func (d *dying) died() string {
 	return d.at
 }
 
-type inTx struct{}
-
-func (d *dying) InTx(ctx context.Context, do func(context.Context) error) error {
-	if ctx.Value(inTx{}) != nil {
-		return d.Store.InTx(ctx, do)
-	}
+func (d *dying) InTx(ctx context.Context, do func(context.Context, txn.Tx) error) error {
 	if err := d.life("begin"); err != nil {
 		return err
 	}
-	err := d.Store.InTx(context.WithValue(ctx, inTx{}, true), func(ctx context.Context) error {
-		if err := do(ctx); err != nil {
+	err := d.Store.InTx(ctx, func(ctx context.Context, tx txn.Tx) error {
+		if err := do(ctx, tx); err != nil {
 			return err
 		}
 		return d.life("before a commit")
@@ -252,22 +258,22 @@ func (d *dying) InTx(ctx context.Context, do func(context.Context) error) error 
 	return errors.Join(err, d.life("after a commit"))
 }
 
-func (d *dying) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
-	return errors.Join(d.life("insert run"), d.Store.InsertRun(ctx, r, lease))
+func (d *dying) InsertRun(ctx context.Context, tx txn.Tx, r *saga.Run, lease time.Duration) error {
+	return errors.Join(d.life("insert run"), d.Store.InsertRun(ctx, tx, r, lease))
 }
 
-func (d *dying) LockRun(ctx context.Context, id string, about saga.Signal) (saga.Locked, error) {
+func (d *dying) LockRun(ctx context.Context, tx txn.Tx, id string, about saga.Signal) (saga.Locked, error) {
 	if err := d.life("lock run"); err != nil {
 		return saga.Locked{}, err
 	}
-	return d.Store.LockRun(ctx, id, about)
+	return d.Store.LockRun(ctx, tx, id, about)
 }
 
-func (d *dying) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
+func (d *dying) SaveRun(ctx context.Context, tx txn.Tx, r *saga.Run, lease time.Duration) error {
 	if err := d.life("save run"); err != nil {
 		return err
 	}
-	return d.Store.SaveRun(ctx, r, lease)
+	return d.Store.SaveRun(ctx, tx, r, lease)
 }
 
 func (d *dying) ClaimRuns(ctx context.Context, owner string, lease time.Duration, limit int) ([]saga.Claim, error) {
@@ -288,18 +294,18 @@ func (d *dying) ReleaseRun(ctx context.Context, c saga.Claim, owner string, paus
 	return d.Store.ReleaseRun(ctx, c, owner, pause)
 }
 
-func (d *dying) InsertStep(ctx context.Context, s saga.Step) error {
+func (d *dying) InsertStep(ctx context.Context, tx txn.Tx, s saga.Step) error {
 	if err := d.life("insert step"); err != nil {
 		return err
 	}
-	return d.Store.InsertStep(ctx, s)
+	return d.Store.InsertStep(ctx, tx, s)
 }
 
-func (d *dying) FinishStep(ctx context.Context, s saga.Step) error {
+func (d *dying) FinishStep(ctx context.Context, tx txn.Tx, s saga.Step) error {
 	if err := d.life("finish step"); err != nil {
 		return err
 	}
-	return d.Store.FinishStep(ctx, s)
+	return d.Store.FinishStep(ctx, tx, s)
 }
 
 // doomed is an outside call in a process that may die before it and after it.

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/account"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const ensureAccount = `INSERT INTO account.organizer (organizer_id) VALUES ($1) ON CONFLICT (organizer_id) DO NOTHING`
@@ -42,8 +43,8 @@ const mostInvitations = account.MaxInvitations * int((account.Kept+account.Invit
 
 // ChangeAccount implements account.Store. The account's row is locked first and its parts
 // are read after that, so what two change at the same time is decided one after the other.
-func (s *Store) ChangeAccount(ctx context.Context, org id.Organizer, decide func(a *account.Account, now time.Time) error) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) ChangeAccount(ctx context.Context, tx txn.Tx, org id.Organizer, decide func(a *account.Account, now time.Time) error) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, ensureAccount, org.String()); err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (s *Store) ChangeAccount(ctx context.Context, org id.Organizer, decide func
 		}
 		now = now.UTC()
 		var err error
-		if a.Members, err = s.Members(ctx, org, "", account.MaxMembers+1); err != nil {
+		if a.Members, err = s.Members(ctx, tx, org, "", account.MaxMembers+1); err != nil {
 			return err
 		}
 		if a.Invitations, err = readRows(ctx, tx, scanInvitation, selectInvitations, org.String(), "", mostInvitations); err != nil {
@@ -180,15 +181,15 @@ func scanKeyRow(row pgx.Row) (k account.Key, err error) {
 }
 
 // Members implements account.Store.
-func (s *Store) Members(ctx context.Context, org id.Organizer, after string, limit int) ([]account.Member, error) {
-	return readRows(ctx, s.DB.On(ctx), scanMember, selectMembers, org.String(), after, limit)
+func (s *Store) Members(ctx context.Context, tx txn.Tx, org id.Organizer, after string, limit int) ([]account.Member, error) {
+	return readRows(ctx, s.on(tx), scanMember, selectMembers, org.String(), after, limit)
 }
 
 const selectSecurity = `SELECT required_acr FROM account.organizer WHERE organizer_id = $1`
 
 // Security implements account.Store.
-func (s *Store) Security(ctx context.Context, org id.Organizer) (acr string, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, selectSecurity, org.String()).Scan(&acr)
+func (s *Store) Security(ctx context.Context, tx txn.Tx, org id.Organizer) (acr string, err error) {
+	err = s.on(tx).QueryRow(ctx, selectSecurity, org.String()).Scan(&acr)
 	return acr, sqldb.Classify(perhaps(err))
 }
 
@@ -198,11 +199,11 @@ const selectMembership = `SELECT ` + memberColumns + ` FROM account.member
 // Membership implements account.Store.
 func (s *Store) Membership(ctx context.Context, org id.Organizer, issuer, subject string) (account.Account, error) {
 	a := account.Account{Organizer: org}
-	err := s.InSnapshot(ctx, func(ctx context.Context) (err error) {
-		if a.RequiredACR, err = s.Security(ctx, org); err != nil {
+	err := s.InSnapshot(ctx, func(ctx context.Context, tx txn.Tx) (err error) {
+		if a.RequiredACR, err = s.Security(ctx, tx, org); err != nil {
 			return err
 		}
-		a.Members, err = readRows(ctx, s.DB.On(ctx), scanMember, selectMembership, org.String(), issuer, subject)
+		a.Members, err = readRows(ctx, s.on(tx), scanMember, selectMembership, org.String(), issuer, subject)
 		return err
 	})
 	return a, err
@@ -210,19 +211,19 @@ func (s *Store) Membership(ctx context.Context, org id.Organizer, issuer, subjec
 
 // Invitations implements account.Store.
 func (s *Store) Invitations(ctx context.Context, org id.Organizer, after string, limit int) (list []account.Invitation, now time.Time, err error) {
-	if now, err = s.Clock(ctx); err != nil {
+	if now, err = s.Clock(ctx, txn.None); err != nil {
 		return nil, now, err
 	}
-	list, err = readRows(ctx, s.DB.On(ctx), scanInvitation, selectInvitations, org.String(), after, limit)
+	list, err = readRows(ctx, s.DB.Pool, scanInvitation, selectInvitations, org.String(), after, limit)
 	return list, now, err
 }
 
 // APIKeys implements account.Store.
 func (s *Store) APIKeys(ctx context.Context, org id.Organizer, after string, limit int) (list []account.Key, now time.Time, err error) {
-	if now, err = s.Clock(ctx); err != nil {
+	if now, err = s.Clock(ctx, txn.None); err != nil {
 		return nil, now, err
 	}
-	list, err = readRows(ctx, s.DB.On(ctx), scanKey, selectKeys, org.String(), after, limit)
+	list, err = readRows(ctx, s.DB.Pool, scanKey, selectKeys, org.String(), after, limit)
 	return list, now, err
 }
 
@@ -230,7 +231,7 @@ const selectInvitation = `SELECT ` + invitationColumns + ` FROM account.invitati
 
 // Invitation implements account.Store.
 func (s *Store) Invitation(ctx context.Context, of id.Invitation) (account.Invitation, error) {
-	found, err := readRows(ctx, s.DB.On(ctx), scanInvitation, selectInvitation, of.String())
+	found, err := readRows(ctx, s.DB.Pool, scanInvitation, selectInvitation, of.String())
 	if err == nil && len(found) == 0 {
 		return account.Invitation{}, account.ErrInvitationNotFound
 	}
@@ -253,7 +254,7 @@ func (c clocked) Scan(into ...any) error { return c.Row.Scan(append(into, c.now)
 // APIKey implements account.Store, in one round trip: each call with a key asks.
 func (s *Store) APIKey(ctx context.Context, of id.APIKey) (account.Key, time.Time, error) {
 	var now time.Time
-	k, err := scanKeyRow(clocked{s.DB.On(ctx).QueryRow(ctx, selectKey, of.String()), &now})
+	k, err := scanKeyRow(clocked{s.DB.Pool.QueryRow(ctx, selectKey, of.String()), &now})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return k, now, account.ErrKeyNotFound
 	}

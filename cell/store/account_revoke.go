@@ -14,7 +14,7 @@ const revokeSession = `INSERT INTO account.revocation AS r (subject, kind, from_
 
 // RevokeSession implements account.Store.
 func (s *Store) RevokeSession(ctx context.Context, subject string, until time.Time, most time.Duration) error {
-	_, err := s.DB.On(ctx).Exec(ctx, revokeSession, subject, account.RevokedSession, until, most.Seconds())
+	_, err := s.DB.Pool.Exec(ctx, revokeSession, subject, account.RevokedSession, until, most.Seconds())
 	return sqldb.Classify(err)
 }
 
@@ -24,7 +24,7 @@ const selectRevoked = `SELECT subject FROM account.revocation
 
 // Revoked implements account.Store.
 func (s *Store) Revoked(ctx context.Context, limit int) (subjects []string, all bool, err error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectRevoked, limit+1)
+	rows, err := s.DB.Pool.Query(ctx, selectRevoked, limit+1)
 	if err != nil {
 		return nil, false, sqldb.Classify(err)
 	}
@@ -50,7 +50,7 @@ const selectIsRevoked = `SELECT count(*) FROM account.revocation
 // IsRevoked implements account.Store.
 func (s *Store) IsRevoked(ctx context.Context, subject string) (bool, error) {
 	var n int
-	err := s.DB.On(ctx).QueryRow(ctx, selectIsRevoked, subject).Scan(&n)
+	err := s.DB.Pool.QueryRow(ctx, selectIsRevoked, subject).Scan(&n)
 	return n > 0, sqldb.Classify(err)
 }
 
@@ -70,12 +70,12 @@ const deleteRevocations = `DELETE FROM account.revocation WHERE subject IN (SELE
 func (s *Store) ForgetAccounts(ctx context.Context, kept time.Duration, limit int) (int64, error) {
 	var gone int64
 	for _, statement := range []string{deleteMembers, deleteInvitations, deleteKeys} {
-		tag, err := s.DB.On(ctx).Exec(ctx, statement, kept.Seconds(), limit)
+		tag, err := s.DB.Pool.Exec(ctx, statement, kept.Seconds(), limit)
 		if err != nil {
 			return gone, sqldb.Classify(err)
 		}
 		gone += tag.RowsAffected()
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, deleteRevocations, limit)
+	tag, err := s.DB.Pool.Exec(ctx, deleteRevocations, limit)
 	return gone + tag.RowsAffected(), sqldb.Classify(err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"guichet/cell/audit"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // insertEntries writes a call's entry once: a transaction that runs again, and a call of
@@ -26,12 +27,12 @@ func entryRow(e audit.Entry) []any {
 }
 
 // AppendNote implements audit.Log.
-func (s *Store) AppendNote(ctx context.Context) error {
+func (s *Store) AppendNote(ctx context.Context, tx txn.Tx) error {
 	e, ok := audit.Of(ctx).Entry()
 	if !ok {
 		return nil
 	}
-	return s.put(ctx, insertEntries, entryRow(e)...)
+	return s.put(ctx, tx, insertEntries, entryRow(e)...)
 }
 
 const selectEntries = `SELECT entry_id, at, actor_kind, actor_id, actor_name, action, object_kind, object_id, organizer_id, event_id, before, after, request_id, address
@@ -54,7 +55,7 @@ func (s *Store) AuditEntries(ctx context.Context, q audit.Query) ([]audit.Entry,
 	if q.Before.At.IsZero() {
 		q.Before = audit.Place{At: endOfTime}
 	}
-	ask := s.DB.On(ctx).Query
+	ask := s.DB.Pool.Query
 	args := []any{q.From, q.To, q.Organizer, q.Event, q.Actor, q.Before.At, q.Before.ID, q.Limit}
 	var rows pgx.Rows
 	var err error
@@ -85,8 +86,8 @@ const entriesPerSweep = 1000
 // ForgetEntries deletes entries past audit.Retention. The cell's role may not, so it is
 // done as the owner of the tables.
 func (s *Store) ForgetEntries(ctx context.Context) (gone int64, err error) {
-	err = s.DB.AsOwner(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, deleteEntries, audit.Retention.Seconds(), entriesPerSweep)
+	err = s.DB.AsOwner(ctx, func(ctx context.Context, q sqldb.Querier) error {
+		tag, err := q.Exec(ctx, deleteEntries, audit.Retention.Seconds(), entriesPerSweep)
 		gone = tag.RowsAffected()
 		return err
 	})

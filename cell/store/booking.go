@@ -16,13 +16,14 @@ import (
 	"guichet/cell/money"
 	"guichet/control-plane/topology"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertOrganizer = `INSERT INTO booking.organizer (organizer_id, name, home_region) VALUES ($1, $2, $3)`
 
 // InsertOrganizer stores a new organizer.
-func (s *Store) InsertOrganizer(ctx context.Context, o booking.Organizer) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertOrganizer, o.ID.String(), o.Name, o.HomeRegion)
+func (s *Store) InsertOrganizer(ctx context.Context, tx txn.Tx, o booking.Organizer) error {
+	_, err := s.on(tx).Exec(ctx, insertOrganizer, o.ID.String(), o.Name, o.HomeRegion)
 	return sqldb.Classify(err)
 }
 
@@ -31,7 +32,7 @@ const selectOrganizer = `SELECT name, home_region FROM booking.organizer WHERE o
 // Organizer reads an organizer whose account lives at this cell.
 func (s *Store) Organizer(ctx context.Context, org id.Organizer) (booking.Organizer, error) {
 	o := booking.Organizer{ID: org}
-	err := s.DB.On(ctx).QueryRow(ctx, selectOrganizer, org.String()).Scan(&o.Name, &o.HomeRegion)
+	err := s.DB.Pool.QueryRow(ctx, selectOrganizer, org.String()).Scan(&o.Name, &o.HomeRegion)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, booking.ErrOrganizerNotFound
 	}
@@ -53,12 +54,12 @@ const insertTicketType = `INSERT INTO booking.ticket_type (ticket_type_id, event
 	min_per_order, max_per_order, sales_start, sales_end, quotas, terms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 
 // InsertEvent stores a new event and announces it when it is published.
-func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
+func (s *Store) InsertEvent(ctx context.Context, tx txn.Tx, e booking.Event) error {
 	args, err := eventArgs(&e)
 	if err != nil {
 		return err
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		tag, err := tx.Exec(ctx, insertEvent, args...)
 		if err != nil {
 			return fmt.Errorf("insert event: %w", sqldb.Classify(err))
@@ -81,7 +82,7 @@ func (s *Store) InsertEvent(ctx context.Context, e booking.Event) error {
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("insert event: %w", sqldb.Classify(err))
 		}
-		return s.announce(ctx, e)
+		return s.announce(ctx, tx, e)
 	})
 }
 
@@ -121,16 +122,16 @@ func queueEventParts(b *pgx.Batch, e *booking.Event, now time.Time) error {
 
 // announce writes the outbox row that carries a published event into every
 // cell's catalogue; a draft is nobody's business.
-func (s *Store) announce(ctx context.Context, e booking.Event) error {
+func (s *Store) announce(ctx context.Context, tx txn.Tx, e booking.Event) error {
 	if e.State == booking.Drafted {
 		return nil
 	}
-	return s.recall(ctx, e)
+	return s.recall(ctx, tx, e)
 }
 
 // recall is announce of an event that is a draft again as well: every catalogue keeps a
 // tombstone of it.
-func (s *Store) recall(ctx context.Context, e booking.Event) error {
+func (s *Store) recall(ctx context.Context, tx txn.Tx, e booking.Event) error {
 	if s.Announce == nil {
 		return nil
 	}
@@ -138,7 +139,7 @@ func (s *Store) recall(ctx context.Context, e booking.Event) error {
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", e.ID, err)
 	}
-	return s.Publish(ctx, Outgoing{Key: e.ID.String(), Subject: bus.Catalog(s.Cell, e.ID.String()), Payload: payload})
+	return s.Publish(ctx, tx, Outgoing{Key: e.ID.String(), Subject: bus.Catalog(s.Cell, e.ID.String()), Payload: payload})
 }
 
 func describe(e booking.Event) (venue, source []byte, err error) {
@@ -175,40 +176,23 @@ const selectTicketTypes = `SELECT ticket_type_id, name, price, fees, min_per_ord
 	FROM booking.ticket_type WHERE event_id = $1 ORDER BY position`
 
 // Event reads an event with its types, quotas and counters as they are now.
-func (s *Store) Event(ctx context.Context, event id.Event) (booking.Event, error) {
+func (s *Store) Event(ctx context.Context, tx txn.Tx, event id.Event) (booking.Event, error) {
 	e := booking.Event{ID: event}
 	b := &pgx.Batch{}
 	queueEvent(b, &e, selectEvent, selectQuotas)
-	return e, s.send(ctx, b)
-}
-
-// send runs a batch of reads on the transaction in ctx, or without one. Each read
-// sees one state; a later one may see a newer state.
-func (s *Store) send(ctx context.Context, b *pgx.Batch) error {
-	return s.DB.Ask(ctx, b)
-}
-
-// put writes without waiting for an answer, where a transaction is shared.
-func (s *Store) put(ctx context.Context, sql string, args ...any) error {
-	if !sqldb.Shares(ctx) {
-		_, err := s.DB.On(ctx).Exec(ctx, sql, args...)
-		return sqldb.Classify(err)
-	}
-	b := &pgx.Batch{}
-	b.Queue(sql, args...)
-	return s.DB.Put(ctx, b)
+	return e, s.ask(ctx, tx, b)
 }
 
 // insertOne inserts a row by a statement about rows whose first column is the key and
 // which answers the keys that it has stored: whether this one was.
-func (s *Store) insertOne(ctx context.Context, sql, key string, more ...any) (stored bool, err error) {
+func (s *Store) insertOne(ctx context.Context, tx txn.Tx, sql, key string, more ...any) (stored bool, err error) {
 	b := &pgx.Batch{}
 	sqldb.FindOne(b, sql, func(row pgx.Row) error {
 		err := row.Scan()
 		stored = err == nil // said anew when the batch is sent again
 		return perhaps(err)
 	}, key, more...)
-	err = s.DB.Store(ctx, b)
+	err = s.keep(ctx, tx, b)
 	return stored && err == nil, err
 }
 
@@ -352,12 +336,12 @@ const updateTicketType = `UPDATE booking.ticket_type SET name = $2, price = $3, 
 const selectClock = `SELECT clock_timestamp()`
 
 // ChangeEvent locks the event, lets change decide and stores the description.
-func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *booking.Event, now time.Time) error) (booking.Event, error) {
+func (s *Store) ChangeEvent(ctx context.Context, tx txn.Tx, event id.Event, change func(e *booking.Event, now time.Time) error) (booking.Event, error) {
 	e := booking.Event{ID: event}
-	if err := alone(ctx); err != nil {
+	if err := alone(tx); err != nil {
 		return e, err
 	}
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		e = booking.Event{ID: event}
 		var now time.Time
 		var head booking.LedgerHead
@@ -413,9 +397,9 @@ func (s *Store) ChangeEvent(ctx context.Context, event id.Event, change func(e *
 			return err
 		}
 		if e.State == booking.Drafted && before.State != booking.Drafted {
-			return s.recall(ctx, e)
+			return s.recall(ctx, tx, e)
 		}
-		return s.announce(ctx, e)
+		return s.announce(ctx, tx, e)
 	})
 	return e, err
 }

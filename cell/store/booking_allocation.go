@@ -11,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // selectOpenAllocations is asked by every batch of a desk, behind the event's
@@ -43,11 +44,11 @@ const selectNamedHolds = `SELECT hold_id, buyer_name, buyer_email FROM booking.n
 // WithAside is WithStock for what staff do: the named allocations are loaded too,
 // and new ones written. named is whose hold decide made, if any. The world hears
 // of it like of every change of stock.
-func (s *Store) WithAside(ctx context.Context, event id.Event, ttl time.Duration, allocations []id.Allocation, decide func(*booking.Stock) (*booking.Named, error)) error {
-	if err := alone(ctx); err != nil {
+func (s *Store) WithAside(ctx context.Context, tx txn.Tx, event id.Event, ttl time.Duration, allocations []id.Allocation, decide func(*booking.Stock) (*booking.Named, error)) error {
+	if err := alone(tx); err != nil {
 		return err
 	}
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var rows int64
 		b, load := &pgx.Batch{}, newStockLoad(event, ttl)
 		queueLoads(b, load)
@@ -172,7 +173,7 @@ func collectAllocation(row pgx.CollectableRow) (booking.Allocation, error) {
 
 // Allocations lists an event's allocations behind after, in the order of their ids.
 func (s *Store) Allocations(ctx context.Context, event id.Event, after string, limit int) ([]booking.Allocation, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectAllocations, event.String(), after, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectAllocations, event.String(), after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -181,8 +182,8 @@ func (s *Store) Allocations(ctx context.Context, event id.Event, after string, l
 }
 
 // Allocation reads one allocation of an event.
-func (s *Store) Allocation(ctx context.Context, event id.Event, allocation id.Allocation) (booking.Allocation, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectAllocation, allocation.String(), event.String())
+func (s *Store) Allocation(ctx context.Context, tx txn.Tx, event id.Event, allocation id.Allocation) (booking.Allocation, error) {
+	rows, err := s.on(tx).Query(ctx, selectAllocation, allocation.String(), event.String())
 	if err != nil {
 		return booking.Allocation{}, sqldb.Classify(err)
 	}
@@ -195,7 +196,7 @@ func (s *Store) Allocation(ctx context.Context, event id.Event, allocation id.Al
 
 // NamedHolds lists the holds that were made from an allocation, newest first.
 func (s *Store) NamedHolds(ctx context.Context, allocation id.Allocation, limit int) ([]booking.NamedHold, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectNamedHolds, allocation.String(), limit)
+	rows, err := s.DB.Pool.Query(ctx, selectNamedHolds, allocation.String(), limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -216,5 +217,5 @@ func (s *Store) NamedHolds(ctx context.Context, allocation id.Allocation, limit 
 			return err
 		})
 	}
-	return all, s.send(ctx, b)
+	return all, s.ask(ctx, txn.None, b)
 }

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // Errors about idempotency keys; the codes are part of the API.
@@ -37,11 +38,11 @@ const updateAnswer = `UPDATE booking.answer SET status = $3, body = $4 WHERE sco
 // the first answer are stored or lost together (P5). The same key with the same
 // fingerprint gets the first answer again; do is not run. An error of do rolls
 // everything back and is not remembered.
-func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
-	if sharedOf(ctx) != nil {
-		return s.answerBehindLock(ctx, scope, key, fingerprint, do)
+func (s *Store) AnswerOnce(ctx context.Context, tx txn.Tx, scope, key, fingerprint string, do func(ctx context.Context, tx txn.Tx) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
+	if sharedOf(tx) != nil {
+		return s.answerBehindLock(ctx, tx, scope, key, fingerprint, do)
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		replayed = false
 		// A twin in another process makes this wait until it ends, or lock_timeout.
 		tag, err := tx.Exec(ctx, claimAnswer, scope, key, fingerprint)
@@ -59,7 +60,7 @@ func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, 
 			replayed = err == nil
 			return err
 		}
-		if status, body, err = do(ctx); err != nil {
+		if status, body, err = do(ctx, tx); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, updateAnswer, scope, key, int64(status), body)
@@ -70,15 +71,15 @@ func (s *Store) AnswerOnce(ctx context.Context, scope, key, fingerprint string, 
 
 // answerBehindLock is AnswerOnce for a turn that shares its transaction: behind the
 // event's lock a look at the key is final, as in Batch.
-func (s *Store) answerBehindLock(ctx context.Context, scope, key, fingerprint string, do func(ctx context.Context) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
-	status, body, err = replay(ctx, s.DB.On(ctx), scope, key, fingerprint)
+func (s *Store) answerBehindLock(ctx context.Context, tx txn.Tx, scope, key, fingerprint string, do func(ctx context.Context, tx txn.Tx) (int, []byte, error)) (status int, body []byte, replayed bool, err error) {
+	status, body, err = replay(ctx, s.on(tx), scope, key, fingerprint)
 	if err == nil || !errors.Is(err, pgx.ErrNoRows) {
 		return status, body, err == nil, err
 	}
-	if status, body, err = do(ctx); err != nil {
+	if status, body, err = do(ctx, tx); err != nil {
 		return status, body, false, err
 	}
-	return status, body, false, s.put(ctx, insertAnswers, sqldb.Row(scope, key, fingerprint, int64(status), body)...)
+	return status, body, false, s.put(ctx, tx, insertAnswers, sqldb.Row(scope, key, fingerprint, int64(status), body)...)
 }
 
 // replay reads a key's first answer.
@@ -101,7 +102,7 @@ func (s *Store) ForgetAnswers(ctx context.Context) (int64, error) {
 	if s.expires.Load() {
 		return 0, nil
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, deleteAnswers, AnswerLife.Seconds(), answersPerSweep)
+	tag, err := s.DB.Pool.Exec(ctx, deleteAnswers, AnswerLife.Seconds(), answersPerSweep)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }
 

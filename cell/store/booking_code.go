@@ -11,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -26,8 +27,8 @@ const (
 )
 
 // Code reads one code of an event.
-func (s *Store) Code(ctx context.Context, event id.Event, code string) (booking.Code, error) {
-	c, err := scanCode(s.DB.On(ctx).QueryRow(ctx, selectCode, event.String(), code))
+func (s *Store) Code(ctx context.Context, tx txn.Tx, event id.Event, code string) (booking.Code, error) {
+	c, err := scanCode(s.on(tx).QueryRow(ctx, selectCode, event.String(), code))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return booking.Code{}, booking.ErrAccessCode
 	}
@@ -50,7 +51,7 @@ func scanCode(row pgx.Row) (booking.Code, error) {
 
 // Codes lists an event's codes behind one, in the order of the alphabet.
 func (s *Store) Codes(ctx context.Context, event id.Event, after string, limit int) ([]booking.Code, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectCodes, event.String(), after, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectCodes, event.String(), after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -60,9 +61,9 @@ func (s *Store) Codes(ctx context.Context, event id.Event, after string, limit i
 
 // PutCode makes a code or changes its terms and limits behind the event's lock;
 // decide sees what there was, nil for a new one. What is counted stays.
-func (s *Store) PutCode(ctx context.Context, event id.Event, code string, decide func(e *booking.Event, before *booking.Code) (booking.Code, error)) (booking.Code, error) {
+func (s *Store) PutCode(ctx context.Context, tx txn.Tx, event id.Event, code string, decide func(e *booking.Event, before *booking.Code) (booking.Code, error)) (booking.Code, error) {
 	var made booking.Code
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		e := booking.Event{ID: event}
 		var before *booking.Code
 		var all int64

@@ -29,7 +29,7 @@ const forgetHolds = `WITH part AS (
 // step begins ("" when the walk is over) and how many holds were deleted.
 func (s *Store) ForgetHolds(ctx context.Context, after string) (next string, deleted int64, err error) {
 	var seen int64
-	if err := s.DB.On(ctx).QueryRow(ctx, forgetHolds, after, holdsPerStep, HoldRetention.Seconds()).Scan(&next, &seen, &deleted); err != nil {
+	if err := s.DB.Pool.QueryRow(ctx, forgetHolds, after, holdsPerStep, HoldRetention.Seconds()).Scan(&next, &seen, &deleted); err != nil {
 		return after, 0, fmt.Errorf("forget holds: %w", sqldb.Classify(err))
 	}
 	if seen < holdsPerStep {

@@ -16,7 +16,7 @@ const selectLedger = `SELECT first_entry, at, entries, prev, hash FROM booking.l
 
 // Ledger reads the rows of an event's ledger whose first entry lies behind after.
 func (s *Store) Ledger(ctx context.Context, event id.Event, after int64, limit int) ([]booking.LedgerRow, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectLedger, event.String(), after, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectLedger, event.String(), after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

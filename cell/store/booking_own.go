@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/search"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // ownWindow is how many events or series are looked at for one page when a filter leaves
@@ -63,7 +64,7 @@ func (s *Store) ownPage(ctx context.Context, org id.Organizer, q booking.OwnQuer
 	if q.Narrow() {
 		window = ownWindow
 	}
-	rows, err := s.DB.On(ctx).Query(ctx, sql, org.String(), after.At, after.ID, end, window) //nolint:rowserrcheck // ForEachRow checks
+	rows, err := s.DB.Pool.Query(ctx, sql, org.String(), after.At, after.ID, end, window) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, nil, sqldb.Classify(err)
 	}
@@ -105,7 +106,7 @@ func (s *Store) OwnEvents(ctx context.Context, org id.Organizer, q booking.OwnQu
 		}
 		changed[ids[i]] = page[i].changed
 	}
-	events, err := s.Events(ctx, ids)
+	events, err := s.Events(ctx, txn.None, ids)
 	if err != nil {
 		return nil, nil, sqldb.Classify(err)
 	}

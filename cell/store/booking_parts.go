@@ -11,6 +11,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // The place of a part that is added is behind all that there are.
@@ -99,8 +100,8 @@ const (
 )
 
 // found says whether a statement answers a row, whose columns are scanned.
-func (s *Store) found(ctx context.Context, sql string, args []any, to ...any) (bool, error) {
-	err := s.DB.On(ctx).QueryRow(ctx, sql, args...).Scan(to...)
+func (s *Store) found(ctx context.Context, tx txn.Tx, sql string, args []any, to ...any) (bool, error) {
+	err := s.on(tx).QueryRow(ctx, sql, args...).Scan(to...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
@@ -109,40 +110,40 @@ func (s *Store) found(ctx context.Context, sql string, args []any, to ...any) (b
 
 // TypeUse says what a ticket type of an event was used for; behind the event's lock it
 // stays so.
-func (s *Store) TypeUse(ctx context.Context, event id.Event, tid id.TicketType) (use booking.TypeUse, err error) {
+func (s *Store) TypeUse(ctx context.Context, tx txn.Tx, event id.Event, tid id.TicketType) (use booking.TypeUse, err error) {
 	var one int
-	if use.Held, err = s.found(ctx, selectTypeHeld, []any{event.String(), tid.String()}, &one); err != nil {
+	if use.Held, err = s.found(ctx, tx, selectTypeHeld, []any{event.String(), tid.String()}, &one); err != nil {
 		return use, fmt.Errorf("look for holds: %w", err)
 	}
 	text, err := json.Marshal(tid.String())
 	if err != nil {
 		return use, err
 	}
-	if _, err = s.found(ctx, selectTypeCode, []any{event.String(), string(text)}, &use.Code); err != nil {
+	if _, err = s.found(ctx, tx, selectTypeCode, []any{event.String(), string(text)}, &use.Code); err != nil {
 		return use, fmt.Errorf("look for codes: %w", err)
 	}
-	if use.Ordered, err = s.typeOrdered(ctx, event, tid); err != nil {
+	if use.Ordered, err = s.typeOrdered(ctx, tx, event, tid); err != nil {
 		return use, fmt.Errorf("look for orders: %w", err)
 	}
 	return use, nil
 }
 
 // AnyAllocation says whether stock of a quota was ever set aside.
-func (s *Store) AnyAllocation(ctx context.Context, event id.Event, quota id.Quota) (bool, error) {
+func (s *Store) AnyAllocation(ctx context.Context, tx txn.Tx, event id.Event, quota id.Quota) (bool, error) {
 	var one int
-	return s.found(ctx, selectAllocationOf, []any{event.String(), quota.String()}, &one)
+	return s.found(ctx, tx, selectAllocationOf, []any{event.String(), quota.String()}, &one)
 }
 
 // RemoveCode deletes a code behind its event's lock, if may allows it.
-func (s *Store) RemoveCode(ctx context.Context, event id.Event, code string, may func(e *booking.Event, c *booking.Code) error) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) RemoveCode(ctx context.Context, tx txn.Tx, event id.Event, code string, may func(e *booking.Event, c *booking.Code) error) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		e := booking.Event{ID: event}
 		b := &pgx.Batch{}
 		queueEvent(b, &e, selectEventForUpdate, selectQuotas)
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
-		c, err := s.Code(ctx, event, code)
+		c, err := s.Code(ctx, tx, event, code)
 		there := &c
 		if errors.Is(err, booking.ErrAccessCode) {
 			there, err = nil, nil

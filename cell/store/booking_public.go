@@ -13,10 +13,11 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/search"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // Events reads events like Event, all at once. Those that are not there are left out.
-func (s *Store) Events(ctx context.Context, events []id.Event) ([]booking.Event, error) {
+func (s *Store) Events(ctx context.Context, tx txn.Tx, events []id.Event) ([]booking.Event, error) {
 	all := make([]booking.Event, len(events))
 	there := make([]bool, len(events))
 	b := &pgx.Batch{}
@@ -33,7 +34,7 @@ func (s *Store) Events(ctx context.Context, events []id.Event) ([]booking.Event,
 			return err
 		})
 	}
-	if err := s.send(ctx, b); err != nil {
+	if err := s.ask(ctx, tx, b); err != nil {
 		return nil, err
 	}
 	kept := all[:0]
@@ -72,7 +73,7 @@ const selectLive = `SELECT e.event_id, COALESCE((SELECT q.stock_version FROM boo
 
 // Live implements search.Changes.
 func (s *Store) Live(ctx context.Context, after string, limit int) (events []search.StockChange, next string, err error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectLive, after, limit) //nolint:rowserrcheck // ForEachRow checks
+	rows, err := s.DB.Pool.Query(ctx, selectLive, after, limit) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, "", fmt.Errorf("list live events: %w", sqldb.Classify(err))
 	}
@@ -103,7 +104,7 @@ func (s *Store) Classes(ctx context.Context, events []string) (map[string]client
 		}
 		ids = append(ids, eid)
 	}
-	all, err := s.Events(ctx, ids)
+	all, err := s.Events(ctx, txn.None, ids)
 	if err != nil {
 		return nil, err
 	}

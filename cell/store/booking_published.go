@@ -12,6 +12,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/search"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var _ converge.Own = (*Store)(nil)
@@ -34,9 +35,9 @@ func (s *Store) Entries(ctx context.Context, bucket, after string, limit int) (e
 	old := CatalogueRetention.Seconds()
 	var rows pgx.Rows
 	if low, high, ok := converge.Bounds(bucket); ok {
-		rows, err = s.DB.On(ctx).Query(ctx, selectHomeEntries, after, low, high, limit, old) //nolint:rowserrcheck // ForEachRow checks
+		rows, err = s.DB.Pool.Query(ctx, selectHomeEntries, after, low, high, limit, old) //nolint:rowserrcheck // ForEachRow checks
 	} else {
-		rows, err = s.DB.On(ctx).Query(ctx, selectAllEntries, after, limit, old) //nolint:rowserrcheck // ForEachRow checks
+		rows, err = s.DB.Pool.Query(ctx, selectAllEntries, after, limit, old) //nolint:rowserrcheck // ForEachRow checks
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("list published events: %w", sqldb.Classify(err))
@@ -68,7 +69,7 @@ func (s *Store) PublishedDocuments(ctx context.Context, events []string) ([]sear
 		}
 		ids = append(ids, eid)
 	}
-	all, err := s.Events(ctx, ids)
+	all, err := s.Events(ctx, txn.None, ids)
 	if err != nil || s.Announce == nil {
 		return nil, err
 	}

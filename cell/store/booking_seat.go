@@ -12,6 +12,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/internal/sqldb"
 )
 
 // spareSeats is how many free seats of a category are read beyond twice what a
@@ -82,7 +83,7 @@ func knowSections(rows pgx.Rows, into *booking.Seats) error {
 }
 
 // loadSeats is queueSeatReads in a transaction that reads as it goes.
-func loadSeats(ctx context.Context, tx pgx.Tx, stock *booking.Stock, ops []*booking.Op) error {
+func loadSeats(ctx context.Context, tx *sqldb.Tx, stock *booking.Stock, ops []*booking.Op) error {
 	b := &pgx.Batch{}
 	if queueSeatReads(b, stock, ops); b.Len() == 0 {
 		return nil

@@ -11,6 +11,8 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const deleteSeating = `DELETE FROM booking.seating WHERE event_id = $1`
@@ -86,7 +88,7 @@ const selectAllSeats = `SELECT ` + seatColumns + ` FROM booking.seat WHERE event
 // SeatVersion says which state of an event's seats is the newest: the event's
 // version and how often its stock has changed.
 func (s *Store) SeatVersion(ctx context.Context, event id.Event) (version, stock int64, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		return tx.QueryRow(ctx, selectSeatVersion, event.String()).Scan(&version, &stock)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -123,7 +125,7 @@ func (s *Store) SeatMap(ctx context.Context, event id.Event) (booking.SeatMap, e
 	b.Queue(selectAllSeats, event.String()).Query(func(rows pgx.Rows) error {
 		return scanSeats(rows, func(s booking.Seat) { m.Plan.Seats = append(m.Plan.Seats, s) })
 	})
-	err := s.send(ctx, b)
+	err := s.ask(ctx, txn.None, b)
 	m.At = m.At.In(time.UTC)
 	return m, err
 }

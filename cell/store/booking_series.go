@@ -14,6 +14,7 @@ import (
 	"guichet/cell/bus"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertSeries = `INSERT INTO booking.series (series_id, organizer_id, name, state, publish, total, draft, told_at, told_event, key, fingerprint, created_at)
@@ -55,7 +56,7 @@ func (s *Store) OpenSeries(ctx context.Context, series booking.Series, key booki
 	if err != nil {
 		return stored, false, fmt.Errorf("describe series: %w", err)
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		tag, err := tx.Exec(ctx, insertSeries, series.ID.String(), series.Organizer.String(), series.Name, string(series.State), series.Publish, series.Total,
 			draft, before1970, key.Key, key.Fingerprint)
 		if err != nil {
@@ -66,7 +67,7 @@ func (s *Store) OpenSeries(ctx context.Context, series booking.Series, key booki
 				return err
 			}
 			audit.Of(ctx).On("series", series.ID.String())
-			return s.AppendNote(ctx)
+			return s.AppendNote(ctx, tx)
 		}
 		var sid, fingerprint string
 		if err := tx.QueryRow(ctx, selectSeriesOfKey, series.Organizer.String(), key.Key).Scan(&sid, &fingerprint); err != nil {
@@ -109,12 +110,12 @@ func readSeries(ctx context.Context, q sqldb.Querier, series id.Series, sql stri
 
 // Series implements booking.SeriesStore.
 func (s *Store) Series(ctx context.Context, series id.Series) (booking.Series, error) {
-	return readSeries(ctx, s.DB.On(ctx), series, selectSeries)
+	return readSeries(ctx, s.DB.Pool, series, selectSeries)
 }
 
 // UnfinishedSeries implements booking.SeriesStore.
 func (s *Store) UnfinishedSeries(ctx context.Context, limit int) ([]id.Series, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectUnfinishedSeries, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectUnfinishedSeries, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -129,8 +130,8 @@ func (s *Store) UnfinishedSeries(ctx context.Context, limit int) ([]id.Series, e
 }
 
 // onSeries lets act change a series behind its lock; what it answers is published.
-func (s *Store) onSeries(ctx context.Context, series id.Series, act func(ctx context.Context, tx pgx.Tx, now *booking.Series) ([]Outgoing, error)) (out booking.Series, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) onSeries(ctx context.Context, series id.Series, act func(ctx context.Context, tx *sqldb.Tx, now *booking.Series) ([]Outgoing, error)) (out booking.Series, err error) {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if out, err = readSeries(ctx, tx, series, selectSeriesForUpdate); err != nil {
 			return err
 		}
@@ -141,14 +142,14 @@ func (s *Store) onSeries(ctx context.Context, series id.Series, act func(ctx con
 		if _, err := tx.Exec(ctx, updateSeries, series.String(), string(out.State), out.Made, out.Told.At, out.Told.Event); err != nil {
 			return fmt.Errorf("update series: %w", err)
 		}
-		return s.Publish(ctx, news...)
+		return s.Publish(ctx, tx, news...)
 	})
 	return out, err
 }
 
 // MakeOccurrences implements booking.SeriesStore.
 func (s *Store) MakeOccurrences(ctx context.Context, series id.Series, next func(*booking.Series) ([]booking.Event, error)) (booking.Series, error) {
-	return s.onSeries(ctx, series, func(ctx context.Context, tx pgx.Tx, now *booking.Series) (news []Outgoing, err error) {
+	return s.onSeries(ctx, series, func(ctx context.Context, tx *sqldb.Tx, now *booking.Series) (news []Outgoing, err error) {
 		if now.State != booking.SeriesMaking { // somebody else was quicker
 			return nil, nil
 		}
@@ -202,7 +203,7 @@ func (s *Store) documents(events []booking.Event) ([]Outgoing, error) {
 
 // StartPublishing implements booking.SeriesStore.
 func (s *Store) StartPublishing(ctx context.Context, series id.Series, may func(*booking.Series) error) (booking.Series, error) {
-	return s.onSeries(ctx, series, func(ctx context.Context, _ pgx.Tx, now *booking.Series) ([]Outgoing, error) {
+	return s.onSeries(ctx, series, func(ctx context.Context, tx *sqldb.Tx, now *booking.Series) ([]Outgoing, error) {
 		if err := may(now); err != nil {
 			return nil, err
 		}
@@ -211,13 +212,13 @@ func (s *Store) StartPublishing(ctx context.Context, series id.Series, may func(
 			now.State, now.Told = booking.SeriesPublishing, booking.Place{At: before1970}
 		}
 		audit.Of(ctx).Changed(map[string]any{"state": was}, map[string]any{"state": now.State})
-		return nil, s.AppendNote(ctx)
+		return nil, s.AppendNote(ctx, tx)
 	})
 }
 
 // PublishOccurrences implements booking.SeriesStore.
 func (s *Store) PublishOccurrences(ctx context.Context, series id.Series, publish func(e *booking.Event, now time.Time)) (booking.Series, error) {
-	return s.onSeries(ctx, series, func(ctx context.Context, tx pgx.Tx, now *booking.Series) ([]Outgoing, error) {
+	return s.onSeries(ctx, series, func(ctx context.Context, tx *sqldb.Tx, now *booking.Series) ([]Outgoing, error) {
 		if now.State != booking.SeriesPublishing {
 			return nil, nil
 		}
@@ -234,7 +235,7 @@ func (s *Store) PublishOccurrences(ctx context.Context, series id.Series, publis
 		if err := tx.QueryRow(ctx, selectClock).Scan(&clock); err != nil {
 			return nil, err
 		}
-		events, err := s.Events(ctx, ids)
+		events, err := s.Events(ctx, tx, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -270,9 +271,9 @@ func places(ctx context.Context, q sqldb.Querier, sql string, args ...any) (ids 
 
 // Occurrences implements booking.SeriesStore.
 func (s *Store) Occurrences(ctx context.Context, series id.Series, after booking.Place, before time.Time, drafts bool, limit int) ([]booking.Event, error) {
-	ids, _, err := places(ctx, s.DB.On(ctx), selectOccurrences, series.String(), after.At, after.Event, before, drafts, limit)
+	ids, _, err := places(ctx, s.DB.Pool, selectOccurrences, series.String(), after.At, after.Event, before, drafts, limit)
 	if err != nil || len(ids) == 0 {
 		return nil, sqldb.Classify(err)
 	}
-	return s.Events(ctx, ids)
+	return s.Events(ctx, txn.None, ids)
 }

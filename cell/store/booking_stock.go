@@ -12,6 +12,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // dueHolds bounds how many due holds a transaction sweeps, one of many events those
@@ -68,11 +69,11 @@ const insertLedger = `INSERT INTO booking.ledger (event_id, first_entry, at, ent
 // behind the locks, lets decide change the stock and writes what changed. The
 // lock on the event row is what makes two processes of a cell agree (P2). A turn that
 // shares its transaction decides on the stock that all its turns have.
-func (s *Store) WithStock(ctx context.Context, event id.Event, ttl time.Duration, named []id.Hold, decide func(*booking.Stock) error) error {
-	if w := sharedOf(ctx); w != nil && w.stock.stock.ID == event {
-		return w.with(ctx, s, named, decide)
+func (s *Store) WithStock(ctx context.Context, tx txn.Tx, event id.Event, ttl time.Duration, named []id.Hold, decide func(*booking.Stock) error) error {
+	if w := sharedOf(tx); w != nil && w.stock.stock.ID == event {
+		return w.with(ctx, tx, s, named, decide)
 	}
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		b, load := &pgx.Batch{}, newStockLoad(event, ttl)
 		load.named = named
 		queueLoads(b, load)
@@ -133,7 +134,7 @@ const selectHold = `SELECT hold_id, CASE WHEN state = 'active' AND order_id = ''
 
 // Hold reads a hold; a due one reads as expired although the sweeper was not there yet.
 func (s *Store) Hold(ctx context.Context, hold id.Hold) (booking.Hold, error) {
-	h, err := scanHold(s.DB.On(ctx).QueryRow(ctx, selectHold, hold.String()))
+	h, err := scanHold(s.DB.Pool.QueryRow(ctx, selectHold, hold.String()))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, booking.ErrHoldNotFound
 	}
@@ -144,8 +145,8 @@ const endHolds = `UPDATE booking.hold SET expires_at = statement_timestamp()
 	WHERE event_id = $1 AND state = 'active' AND order_id = '' AND expires_at > statement_timestamp()`
 
 // EndHolds makes every hold of an event that no order is paid from due at once.
-func (s *Store) EndHolds(ctx context.Context, event id.Event) error {
-	return s.put(ctx, endHolds, event.String())
+func (s *Store) EndHolds(ctx context.Context, tx txn.Tx, event id.Event) error {
+	return s.put(ctx, tx, endHolds, event.String())
 }
 
 const selectHoldSecret = `SELECT hold_secret FROM booking.event WHERE event_id = $1` //nolint:gosec // a column's name, no secret
@@ -153,7 +154,7 @@ const selectHoldSecret = `SELECT hold_secret FROM booking.event WHERE event_id =
 // HoldSecret implements booking.Store.
 func (s *Store) HoldSecret(ctx context.Context, event id.Event) ([]byte, error) {
 	var secret string
-	err := s.DB.On(ctx).QueryRow(ctx, selectHoldSecret, event.String()).Scan(&secret)
+	err := s.DB.Pool.QueryRow(ctx, selectHoldSecret, event.String()).Scan(&secret)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, booking.ErrEventNotFound
 	}
@@ -166,7 +167,7 @@ const selectEventsWithDueHolds = `SELECT DISTINCT h.event_id FROM booking.hold A
 // EventsWithDueHolds lists events that the sweeper should visit; one that is
 // sealed has its holds swept by its next home.
 func (s *Store) EventsWithDueHolds(ctx context.Context, limit int) ([]id.Event, error) {
-	return queryEvents(ctx, s.DB.On(ctx), selectEventsWithDueHolds, limit)
+	return queryEvents(ctx, s.DB.Pool, selectEventsWithDueHolds, limit)
 }
 
 func queryEvents(ctx context.Context, q sqldb.Querier, sql string, args ...any) ([]id.Event, error) {
@@ -188,8 +189,8 @@ const sumHeld = `SELECT i.item->>'type', sum((i.item->>'quantity')::bigint)::big
 	CROSS JOIN LATERAL jsonb_array_elements(h.items) AS i (item) WHERE h.event_id = $1 AND h.state = 'active' GROUP BY i.item->>'type'`
 
 // Held counts an event's tickets in live holds by ticket type.
-func (s *Store) Held(ctx context.Context, event id.Event) (map[string]int64, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, sumHeld, event.String()) //nolint:rowserrcheck // ForEachRow checks
+func (s *Store) Held(ctx context.Context, tx txn.Tx, event id.Event) (map[string]int64, error) {
+	rows, err := s.on(tx).Query(ctx, sumHeld, event.String()) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

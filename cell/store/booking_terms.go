@@ -11,6 +11,8 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // termsText writes a type's terms, nil for a plain one.
@@ -180,24 +182,24 @@ func (l stockLoads) scanAsked(row pgx.Row) error {
 // loadEnded reads what holds that ended were counted for: whoever named one may
 // sell it all the same. There are none but when a payment comes late. Batches do
 // not do this, they sell nothing: what ended is sold late through WithStock only.
-func loadEnded(ctx context.Context, tx pgx.Tx, stock *booking.Stock) error {
+func loadEnded(ctx context.Context, tx *sqldb.Tx, stock *booking.Stock) error {
 	return loadAsked(ctx, tx, stock, stock.Ended())
 }
 
 // KnowBuyer implements checkout.Store.
-func (s *Store) KnowBuyer(ctx context.Context, stock *booking.Stock, who booking.Buyer) error {
+func (s *Store) KnowBuyer(ctx context.Context, tx txn.Tx, stock *booking.Stock, who booking.Buyer) error {
 	if _, known := stock.Counters.Own[who]; known || who == "" {
 		return nil
 	}
-	if err := alone(ctx); err != nil {
+	if err := alone(tx); err != nil {
 		return err
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		return loadAsked(ctx, tx, stock, booking.Asked{Buyers: []booking.Buyer{who}})
 	})
 }
 
-func loadAsked(ctx context.Context, tx pgx.Tx, stock *booking.Stock, asked booking.Asked) error {
+func loadAsked(ctx context.Context, tx *sqldb.Tx, stock *booking.Stock, asked booking.Asked) error {
 	if len(asked.Codes)+len(asked.Buyers) == 0 {
 		return nil
 	}

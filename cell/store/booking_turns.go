@@ -14,6 +14,7 @@ import (
 	"guichet/cell/id"
 	"guichet/control-plane/topology"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // batchWithTurns is Batch with turns among the ops: they run in step in the same
@@ -46,7 +47,10 @@ func (s *Store) batchWithTurns(ctx context.Context, ttl time.Duration, g *bookin
 			if op.Turn == nil {
 				continue
 			}
-			p := &sqldb.Part{Ctx: context.WithValue(op.Context(), sharedKey{}, at), Subject: op.Subject, Do: op.Turn}
+			p := &sqldb.Part{
+				Ctx: op.Context(), Subject: op.Subject, With: at,
+				Do: func(ctx context.Context, tx *sqldb.Tx) error { return op.Turn(ctx, tx) },
+			}
 			parts[op], shared.Parts = p, append(shared.Parts, p)
 		}
 		err := s.DB.Together(ctx, shared)
@@ -58,8 +62,6 @@ func (s *Store) batchWithTurns(ctx context.Context, ttl time.Duration, g *bookin
 		}
 	}
 }
-
-type sharedKey struct{}
 
 // sharedWork is what the turns of a batch have in common.
 type sharedWork struct {
@@ -82,36 +84,37 @@ func (w *sharedWork) queue(b *pgx.Batch, event id.Event) {
 }
 
 // publish keeps messages of a turn for the end.
-func (w *sharedWork) publish(ctx context.Context, cell topology.CellID, msgs []Outgoing) error {
+func (w *sharedWork) publish(tx txn.Tx, cell topology.CellID, msgs []Outgoing) error {
 	for _, m := range msgs {
 		if err := m.Check(cell); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
 	}
 	w.news = append(w.news, msgs...)
-	sqldb.Wrote(ctx)
+	ours(tx).Wrote()
 	return nil
 }
 
-// sharedOf is the work at hand when ctx is a turn's that shares its transaction.
-func sharedOf(ctx context.Context) *sharedWork {
-	w, _ := ctx.Value(sharedKey{}).(*sharedWork)
-	if w == nil || !sqldb.Shares(ctx) { // a turn that is decided alone has the same request's context
+// sharedOf is the work at hand when tx is of a turn that shares it.
+func sharedOf(tx txn.Tx) *sharedWork {
+	own := ours(tx)
+	if own == nil {
 		return nil
 	}
+	w, _ := own.With().(*sharedWork)
 	return w
 }
 
 // Locked implements checkout.Store.
-func (s *Store) Locked(ctx context.Context, event id.Event) bool {
-	w := sharedOf(ctx)
+func (s *Store) Locked(tx txn.Tx, event id.Event) bool {
+	w := sharedOf(tx)
 	return w != nil && w.stock.stock.ID == event
 }
 
 // with lets a turn decide on the stock that all have, with its holds at hand. What
 // changes is written for all at the end; a refusal must not leave anything of it.
-func (w *sharedWork) with(ctx context.Context, s *Store, named []id.Hold, decide func(*booking.Stock) error) error {
-	if err := w.loadMore(ctx, s, named); err != nil {
+func (w *sharedWork) with(ctx context.Context, tx txn.Tx, s *Store, named []id.Hold, decide func(*booking.Stock) error) error {
+	if err := w.loadMore(ctx, tx, s, named); err != nil {
 		return err
 	}
 	stock := w.stock.stock
@@ -121,7 +124,7 @@ func (w *sharedWork) with(ctx context.Context, s *Store, named []id.Hold, decide
 		switch {
 		case h == nil:
 		case h.NeedsCounters(): // they are read only by who decides alone
-			sqldb.Wrote(ctx)
+			ours(tx).Wrote()
 			return errAlone
 		default:
 			before = append(before, *h)
@@ -129,11 +132,11 @@ func (w *sharedWork) with(ctx context.Context, s *Store, named []id.Hold, decide
 	}
 	err := decide(stock)
 	if len(stock.Log) != entries {
-		sqldb.Wrote(ctx)
+		ours(tx).Wrote()
 	}
 	for i := range before {
 		if before[i].Differs(stock.Holds[before[i].ID]) {
-			sqldb.Wrote(ctx)
+			ours(tx).Wrote()
 		}
 	}
 	return err
@@ -143,8 +146,8 @@ func (w *sharedWork) with(ctx context.Context, s *Store, named []id.Hold, decide
 var errAlone = errors.New("this must be decided alone")
 
 // alone refuses what reads stock past the one that turns share: our own bug.
-func alone(ctx context.Context) error {
-	if sharedOf(ctx) != nil {
+func alone(tx txn.Tx) error {
+	if sharedOf(tx) != nil {
 		return errors.New("stock is shared here: go through WithStock")
 	}
 	return nil
@@ -157,7 +160,7 @@ const findHolds = `SELECT n.hold_id, f.hold_id, f.state, f.created_at, f.expires
 
 // loadMore reads the holds that nobody named before, and their seats. What another
 // turn has read and changed meanwhile stays.
-func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) error {
+func (w *sharedWork) loadMore(ctx context.Context, tx txn.Tx, s *Store, named []id.Hold) error {
 	stock := w.stock.stock
 	missing := slices.DeleteFunc(slices.Clone(named), func(hid id.Hold) bool { return stock.Holds[hid] != nil })
 	if len(missing) == 0 {
@@ -178,10 +181,10 @@ func (w *sharedWork) loadMore(ctx context.Context, s *Store, named []id.Hold) er
 			return nil
 		}, hid.String(), stock.ID.String())
 	}
-	if err := s.DB.Ask(ctx, b); err != nil || !stock.Seated || len(seats) == 0 {
+	if err := s.ask(ctx, tx, b); err != nil || !stock.Seated || len(seats) == 0 {
 		return err
 	}
 	b = &pgx.Batch{}
 	b.Queue(selectSeatRows, stock.ID.String(), seats).Query(func(rows pgx.Rows) error { return scanSeats(rows, stock.Seats.Load) })
-	return s.DB.Ask(ctx, b)
+	return s.ask(ctx, tx, b)
 }

@@ -11,6 +11,7 @@ import (
 
 	"guichet/cell/bus"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // Retention of the bus's tables. The inbox must outlive every stream a message
@@ -90,21 +91,21 @@ const (
 // Outgoing is a fact to be published.
 type Outgoing = bus.Outgoing
 
-// Publish writes the outbox rows of msgs in the transaction of ctx, so that the
+// Publish writes the outbox rows of msgs in the transaction tx, so that the
 // world hears exactly what was committed (P5). The buckets' counter rows stay
 // locked until the commit, which makes commit order seq order: call it once, last
 // in the transaction, with all messages; buckets are then locked in one order.
-func (s *Store) Publish(ctx context.Context, msgs ...Outgoing) error {
+func (s *Store) Publish(ctx context.Context, tx txn.Tx, msgs ...Outgoing) error {
 	if len(msgs) == 0 {
 		return nil
 	}
 	if len(msgs) > bus.MaxAtOnce {
 		return bus.ErrUnfit.With("%d messages at once, the limit is %d", len(msgs), bus.MaxAtOnce)
 	}
-	if w := sharedOf(ctx); w != nil { // they are written last, with everybody's
-		return w.publish(ctx, s.Cell, msgs)
+	if w := sharedOf(tx); w != nil { // they are written last, with everybody's
+		return w.publish(tx, s.Cell, msgs)
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		b := &pgx.Batch{}
 		if err := s.queueOutbox(b, msgs...); err != nil {
 			return err
@@ -171,7 +172,7 @@ func (s *Store) messagePrefix(bucket int) string {
 
 // Moved implements bus.Outbox.
 func (s *Store) Moved(ctx context.Context) ([]bus.Span, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectMoved)
+	rows, err := s.DB.Pool.Query(ctx, selectMoved)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -185,7 +186,7 @@ func (s *Store) Moved(ctx context.Context) ([]bus.Span, error) {
 
 // Read implements bus.Outbox.
 func (s *Store) Read(ctx context.Context, bucket int, after int64, limit int) ([]bus.Record, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectOutbox, bucket, after, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectOutbox, bucket, after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -199,7 +200,7 @@ func (s *Store) Read(ctx context.Context, bucket int, after int64, limit int) ([
 
 // Advance implements bus.Outbox.
 func (s *Store) Advance(ctx context.Context, bucket int, from, to int64) error {
-	_, err := s.DB.On(ctx).Exec(ctx, advanceCursor, bucket, from, to)
+	_, err := s.DB.Pool.Exec(ctx, advanceCursor, bucket, from, to)
 	return sqldb.Classify(err)
 }
 
@@ -208,7 +209,7 @@ func (s *Store) Advance(ctx context.Context, bucket int, from, to int64) error {
 // disk. Consumers know what they have seen. It answers how many buckets moved.
 func (s *Store) Rewind(ctx context.Context, since time.Time) (int, error) {
 	moved := 0
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		moved = 0
 		rows, err := tx.Query(ctx, selectOldest, since)
 		if err != nil {
@@ -235,10 +236,10 @@ func (s *Store) Rewind(ctx context.Context, since time.Time) (int, error) {
 }
 
 // Once reports whether this is the first time that consumer's effect of the
-// message happens. It writes the inbox row in the transaction of ctx, the one of
+// message happens. It writes the inbox row in the transaction tx, the one of
 // the effect: both are there or neither (P5). A concurrent twin waits here.
-func (s *Store) Once(ctx context.Context, consumer, messageID string) (first bool, err error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, insertInbox, consumer, messageID)
+func (s *Store) Once(ctx context.Context, tx txn.Tx, consumer, messageID string) (first bool, err error) {
+	tag, err := s.on(tx).Exec(ctx, insertInbox, consumer, messageID)
 	if err != nil {
 		return false, fmt.Errorf("remember message %s: %w", messageID, sqldb.Classify(err))
 	}
@@ -251,7 +252,7 @@ func (s *Store) Park(ctx context.Context, p bus.Parked) error {
 	if payload == nil {
 		payload = []byte{}
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, insertParked, p.Consumer, p.Message.ID, p.Message.Subject, payload,
+	_, err := s.DB.Pool.Exec(ctx, insertParked, p.Consumer, p.Message.ID, p.Message.Subject, payload,
 		printableReason(p.Reason, maxReason), p.Message.Delivery)
 	return sqldb.Classify(err)
 }
@@ -264,7 +265,7 @@ type ParkedRow struct {
 
 // Parked lists the newest parked messages.
 func (s *Store) Parked(ctx context.Context, limit int) ([]ParkedRow, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectParked, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectParked, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -287,7 +288,7 @@ func (s *Store) sweepBus(ctx context.Context, outbox, inbox, parked time.Duratio
 	var total int64
 	sweep := func(sql string, args ...any) error {
 		for range sweepRounds {
-			tag, err := s.DB.On(ctx).Exec(ctx, sql, args...)
+			tag, err := s.DB.Pool.Exec(ctx, sql, args...)
 			if err != nil {
 				return sqldb.Classify(err)
 			}

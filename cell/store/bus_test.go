@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"guichet/cell/bus"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 func migrateBus(ctx context.Context, dsn string) error {
@@ -68,8 +67,8 @@ func TestPublish_rowsAreThereExactlyWhenTheTransactionCommitted(t *testing.T) {
 	t.Parallel()
 	s := openBus(t)
 	rolledBack := errors.New("changed my mind")
-	err := s.InTx(t.Context(), func(ctx context.Context) error {
-		if err := s.Publish(ctx, fact("k", "never")); err != nil {
+	err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if err := s.Publish(ctx, tx, fact("k", "never")); err != nil {
 			t.Fatal(err)
 		}
 		return rolledBack
@@ -80,7 +79,7 @@ func TestPublish_rowsAreThereExactlyWhenTheTransactionCommitted(t *testing.T) {
 	if got := drainOutbox(t, s); len(got) != 0 {
 		t.Fatalf("rolled back, and yet %v", got)
 	}
-	if err := s.Publish(t.Context(), fact("k", "one"), fact("k", "two"), fact("other", "three")); err != nil {
+	if err := s.Publish(t.Context(), txn.None, fact("k", "one"), fact("k", "two"), fact("other", "three")); err != nil {
 		t.Fatal(err)
 	}
 	got := drainOutbox(t, s)
@@ -126,7 +125,7 @@ func TestPublish_concurrentTransactionsLeaveNoGapAndKeepEachOnesOrder(t *testing
 					msgs = []store.Outgoing{b, a}
 				}
 				for {
-					err := s.Publish(t.Context(), msgs...)
+					err := s.Publish(t.Context(), txn.None, msgs...)
 					if err == nil {
 						break
 					}
@@ -168,11 +167,11 @@ func TestPublish_refusesWhatTheRelayCouldNeverSend(t *testing.T) {
 	large := fact("k", "x")
 	large.Payload = make([]byte, bus.MaxPayload+1)
 	for _, m := range []store.Outgoing{foreign, large, {}} {
-		if err := s.Publish(t.Context(), fact("k", "good"), m); !errors.Is(err, bus.ErrUnfit) {
+		if err := s.Publish(t.Context(), txn.None, fact("k", "good"), m); !errors.Is(err, bus.ErrUnfit) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if err := s.Publish(t.Context(), make([]store.Outgoing, bus.MaxAtOnce+1)...); !errors.Is(err, bus.ErrUnfit) {
+	if err := s.Publish(t.Context(), txn.None, make([]store.Outgoing, bus.MaxAtOnce+1)...); !errors.Is(err, bus.ErrUnfit) {
 		t.Errorf("got %v", err)
 	}
 	if got := drainOutbox(t, s); len(got) != 0 {
@@ -183,7 +182,7 @@ func TestPublish_refusesWhatTheRelayCouldNeverSend(t *testing.T) {
 func TestAdvance_movesOnlyFromWhereTheCursorIs(t *testing.T) {
 	t.Parallel()
 	s := openBus(t)
-	if err := s.Publish(t.Context(), fact("k", "1"), fact("k", "2"), fact("k", "3")); err != nil {
+	if err := s.Publish(t.Context(), txn.None, fact("k", "1"), fact("k", "2"), fact("k", "3")); err != nil {
 		t.Fatal(err)
 	}
 	b := bus.BucketOf("k")
@@ -207,7 +206,7 @@ func TestRewind_sendsAgainWhatIsStillKept(t *testing.T) {
 	s := openBus(t)
 	before := time.Now().Add(-time.Hour)
 	for i := range 30 {
-		if err := s.Publish(t.Context(), fact(fmt.Sprint(i), fmt.Sprint(i))); err != nil {
+		if err := s.Publish(t.Context(), txn.None, fact(fmt.Sprint(i), fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,8 +241,8 @@ func TestOnce_ofManyAtOnceOneIsFirst(t *testing.T) {
 	for range 30 {
 		wg.Go(func() {
 			var first bool
-			err := s.InTx(t.Context(), func(ctx context.Context) (err error) {
-				first, err = s.Once(ctx, "indexer", "use1-3-7")
+			err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) (err error) {
+				first, err = s.Once(ctx, tx, "indexer", "use1-3-7")
 				return err
 			})
 			mu.Lock()
@@ -259,7 +258,7 @@ func TestOnce_ofManyAtOnceOneIsFirst(t *testing.T) {
 	if firsts != 1 {
 		t.Errorf("%d were first", firsts)
 	}
-	other, err := s.Once(t.Context(), "mailer", "use1-3-7")
+	other, err := s.Once(t.Context(), txn.None, "mailer", "use1-3-7")
 	if err != nil || !other {
 		t.Errorf("another consumer has its own inbox: %v %v", other, err)
 	}
@@ -269,8 +268,8 @@ func TestOnce_rolledBackIsForgotten(t *testing.T) {
 	t.Parallel()
 	s := openBus(t)
 	effectFailed := errors.New("effect failed")
-	err := s.InTx(t.Context(), func(ctx context.Context) error {
-		if first, err := s.Once(ctx, "indexer", "m"); err != nil || !first {
+	err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if first, err := s.Once(ctx, tx, "indexer", "m"); err != nil || !first {
 			t.Error(first, err)
 		}
 		return effectFailed
@@ -278,7 +277,7 @@ func TestOnce_rolledBackIsForgotten(t *testing.T) {
 	if !errors.Is(err, effectFailed) {
 		t.Fatal(err)
 	}
-	if first, err := s.Once(t.Context(), "indexer", "m"); err != nil || !first {
+	if first, err := s.Once(t.Context(), txn.None, "indexer", "m"); err != nil || !first {
 		t.Errorf("the effect did not happen, the message is not done: %v %v", first, err)
 	}
 }
@@ -306,12 +305,12 @@ func TestSweepBus_takesOldRowsBehindTheCursorOnly(t *testing.T) {
 	t.Parallel()
 	s := openBus(t)
 	for i := range 5 {
-		if err := s.Publish(t.Context(), fact("k", fmt.Sprint(i))); err != nil {
+		if err := s.Publish(t.Context(), txn.None, fact("k", fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 3 {
-		if _, err := s.Once(t.Context(), "indexer", fmt.Sprint(i)); err != nil {
+		if _, err := s.Once(t.Context(), txn.None, "indexer", fmt.Sprint(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -320,7 +319,7 @@ func TestSweepBus_takesOldRowsBehindTheCursorOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	age := func(sql string) {
-		if err := s.DB.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.DB.InTx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
 			_, err := tx.Exec(ctx, sql)
 			return err
 		}); err != nil {
@@ -339,7 +338,7 @@ func TestSweepBus_takesOldRowsBehindTheCursorOnly(t *testing.T) {
 	if err != nil || len(rest) != 3 || rest[0].Seq != 2 || rest[1].Seq != 4 {
 		t.Errorf("left %+v, %v", rest, err)
 	}
-	if first, err := s.Once(t.Context(), "indexer", "0"); err != nil || first {
+	if first, err := s.Once(t.Context(), txn.None, "indexer", "0"); err != nil || first {
 		t.Errorf("a young inbox row was taken: %v %v", first, err)
 	}
 }

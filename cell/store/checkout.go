@@ -14,6 +14,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertOrders = `INSERT INTO checkout.orders (order_id, event_id, hold_id, code, state, refund_status, total, fees, currency,
@@ -35,7 +36,7 @@ const insertMoments = `INSERT INTO checkout.moment (order_id, what, at)
 	ON CONFLICT (order_id, what) DO NOTHING`
 
 // InsertOrder stores a new order with its items; a code that is taken stores nothing.
-func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
+func (s *Store) InsertOrder(ctx context.Context, tx txn.Tx, o checkout.Order) error {
 	buyer, err := json.Marshal(o.Buyer)
 	if err != nil {
 		return fmt.Errorf("describe buyer: %w", err)
@@ -48,8 +49,8 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 	if err != nil {
 		return fmt.Errorf("describe policy: %w", err)
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error {
-		stored, err := s.insertOne(ctx, insertOrders, o.ID.String(), o.ID.Event().String(), o.Hold.String(), o.Code, string(o.State), string(o.Refund),
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
+		stored, err := s.insertOne(ctx, tx, insertOrders, o.ID.String(), o.ID.Event().String(), o.Hold.String(), o.Code, string(o.State), string(o.Refund),
 			o.Total.Amount, o.Fees, o.Total.Currency, buyer, attendees, o.CreatedAt, o.ExpiresAt, policy)
 		if err != nil {
 			return err
@@ -67,7 +68,7 @@ func (s *Store) InsertOrder(ctx context.Context, o checkout.Order) error {
 				item.Fees, item.Tax, item.TaxOnTop, item.Saved, item.TierName, seats)...)
 		}
 		b.Queue(insertMoments, sqldb.Row(o.ID.String(), "created", o.CreatedAt)...)
-		return s.DB.Put(ctx, b)
+		return s.putAll(ctx, tx, b)
 	})
 }
 
@@ -105,11 +106,11 @@ const selectMoments = `SELECT n.order_id, f.what, f.at FROM unnest($1::text[]) A
 	CROSS JOIN LATERAL (SELECT m.what, m.at FROM checkout.moment AS m WHERE m.order_id = n.order_id OFFSET 0) AS f ORDER BY n.order_id, f.at, f.what`
 
 // Brief reads an order with its payment, and nothing else of it.
-func (s *Store) Brief(ctx context.Context, order id.Order) (checkout.Order, error) {
+func (s *Store) Brief(ctx context.Context, tx txn.Tx, order id.Order) (checkout.Order, error) {
 	o := checkout.Order{ID: order}
 	b := &pgx.Batch{}
 	queueBrief(b, &o)
-	if err := s.send(ctx, b); err != nil {
+	if err := s.ask(ctx, tx, b); err != nil {
 		return checkout.Order{ID: order}, sqldb.Classify(err)
 	}
 	return o, nil
@@ -130,11 +131,11 @@ func queueBrief(b *pgx.Batch, o *checkout.Order) {
 // Order reads an order with its payment, tickets and timeline, in one message to
 // the database. The order's row is read first: what it says is there (a paid
 // order's tickets) is there.
-func (s *Store) Order(ctx context.Context, order id.Order) (checkout.Order, error) {
+func (s *Store) Order(ctx context.Context, tx txn.Tx, order id.Order) (checkout.Order, error) {
 	o := checkout.Order{ID: order}
 	b := &pgx.Batch{}
 	queueOrder(b, &o)
-	if err := s.send(ctx, b); err != nil {
+	if err := s.ask(ctx, tx, b); err != nil {
 		return checkout.Order{ID: order}, sqldb.Classify(err)
 	}
 	return o, nil
@@ -239,11 +240,11 @@ const updateOrders = `UPDATE checkout.orders SET state = n.state, refund_status 
 	WHERE checkout.orders.order_id = n.order_id AND checkout.orders.order_id = ANY($1)`
 
 // SetOrder stores an order's state and a moment; the caller holds the event's lock.
-func (s *Store) SetOrder(ctx context.Context, o checkout.Order, at time.Time, what string) error {
+func (s *Store) SetOrder(ctx context.Context, tx txn.Tx, o checkout.Order, at time.Time, what string) error {
 	b := &pgx.Batch{}
 	b.Queue(updateOrders, sqldb.Row(o.ID.String(), string(o.State), string(o.Refund), o.Kept)...)
 	b.Queue(insertMoments, sqldb.Row(o.ID.String(), what, at)...)
-	return s.DB.Put(ctx, b)
+	return s.putAll(ctx, tx, b)
 }
 
 const touchOrders = `UPDATE checkout.orders SET changed_at = statement_timestamp() FROM unnest($1::text[]) AS n (order_id)
@@ -251,13 +252,13 @@ const touchOrders = `UPDATE checkout.orders SET changed_at = statement_timestamp
 
 // Note adds a moment to the timeline, once per word. A moment on the way of a payment
 // does not make the order a changed one: what it comes to does.
-func (s *Store) Note(ctx context.Context, order id.Order, at time.Time, what string) error {
+func (s *Store) Note(ctx context.Context, tx txn.Tx, order id.Order, at time.Time, what string) error {
 	if !strings.HasPrefix(what, "payment_") {
-		if err := s.put(ctx, touchOrders, sqldb.Row(order.String())...); err != nil {
+		if err := s.put(ctx, tx, touchOrders, sqldb.Row(order.String())...); err != nil {
 			return err
 		}
 	}
-	return s.put(ctx, insertMoments, sqldb.Row(order.String(), what, at)...)
+	return s.put(ctx, tx, insertMoments, sqldb.Row(order.String(), what, at)...)
 }
 
 const insertTickets = `INSERT INTO checkout.ticket (ticket_id, order_id, event_id, position, ticket_type_id, name, attendee, state, barcode, issued_at,
@@ -269,7 +270,7 @@ const insertTickets = `INSERT INTO checkout.ticket (ticket_id, order_id, event_i
 
 // InsertTickets stores the tickets of one order; the constraint ticket_once keeps
 // a second set of them out, whatever happens (P3).
-func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at time.Time) error {
+func (s *Store) InsertTickets(ctx context.Context, tx txn.Tx, tickets []checkout.Ticket, at time.Time) error {
 	if len(tickets) == 0 {
 		return nil
 	}
@@ -278,7 +279,7 @@ func (s *Store) InsertTickets(ctx context.Context, tickets []checkout.Ticket, at
 		rows.Add(t.ID.String(), t.Order.String(), t.Order.Event().String(), int64(i), t.Type.String(), t.Name, t.Attendee, string(t.State), t.Barcode, at,
 			string(t.Seat.ID), t.Seat.Section, t.Seat.Row, t.Seat.Number)
 	}
-	return s.put(ctx, insertTickets, rows...)
+	return s.put(ctx, tx, insertTickets, rows...)
 }
 
 const (
@@ -288,8 +289,8 @@ const (
 
 // CancelTickets voids the tickets of an order and puts them on the event's list of
 // revocations, unless they are there; the caller holds the event's lock.
-func (s *Store) CancelTickets(ctx context.Context, order id.Order) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) CancelTickets(ctx context.Context, tx txn.Tx, order id.Order) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, cancelBlocked, order.String()); err != nil {
 			return sqldb.Classify(err)
 		}
@@ -302,21 +303,21 @@ const selectTicket = `SELECT ticket_id, order_id, ticket_type_id, name, attendee
 	FROM checkout.ticket WHERE ticket_id = $1`
 
 // Ticket reads a ticket; of an id that was given away, what is left to be told.
-func (s *Store) Ticket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error) {
-	t, err := scanTicket(s.DB.On(ctx).QueryRow(ctx, selectTicket, ticket.String()))
+func (s *Store) Ticket(ctx context.Context, tx txn.Tx, ticket id.Ticket) (checkout.Ticket, error) {
+	t, err := scanTicket(s.on(tx).QueryRow(ctx, selectTicket, ticket.String()))
 	if errors.Is(err, pgx.ErrNoRows) {
-		return s.deadTicket(ctx, ticket)
+		return s.deadTicket(ctx, tx, ticket)
 	}
 	return t, sqldb.Classify(err)
 }
 
 // Clock is the database's.
-func (s *Store) Clock(ctx context.Context) (time.Time, error) {
-	if w := sharedOf(ctx); w != nil {
+func (s *Store) Clock(ctx context.Context, tx txn.Tx) (time.Time, error) {
+	if w := sharedOf(tx); w != nil {
 		return w.stock.stock.Now, nil
 	}
 	var now time.Time
-	err := s.DB.On(ctx).QueryRow(ctx, selectClock).Scan(&now)
+	err := s.on(tx).QueryRow(ctx, selectClock).Scan(&now)
 	return now, sqldb.Classify(err)
 }
 
@@ -326,7 +327,7 @@ const countTickets = `SELECT ticket_type_id, count(*), count(*) FILTER (WHERE st
 	WHERE event_id = $1 AND state <> 'canceled' GROUP BY ticket_type_id`
 
 // Counts counts an event's orders and tickets.
-func (s *Store) Counts(ctx context.Context, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error) {
+func (s *Store) Counts(ctx context.Context, tx txn.Tx, event id.Event) (orders, sold map[string]int64, checkedIn int64, err error) {
 	orders, sold = map[string]int64{}, map[string]int64{}
 	b := &pgx.Batch{}
 	b.Queue(countOrders, event.String()).Query(func(rows pgx.Rows) error {
@@ -352,15 +353,15 @@ func (s *Store) Counts(ctx context.Context, event id.Event) (orders, sold map[st
 		}
 		return rows.Err()
 	})
-	return orders, sold, checkedIn, s.send(ctx, b)
+	return orders, sold, checkedIn, s.ask(ctx, tx, b)
 }
 
 const selectOrdersOfEvent = `SELECT order_id FROM checkout.orders WHERE event_id = $1 AND order_id > $2 ORDER BY order_id LIMIT $3`
 
 // OrdersOf lists an event's orders behind an id, in the order of their ids. It asks the
 // database twice, however many they are.
-func (s *Store) OrdersOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Order, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectOrdersOfEvent, event.String(), after, limit)
+func (s *Store) OrdersOf(ctx context.Context, tx txn.Tx, event id.Event, after string, limit int) ([]checkout.Order, error) {
+	rows, err := s.on(tx).Query(ctx, selectOrdersOfEvent, event.String(), after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -368,5 +369,5 @@ func (s *Store) OrdersOf(ctx context.Context, event id.Event, after string, limi
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
-	return s.ordersByID(ctx, ids, nil)
+	return s.ordersByID(ctx, tx, ids, nil)
 }

@@ -9,6 +9,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // OrderGeneration is the generation that tokens of the order must have.
 func (s *Store) OrderGeneration(ctx context.Context, order id.Order) (generation int64, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, selectOrderGeneration, order.String()).Scan(&generation)
+	err = s.DB.Pool.QueryRow(ctx, selectOrderGeneration, order.String()).Scan(&generation)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, checkout.ErrOrderNotFound
 	}
@@ -32,7 +33,7 @@ func (s *Store) OrderGeneration(ctx context.Context, order id.Order) (generation
 // TicketGeneration is the generation that tokens of the ticket must have. An id that
 // died of a transfer keeps the first: its token shows only that it was given away.
 func (s *Store) TicketGeneration(ctx context.Context, ticket id.Ticket) (generation int64, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, selectTicketGeneration, ticket.String()).Scan(&generation)
+	err = s.DB.Pool.QueryRow(ctx, selectTicketGeneration, ticket.String()).Scan(&generation)
 	if errors.Is(err, pgx.ErrNoRows) {
 		_, err := s.OrderOfTicket(ctx, ticket)
 		return 0, err
@@ -45,7 +46,7 @@ func (s *Store) TicketGeneration(ctx context.Context, ticket id.Ticket) (generat
 func (s *Store) OrderOfTicket(ctx context.Context, ticket id.Ticket) (id.Order, error) {
 	for _, sql := range []string{selectTicketOrder, selectGoneOrder} {
 		var text string
-		err := s.DB.On(ctx).QueryRow(ctx, sql, ticket.String()).Scan(&text)
+		err := s.DB.Pool.QueryRow(ctx, sql, ticket.String()).Scan(&text)
 		if errors.Is(err, pgx.ErrNoRows) {
 			continue
 		}
@@ -63,8 +64,8 @@ func (s *Store) OrderOfTicket(ctx context.Context, ticket id.Ticket) (id.Order, 
 
 // RenewAccess withdraws all links to an order and to those of its tickets that its
 // buyer still has, and answers the new generation.
-func (s *Store) RenewAccess(ctx context.Context, order id.Order) (generation int64, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) RenewAccess(ctx context.Context, tx txn.Tx, order id.Order) (generation int64, err error) {
+	err = s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		err := tx.QueryRow(ctx, renewOrder, order.String()).Scan(&generation)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return checkout.ErrOrderNotFound

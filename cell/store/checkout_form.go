@@ -12,16 +12,17 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const selectForm = `SELECT version, seller, questions, consents FROM checkout.form WHERE event_id = $1`
 
 // Form reads what an event asks; the zero Form when it asks nothing.
-func (s *Store) Form(ctx context.Context, event id.Event) (checkout.Form, error) {
-	if w := sharedOf(ctx); w != nil && w.stock.stock.ID == event {
+func (s *Store) Form(ctx context.Context, tx txn.Tx, event id.Event) (checkout.Form, error) {
+	if w := sharedOf(tx); w != nil && w.stock.stock.ID == event {
 		return w.form, nil
 	}
-	f, err := scanForm(s.DB.On(ctx).QueryRow(ctx, selectForm, event.String()))
+	f, err := scanForm(s.on(tx).QueryRow(ctx, selectForm, event.String()))
 	return f, sqldb.Classify(err)
 }
 
@@ -45,7 +46,7 @@ const insertConsentText = `INSERT INTO checkout.consent_text (event_id, consent_
 	ON CONFLICT (event_id, consent_id, version) DO NOTHING`
 
 // SetForm stores a form, one version after the one that is there.
-func (s *Store) SetForm(ctx context.Context, event id.Event, f checkout.Form) error {
+func (s *Store) SetForm(ctx context.Context, tx txn.Tx, event id.Event, f checkout.Form) error {
 	seller, err := json.Marshal(f.Seller)
 	if err != nil {
 		return fmt.Errorf("describe seller: %w", err)
@@ -58,7 +59,7 @@ func (s *Store) SetForm(ctx context.Context, event id.Event, f checkout.Form) er
 	if err != nil {
 		return err
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		tag, err := tx.Exec(ctx, upsertForm, event.String(), f.Version, seller, questions, consents)
 		if err != nil {
 			return sqldb.Classify(err)
@@ -87,7 +88,7 @@ const insertReplies = `INSERT INTO checkout.answer (order_id, event_id, answers,
 	FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n (order_id, event_id, answers, consents, at)`
 
 // InsertReplies stores what a buyer answered and agreed to.
-func (s *Store) InsertReplies(ctx context.Context, order id.Order, r checkout.Replies, at time.Time) error {
+func (s *Store) InsertReplies(ctx context.Context, tx txn.Tx, order id.Order, r checkout.Replies, at time.Time) error {
 	answers, err := list(r.Answers)
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func (s *Store) InsertReplies(ctx context.Context, order id.Order, r checkout.Re
 	if err != nil {
 		return err
 	}
-	return s.put(ctx, insertReplies, sqldb.Row(order.String(), order.Event().String(), answers, consents, at)...)
+	return s.put(ctx, tx, insertReplies, sqldb.Row(order.String(), order.Event().String(), answers, consents, at)...)
 }
 
 const selectReplies = `SELECT n.order_id, f.answers, f.consents FROM unnest($1::text[]) AS n (order_id)
@@ -108,7 +109,7 @@ func (s *Store) Replies(ctx context.Context, order id.Order) (checkout.Replies, 
 	var answers, consents []byte
 	b := &pgx.Batch{}
 	sqldb.FindOne(b, selectReplies, func(row pgx.Row) error { return row.Scan(&answers, &consents) }, order.String())
-	err := s.send(ctx, b)
+	err := s.ask(ctx, txn.None, b)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // listWindow is how many orders of an event are looked at for one page when a filter
@@ -48,7 +49,7 @@ func (s *Store) FindOrders(ctx context.Context, event id.Event, q checkout.Order
 	case len(q.Addresses) > 0:
 		sql, args = selectOrdersOfAddress, []any{event.String(), q.Addresses, after.At, after.Order, window}
 	}
-	rows, err := s.DB.On(ctx).Query(ctx, sql, args...) //nolint:rowserrcheck // ForEachRow checks
+	rows, err := s.DB.Pool.Query(ctx, sql, args...) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, nil, sqldb.Classify(err)
 	}
@@ -77,7 +78,7 @@ func (s *Store) FindOrders(ctx context.Context, event id.Event, q checkout.Order
 	if next == nil && read == window { // the window ended, not the list
 		next = &last
 	}
-	orders, err := s.ordersByID(ctx, ids, nil)
+	orders, err := s.ordersByID(ctx, txn.None, ids, nil)
 	for i := range orders {
 		orders[i].ChangedAt = changes[i]
 	}
@@ -87,7 +88,7 @@ func (s *Store) FindOrders(ctx context.Context, event id.Event, q checkout.Order
 // AnsweredOf lists an event's orders behind an id, in the order of their ids, with what
 // was answered.
 func (s *Store) AnsweredOf(ctx context.Context, event id.Event, after string, limit int) ([]checkout.Answered, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectOrdersOfEvent, event.String(), after, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectOrdersOfEvent, event.String(), after, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -96,7 +97,7 @@ func (s *Store) AnsweredOf(ctx context.Context, event id.Event, after string, li
 		return nil, sqldb.Classify(err)
 	}
 	replies := map[string]checkout.Replies{}
-	orders, err := s.ordersByID(ctx, ids, replies)
+	orders, err := s.ordersByID(ctx, txn.None, ids, replies)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (s *Store) AnsweredOf(ctx context.Context, event id.Event, after string, li
 
 // ordersByID reads orders in one message to the database, in the order of ids, and what
 // was answered into replies, unless that is nil.
-func (s *Store) ordersByID(ctx context.Context, ids []string, replies map[string]checkout.Replies) ([]checkout.Order, error) {
+func (s *Store) ordersByID(ctx context.Context, tx txn.Tx, ids []string, replies map[string]checkout.Replies) ([]checkout.Order, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -127,7 +128,7 @@ func (s *Store) ordersByID(ctx context.Context, ids []string, replies map[string
 			sqldb.FindOne(b, selectReplies, said[i].scan, text)
 		}
 	}
-	if err := s.send(ctx, b); err != nil {
+	if err := s.ask(ctx, tx, b); err != nil {
 		return nil, sqldb.Classify(err)
 	}
 	for i := range said {
@@ -166,13 +167,13 @@ const (
 
 // typeOrdered says whether there is an order of a ticket type, whatever became of it. Of
 // a type that nobody ever ordered it looks at all orders of the event.
-func (s *Store) typeOrdered(ctx context.Context, event id.Event, tid id.TicketType) (bool, error) {
+func (s *Store) typeOrdered(ctx context.Context, tx txn.Tx, event id.Event, tid id.TicketType) (bool, error) {
 	var one int
-	return s.found(ctx, selectTypeOrdered, []any{event.String(), tid.String()}, &one)
+	return s.found(ctx, tx, selectTypeOrdered, []any{event.String(), tid.String()}, &one)
 }
 
 // AnyOrder says whether there is an order of an event, whatever became of it.
-func (s *Store) AnyOrder(ctx context.Context, event id.Event) (bool, error) {
+func (s *Store) AnyOrder(ctx context.Context, tx txn.Tx, event id.Event) (bool, error) {
 	var one int
-	return s.found(ctx, selectAnyOrder, []any{event.String()}, &one)
+	return s.found(ctx, tx, selectAnyOrder, []any{event.String()}, &one)
 }

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // insertPapers takes no number for a cause that has its paper. Those of one counter
@@ -32,12 +33,12 @@ const insertPapers = `WITH n AS (SELECT u.order_id, u.kind, u.cause, u.event_id,
 // IssuePaper writes a paper under the next number of its organizer, kind and this
 // cell's series. The counter's row is raised in the same transaction, so a number
 // is used exactly when the paper is there. The caller holds the event's lock.
-func (s *Store) IssuePaper(ctx context.Context, p checkout.Paper) error {
+func (s *Store) IssuePaper(ctx context.Context, tx txn.Tx, p checkout.Paper) error {
 	content, err := json.Marshal(p.Content)
 	if err != nil {
 		return fmt.Errorf("describe paper: %w", err)
 	}
-	return s.put(ctx, insertPapers, sqldb.Row(p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
+	return s.put(ctx, tx, insertPapers, sqldb.Row(p.Order.String(), string(p.Kind), p.Cause, p.Order.Event().String(), p.Organizer.String(), s.Cell.String(),
 		p.Total.Amount, p.Total.Currency, p.IssuedAt, content)...)
 }
 
@@ -45,9 +46,9 @@ const selectPaper = `SELECT cause, organizer_id, series, number, amount, currenc
 	WHERE order_id = $1 AND kind = $2 ORDER BY issued_at, number OFFSET $3 LIMIT 1`
 
 // Paper reads an order's nth paper of a kind, from 1.
-func (s *Store) Paper(ctx context.Context, order id.Order, k checkout.PaperKind, n int) (checkout.Paper, error) {
+func (s *Store) Paper(ctx context.Context, tx txn.Tx, order id.Order, k checkout.PaperKind, n int) (checkout.Paper, error) {
 	p := checkout.Paper{Kind: k, Order: order}
-	err := scanPaper(s.DB.On(ctx).QueryRow(ctx, selectPaper, order.String(), string(k), n-1), &p)
+	err := scanPaper(s.on(tx).QueryRow(ctx, selectPaper, order.String(), string(k), n-1), &p)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, checkout.ErrPaperNotFound
 	}
@@ -58,8 +59,8 @@ const selectPapers = `SELECT cause, organizer_id, series, number, amount, curren
 	WHERE order_id = $1 AND kind = $2 ORDER BY issued_at, number`
 
 // Papers reads an order's papers of a kind, in the order of their numbers.
-func (s *Store) Papers(ctx context.Context, order id.Order, k checkout.PaperKind) ([]checkout.Paper, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectPapers, order.String(), string(k))
+func (s *Store) Papers(ctx context.Context, tx txn.Tx, order id.Order, k checkout.PaperKind) ([]checkout.Paper, error) {
+	rows, err := s.on(tx).Query(ctx, selectPapers, order.String(), string(k))
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -90,8 +91,8 @@ const selectSeller = `SELECT seller FROM checkout.form WHERE event_id = $1`
 
 // SellerOf is who sells an event: what its form says, else the organizer's name,
 // else, for an organizer with an account elsewhere, his id.
-func (s *Store) SellerOf(ctx context.Context, event id.Event, org id.Organizer) (checkout.Seller, error) {
-	if w := sharedOf(ctx); w != nil && w.stock.stock.ID == event && w.stock.stock.Organizer == org {
+func (s *Store) SellerOf(ctx context.Context, tx txn.Tx, event id.Event, org id.Organizer) (checkout.Seller, error) {
+	if w := sharedOf(tx); w != nil && w.stock.stock.ID == event && w.stock.stock.Organizer == org {
 		seller := w.form.Seller
 		if seller.Name == "" {
 			seller.Name = cmp.Or(w.organizer, org.String())
@@ -106,7 +107,7 @@ func (s *Store) SellerOf(ctx context.Context, event id.Event, org id.Organizer) 
 		var region, hash string
 		return perhaps(row.Scan(&name, &region, &hash))
 	})
-	if err := s.send(ctx, b); err != nil {
+	if err := s.ask(ctx, tx, b); err != nil {
 		return checkout.Seller{}, sqldb.Classify(err)
 	}
 	var seller checkout.Seller

@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/ticket"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertRevocations = `INSERT INTO checkout.revocation (event_id, seq, mark, at)
@@ -20,7 +21,7 @@ const insertRevocations = `INSERT INTO checkout.revocation (event_id, seq, mark,
 
 // Revoke puts barcodes on the event's list, once each, however often they die; the
 // caller holds the event's lock, which is what keeps the numbers without gaps.
-func (s *Store) Revoke(ctx context.Context, event id.Event, barcodes []string) error {
+func (s *Store) Revoke(ctx context.Context, tx txn.Tx, event id.Event, barcodes []string) error {
 	if len(barcodes) == 0 {
 		return nil
 	}
@@ -28,7 +29,7 @@ func (s *Store) Revoke(ctx context.Context, event id.Event, barcodes []string) e
 	for i, b := range barcodes {
 		marks[i] = ticket.Mark(b)
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, insertRevocations, event.String(), marks)
+	_, err := s.on(tx).Exec(ctx, insertRevocations, event.String(), marks)
 	return sqldb.Classify(err)
 }
 
@@ -50,7 +51,7 @@ func (s *Store) Revocations(ctx context.Context, event id.Event, after int64, li
 		})
 		return err
 	})
-	if err := s.send(ctx, b); err != nil {
+	if err := s.ask(ctx, txn.None, b); err != nil {
 		return nil, 0, time.Time{}, err
 	}
 	for len(list) > 0 && list[len(list)-1].Seq > head {

@@ -8,6 +8,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -18,8 +19,8 @@ const (
 
 // CancelSome voids single tickets of an order and puts them on the event's list of
 // revocations, unless they are there; the caller holds the event's lock.
-func (s *Store) CancelSome(ctx context.Context, order id.Order, tickets []id.Ticket) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) CancelSome(ctx context.Context, tx txn.Tx, order id.Order, tickets []id.Ticket) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, cancelSomeBlocked, order.String(), texts(tickets)); err != nil {
 			return sqldb.Classify(err)
 		}
@@ -28,7 +29,7 @@ func (s *Store) CancelSome(ctx context.Context, order id.Order, tickets []id.Tic
 }
 
 // revoking runs a statement that answers barcodes and revokes them.
-func (s *Store) revoking(ctx context.Context, tx pgx.Tx, order id.Order, sql string, args ...any) error {
+func (s *Store) revoking(ctx context.Context, tx *sqldb.Tx, order id.Order, sql string, args ...any) error {
 	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
 		return sqldb.Classify(err)
@@ -37,15 +38,15 @@ func (s *Store) revoking(ctx context.Context, tx pgx.Tx, order id.Order, sql str
 	if err != nil {
 		return sqldb.Classify(err)
 	}
-	return s.Revoke(ctx, order.Event(), barcodes)
+	return s.Revoke(ctx, tx, order.Event(), barcodes)
 }
 
 const blockTickets = `UPDATE checkout.ticket SET state = 'revoked' WHERE order_id = $1 AND state = 'valid' RETURNING ticket_id, barcode`
 
 // BlockTickets revokes the valid tickets of an order and says which. They are on the
 // event's list of revocations for good; the caller holds the event's lock.
-func (s *Store) BlockTickets(ctx context.Context, order id.Order) (tickets []id.Ticket, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) BlockTickets(ctx context.Context, tx txn.Tx, order id.Order) (tickets []id.Ticket, err error) {
+	err = s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		rows, err := tx.Query(ctx, blockTickets, order.String())
 		if err != nil {
 			return sqldb.Classify(err)
@@ -62,7 +63,7 @@ func (s *Store) BlockTickets(ctx context.Context, order id.Order) (tickets []id.
 		if err != nil {
 			return sqldb.Classify(err)
 		}
-		return s.Revoke(ctx, order.Event(), barcodes)
+		return s.Revoke(ctx, tx, order.Event(), barcodes)
 	})
 	return tickets, err
 }
@@ -70,10 +71,10 @@ func (s *Store) BlockTickets(ctx context.Context, order id.Order) (tickets []id.
 const unblockTicket = `UPDATE checkout.ticket SET state = 'valid', barcode = $2 WHERE ticket_id = $1 AND state = 'revoked'`
 
 // UnblockTickets makes those that are still revoked valid again, with new barcodes.
-func (s *Store) UnblockTickets(ctx context.Context, tickets []checkout.Ticket) error {
+func (s *Store) UnblockTickets(ctx context.Context, tx txn.Tx, tickets []checkout.Ticket) error {
 	b := &pgx.Batch{}
 	for _, t := range tickets {
 		b.Queue(unblockTicket, t.ID.String(), t.Barcode)
 	}
-	return s.send(ctx, b)
+	return s.ask(ctx, tx, b)
 }

@@ -4,11 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const giveTicket = `UPDATE checkout.ticket AS t SET ticket_id = $2, attendee = $3, barcode = $4, issued_at = $5, transfers = t.transfers + 1,
@@ -26,8 +25,8 @@ const insertTransfer = `INSERT INTO checkout.transfer (ticket_id, event_id, orde
 // TransferTicket puts another ticket in the place of one that is valid, revokes the old
 // barcode and remembers the old id, which the primary key lets die only once; the
 // caller holds the event's lock.
-func (s *Store) TransferTicket(ctx context.Context, old id.Ticket, now checkout.Ticket, at time.Time) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) TransferTicket(ctx context.Context, tx txn.Tx, old id.Ticket, now checkout.Ticket, at time.Time) error {
+	return s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var barcode, order string
 		var position, number int64
 		err := tx.QueryRow(ctx, selectBarcode, old.String()).Scan(&barcode)
@@ -44,7 +43,7 @@ func (s *Store) TransferTicket(ctx context.Context, old id.Ticket, now checkout.
 		if _, err := tx.Exec(ctx, insertTransfer, old.String(), old.Event().String(), order, position, number, now.Attendee, at); err != nil {
 			return sqldb.Classify(err)
 		}
-		return s.Revoke(ctx, old.Event(), []string{barcode})
+		return s.Revoke(ctx, tx, old.Event(), []string{barcode})
 	})
 }
 
@@ -53,10 +52,10 @@ const selectDead = `SELECT f.to_name, f.at, t.order_id, t.ticket_type_id, t.name
 
 // deadTicket is what is left of an id that was given away: nothing that admits, and
 // nothing of who has it now but the name that he who had this id gave.
-func (s *Store) deadTicket(ctx context.Context, ticket id.Ticket) (checkout.Ticket, error) {
+func (s *Store) deadTicket(ctx context.Context, tx txn.Tx, ticket id.Ticket) (checkout.Ticket, error) {
 	t := checkout.Ticket{ID: ticket, State: checkout.TicketCanceled, Gone: checkout.Given{ID: ticket}}
 	var order, kind string
-	err := s.DB.On(ctx).QueryRow(ctx, selectDead, ticket.String()).Scan(&t.Gone.To, &t.Gone.At, &order, &kind, &t.Name,
+	err := s.on(tx).QueryRow(ctx, selectDead, ticket.String()).Scan(&t.Gone.To, &t.Gone.At, &order, &kind, &t.Name,
 		&t.Seat.ID, &t.Seat.Section, &t.Seat.Row, &t.Seat.Number)
 	if noRows(err) {
 		return checkout.Ticket{}, checkout.ErrTicketNotFound
@@ -90,8 +89,8 @@ func goneOf(t *checkout.Ticket, first string, at *time.Time) (err error) {
 const selectTransferPolicy = `SELECT transfers FROM checkout.policy WHERE event_id = $1`
 
 // TransferPolicy is what the organizer lets holders do, TransfersAllowed where he said nothing.
-func (s *Store) TransferPolicy(ctx context.Context, event id.Event) (p checkout.TransferPolicy, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, selectTransferPolicy, event.String()).Scan(&p)
+func (s *Store) TransferPolicy(ctx context.Context, tx txn.Tx, event id.Event) (p checkout.TransferPolicy, err error) {
+	err = s.on(tx).QueryRow(ctx, selectTransferPolicy, event.String()).Scan(&p)
 	if noRows(err) {
 		return checkout.TransfersAllowed, nil
 	}
@@ -102,7 +101,7 @@ const upsertTransferPolicy = `INSERT INTO checkout.policy (event_id, transfers) 
 	ON CONFLICT (event_id) DO UPDATE SET transfers = excluded.transfers`
 
 // SetTransferPolicy stores what the organizer lets holders do.
-func (s *Store) SetTransferPolicy(ctx context.Context, event id.Event, p checkout.TransferPolicy) error {
-	_, err := s.DB.On(ctx).Exec(ctx, upsertTransferPolicy, event.String(), string(p))
+func (s *Store) SetTransferPolicy(ctx context.Context, tx txn.Tx, event id.Event, p checkout.TransferPolicy) error {
+	_, err := s.on(tx).Exec(ctx, upsertTransferPolicy, event.String(), string(p))
 	return sqldb.Classify(err)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/cockroach-go/v2/testserver"
-	"github.com/jackc/pgx/v5"
 
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
@@ -80,7 +79,7 @@ func TestCluster_ofThreeNodesIsAtHomeAndOutlivesOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	count := func(ctx context.Context) error {
-		return db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 			_, err := tx.Exec(ctx, `UPDATE booking.organizer SET name = (name::bigint + 1)::text WHERE organizer_id = 'o'`)
 			return err
 		})

@@ -11,7 +11,7 @@ const insertUsedLink = `INSERT INTO identity.used_link (mark, until_at) VALUES (
 
 // UseLink remembers that a mailed link was used, and says whether that was the first time.
 func (s *Store) UseLink(ctx context.Context, mark string, until time.Time) (first bool, err error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, insertUsedLink, mark, until)
+	tag, err := s.DB.Pool.Exec(ctx, insertUsedLink, mark, until)
 	return err == nil && tag.RowsAffected() == 1, sqldb.Classify(err)
 }
 
@@ -22,6 +22,6 @@ const deleteUsedLinks = `DELETE FROM identity.used_link WHERE mark IN (SELECT u.
 
 // ForgetLinks drops links that have ended anyway.
 func (s *Store) ForgetLinks(ctx context.Context) (int64, error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, deleteUsedLinks, forgetBatch)
+	tag, err := s.DB.Pool.Exec(ctx, deleteUsedLinks, forgetBatch)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }

@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // Two constraints say the same, the id and what it is made of: two processes at once
@@ -25,7 +26,7 @@ const insertReach = `INSERT INTO notify.reach (address_hash, order_id, event_id,
 	ON CONFLICT (address_hash, order_id) DO NOTHING`
 
 // Enqueue stores a mail once, and with tickets that the address has them.
-func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
+func (s *Store) Enqueue(ctx context.Context, tx txn.Tx, m notify.Message) error {
 	b := &pgx.Batch{}
 	b.Queue(insertMessages, messageRow(m)...)
 	if m.Kind == notify.OrderPaid {
@@ -37,7 +38,7 @@ func (s *Store) Enqueue(ctx context.Context, m notify.Message) error {
 	if err := reachTicket(b, &m); err != nil {
 		return err
 	}
-	return s.DB.Put(ctx, b)
+	return s.putAll(ctx, tx, b)
 }
 
 func messageRow(m notify.Message) []any {
@@ -54,20 +55,20 @@ const countParts = `SELECT count(*) FROM notify.message WHERE order_id = $1 AND 
 
 // Again stores m in the first free one of limit slots of the window at hand. The
 // slots are what holds the limit: a part exists once, whoever races for it.
-func (s *Store) Again(ctx context.Context, m notify.Message, prefix string, limit int, window time.Duration) (wait time.Duration, err error) {
-	now, err := s.Clock(ctx)
+func (s *Store) Again(ctx context.Context, tx txn.Tx, m notify.Message, prefix string, limit int, window time.Duration) (wait time.Duration, err error) {
+	now, err := s.Clock(ctx, tx)
 	if err != nil {
 		return 0, err
 	}
 	start := now.Truncate(window)
 	slots := fmt.Sprintf("%s%d-", prefix, start.Unix())
 	var taken int
-	if err := s.DB.On(ctx).QueryRow(ctx, countParts, m.About(), string(m.Kind), slots).Scan(&taken); err != nil {
+	if err := s.on(tx).QueryRow(ctx, countParts, m.About(), string(m.Kind), slots).Scan(&taken); err != nil {
 		return 0, sqldb.Classify(err)
 	}
 	for n := taken; n < limit; n++ {
 		m.Part = fmt.Sprintf("%s%d", slots, n)
-		tag, err := s.DB.On(ctx).Exec(ctx, insertMessages, messageRow(m)...)
+		tag, err := s.on(tx).Exec(ctx, insertMessages, messageRow(m)...)
 		if err != nil {
 			return 0, sqldb.Classify(err)
 		}
@@ -75,7 +76,7 @@ func (s *Store) Again(ctx context.Context, m notify.Message, prefix string, limi
 			continue
 		}
 		if m.Caused {
-			_, err = s.DB.On(ctx).Exec(ctx, insertCaused, sqldb.Row(notify.LimitHash(m.To), m.ID())...)
+			_, err = s.on(tx).Exec(ctx, insertCaused, sqldb.Row(notify.LimitHash(m.To), m.ID())...)
 		}
 		return 0, sqldb.Classify(err)
 	}
@@ -89,7 +90,7 @@ const claimMessages = `UPDATE notify.message SET attempts = attempts + 1, next_a
 
 // Claim leases queued messages whose time has come.
 func (s *Store) Claim(ctx context.Context, limit int, lease time.Duration) ([]notify.Claimed, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, claimMessages, limit, lease.Seconds())
+	rows, err := s.DB.Pool.Query(ctx, claimMessages, limit, lease.Seconds())
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -116,7 +117,7 @@ const endMessage = `UPDATE notify.message SET state = $3, reason = $4, ended_at 
 
 // End stores how a message ended, unless another sender has it by now.
 func (s *Store) End(ctx context.Context, c notify.Claimed, to notify.State, reason string) error {
-	_, err := s.DB.On(ctx).Exec(ctx, endMessage, c.MessageID, c.Attempt, string(to), reason)
+	_, err := s.DB.Pool.Exec(ctx, endMessage, c.MessageID, c.Attempt, string(to), reason)
 	return sqldb.Classify(err)
 }
 
@@ -125,7 +126,7 @@ const delayMessage = `UPDATE notify.message SET reason = $4, next_at = clock_tim
 
 // Later lets a message wait.
 func (s *Store) Later(ctx context.Context, c notify.Claimed, in time.Duration, reason string) error {
-	_, err := s.DB.On(ctx).Exec(ctx, delayMessage, c.MessageID, c.Attempt, in.Seconds(), reason)
+	_, err := s.DB.Pool.Exec(ctx, delayMessage, c.MessageID, c.Attempt, in.Seconds(), reason)
 	return sqldb.Classify(err)
 }
 
@@ -135,7 +136,7 @@ const shelveMessages = `UPDATE notify.message SET state = 'unsent', reason = $1,
 
 // Shelve turns what is due into unsent.
 func (s *Store) Shelve(ctx context.Context, reason string, limit int) (int64, error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, shelveMessages, reason, limit)
+	tag, err := s.DB.Pool.Exec(ctx, shelveMessages, reason, limit)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }
 
@@ -144,7 +145,7 @@ const unshelveMessages = `UPDATE notify.message SET state = 'queued', reason = '
 
 // Unshelve queues what is unsent and young again.
 func (s *Store) Unshelve(ctx context.Context, age time.Duration) (int64, error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, unshelveMessages, age.Seconds())
+	tag, err := s.DB.Pool.Exec(ctx, unshelveMessages, age.Seconds())
 	return tag.RowsAffected(), sqldb.Classify(err)
 }
 
@@ -158,11 +159,11 @@ const forgetSearches = `DELETE FROM notify.message
 
 // Forget removes personal data whose time is over.
 func (s *Store) Forget(ctx context.Context, keep, searches time.Duration, limit int) (int64, error) {
-	forgotten, err := s.DB.On(ctx).Exec(ctx, forgetMessages, keep.Seconds(), limit)
+	forgotten, err := s.DB.Pool.Exec(ctx, forgetMessages, keep.Seconds(), limit)
 	if err != nil {
 		return 0, sqldb.Classify(err)
 	}
-	gone, err := s.DB.On(ctx).Exec(ctx, forgetSearches, searches.Seconds(), limit)
+	gone, err := s.DB.Pool.Exec(ctx, forgetSearches, searches.Seconds(), limit)
 	return forgotten.RowsAffected() + gone.RowsAffected(), sqldb.Classify(err)
 }
 
@@ -170,7 +171,7 @@ const selectReach = `SELECT order_id FROM notify.reach WHERE address_hash = $1 O
 
 // OrdersReached lists orders that an address was told about, youngest first.
 func (s *Store) OrdersReached(ctx context.Context, addressHash string, limit int) ([]id.Order, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectReach, addressHash, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectReach, addressHash, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -188,7 +189,7 @@ const countMessages = `SELECT state, count(*) FROM notify.message WHERE state = 
 
 // Waiting counts messages that have not left, by state.
 func (s *Store) Waiting(ctx context.Context) (map[string]int64, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, countMessages)
+	rows, err := s.DB.Pool.Query(ctx, countMessages)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

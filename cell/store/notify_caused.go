@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertCaused = `INSERT INTO notify.caused (limit_key, message_id, at)
@@ -18,8 +19,8 @@ const selectCaused = `SELECT at, statement_timestamp() FROM notify.caused
 
 // Caused lists when strangers caused mails to an address within a day, youngest first.
 // Without any it says no time either.
-func (s *Store) Caused(ctx context.Context, limitKey string, limit int) (now time.Time, at []time.Time, err error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectCaused, limitKey, limit)
+func (s *Store) Caused(ctx context.Context, tx txn.Tx, limitKey string, limit int) (now time.Time, at []time.Time, err error) {
+	rows, err := s.on(tx).Query(ctx, selectCaused, limitKey, limit)
 	if err != nil {
 		return now, nil, sqldb.Classify(err)
 	}
@@ -35,6 +36,6 @@ const forgetCaused = `DELETE FROM notify.caused WHERE (limit_key, message_id) IN
 
 // ForgetCaused deletes what is of no use for a limit any more.
 func (s *Store) ForgetCaused(ctx context.Context, age time.Duration, limit int) (int64, error) {
-	tag, err := s.DB.On(ctx).Exec(ctx, forgetCaused, age.Seconds(), limit)
+	tag, err := s.DB.Pool.Exec(ctx, forgetCaused, age.Seconds(), limit)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }

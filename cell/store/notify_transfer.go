@@ -37,7 +37,7 @@ const selectReachTickets = `SELECT ticket_id FROM notify.reach_ticket WHERE addr
 
 // TicketsReached lists single tickets that an address was given, youngest first.
 func (s *Store) TicketsReached(ctx context.Context, addressHash string, limit int) ([]id.Ticket, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectReachTickets, addressHash, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectReachTickets, addressHash, limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 // messages counts what is asked of a database.
@@ -43,21 +44,21 @@ func TestOrdersOf_asksTheDatabaseTwiceHoweverManyOrdersThereAre(t *testing.T) {
 	t.Cleanup(db.Close)
 	s := store.New(db, "euw3")
 	event := id.NewEvent("euw3")
-	if _, err := db.On(t.Context()).Exec(t.Context(), makeOrders, event.String(), 60); err != nil {
+	if _, err := db.Pool.Exec(t.Context(), makeOrders, event.String(), 60); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.OrdersOf(t.Context(), event, "", 1); err != nil { // a session is open, and knows the statements
+	if _, err := s.OrdersOf(t.Context(), txn.None, event, "", 1); err != nil { // a session is open, and knows the statements
 		t.Fatal(err)
 	}
 	before := asked.n.Load()
-	orders, err := s.OrdersOf(t.Context(), event, "", 50)
+	orders, err := s.OrdersOf(t.Context(), txn.None, event, "", 50)
 	if err != nil || len(orders) != 50 || orders[0].Code != "C1" || orders[49].Code != "C50" {
 		t.Fatalf("%d orders, %v", len(orders), err)
 	}
 	if n := asked.n.Load() - before; n > 2 {
 		t.Errorf("%d messages to the database for 50 orders", n)
 	}
-	rest, err := s.OrdersOf(t.Context(), event, orders[49].ID.String(), 50)
+	rest, err := s.OrdersOf(t.Context(), txn.None, event, orders[49].ID.String(), 50)
 	if err != nil || len(rest) != 10 || rest[0].Code != "C51" {
 		t.Errorf("%d orders behind them, %v", len(rest), err)
 	}

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/money"
 	"guichet/cell/payment"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // firstCheck is when it is first seen whether a payment has a saga, in seconds.
@@ -25,8 +26,8 @@ const insertPayments = `INSERT INTO payment.payment (payment_id, order_id, event
 
 // InsertPayment stores a payment that is about to be made. Its destination is the
 // account that the organizer has at this moment; p's own is not read.
-func (s *Store) InsertPayment(ctx context.Context, p payment.Payment) error {
-	return s.put(ctx, insertPayments, sqldb.Row(p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
+func (s *Store) InsertPayment(ctx context.Context, tx txn.Tx, p payment.Payment) error {
+	return s.put(ctx, tx, insertPayments, sqldb.Row(p.ID.String(), p.Order.String(), p.Order.Event().String(), p.Provider,
 		string(p.State), p.Amount.Amount, p.Amount.Currency, float64(firstCheck), organizerText(p.Organizer), p.Fee)...)
 }
 
@@ -78,8 +79,8 @@ const updateIntents = `UPDATE payment.payment SET intent_id = n.intent_id, clien
 	WHERE payment.payment.order_id = n.order_id AND payment.payment.order_id = ANY($1) AND payment.payment.intent_id = ''`
 
 // SetIntent remembers what the provider made; the first one stays.
-func (s *Store) SetIntent(ctx context.Context, p payment.Payment) error {
-	return s.put(ctx, updateIntents, sqldb.Row(p.Order.String(), p.IntentID, p.ClientSecret)...)
+func (s *Store) SetIntent(ctx context.Context, tx txn.Tx, p payment.Payment) error {
+	return s.put(ctx, tx, updateIntents, sqldb.Row(p.Order.String(), p.IntentID, p.ClientSecret)...)
 }
 
 const updatePayments = `UPDATE payment.payment SET state = n.state, received = n.received, settled = n.settled,
@@ -89,8 +90,8 @@ const updatePayments = `UPDATE payment.payment SET state = n.state, received = n
 	WHERE payment.payment.order_id = n.order_id AND payment.payment.order_id = ANY($1)`
 
 // SetPayment stores what the provider said; the caller holds the event's lock.
-func (s *Store) SetPayment(ctx context.Context, p payment.Payment) error {
-	return s.put(ctx, updatePayments, sqldb.Row(p.Order.String(), string(p.State), p.Received, p.Settled, p.IntentID, p.ClientSecret)...)
+func (s *Store) SetPayment(ctx context.Context, tx txn.Tx, p payment.Payment) error {
+	return s.put(ctx, tx, updatePayments, sqldb.Row(p.Order.String(), string(p.State), p.Received, p.Settled, p.IntentID, p.ClientSecret)...)
 }
 
 const claimPayments = `UPDATE payment.payment SET attempts = attempts + 1, next_check_at = clock_timestamp() + $2::float8 * INTERVAL '1 second'
@@ -100,7 +101,7 @@ const claimPayments = `UPDATE payment.payment SET attempts = attempts + 1, next_
 
 // ClaimPayments leases unsettled payments whose time has come.
 func (s *Store) ClaimPayments(ctx context.Context, limit int, lease time.Duration) ([]id.Order, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, claimPayments, limit, lease.Seconds())
+	rows, err := s.DB.Pool.Query(ctx, claimPayments, limit, lease.Seconds())
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -119,7 +120,7 @@ const checkLater = `UPDATE payment.payment SET next_check_at = clock_timestamp()
 
 // CheckLater says when that is looked at again.
 func (s *Store) CheckLater(ctx context.Context, order id.Order, in time.Duration) error {
-	_, err := s.DB.On(ctx).Exec(ctx, checkLater, order.String(), in.Seconds())
+	_, err := s.DB.Pool.Exec(ctx, checkLater, order.String(), in.Seconds())
 	return sqldb.Classify(err)
 }
 
@@ -128,7 +129,7 @@ const insertRefund = `INSERT INTO payment.refund (refund_id, order_id, event_id,
 
 // InsertRefund stores a refund that was decided; its saga sends it. One whose moment is
 // not said was decided now.
-func (s *Store) InsertRefund(ctx context.Context, r payment.Back) error {
+func (s *Store) InsertRefund(ctx context.Context, tx txn.Tx, r payment.Back) error {
 	tickets := make([]string, 0, len(r.Tickets))
 	for _, t := range r.Tickets {
 		tickets = append(tickets, t.String())
@@ -137,7 +138,7 @@ func (s *Store) InsertRefund(ctx context.Context, r payment.Back) error {
 	if !r.CreatedAt.IsZero() {
 		at = &r.CreatedAt
 	}
-	return s.put(ctx, insertRefund, r.ID.String(), r.Order.String(), r.Order.Event().String(), r.Amount.Amount,
+	return s.put(ctx, tx, insertRefund, r.ID.String(), r.Order.String(), r.Order.Event().String(), r.Amount.Amount,
 		r.Amount.Currency, string(r.State), string(r.Source), r.Reason, organizerText(r.Organizer), r.Reverse, r.ProviderID, tickets, at)
 }
 
@@ -145,8 +146,8 @@ const selectRefunds = `SELECT refund_id, order_id, amount, currency, state, sour
 	FROM payment.refund WHERE order_id = $1 ORDER BY created_at, refund_id`
 
 // Refunds lists the refunds of an order, oldest first.
-func (s *Store) Refunds(ctx context.Context, order id.Order) ([]payment.Back, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectRefunds, order.String())
+func (s *Store) Refunds(ctx context.Context, tx txn.Tx, order id.Order) ([]payment.Back, error) {
+	rows, err := s.on(tx).Query(ctx, selectRefunds, order.String())
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -191,7 +192,7 @@ const claimRefunds = `UPDATE payment.refund SET attempts = attempts + 1, next_ch
 
 // ClaimRefunds leases refunds that were not sent yet.
 func (s *Store) ClaimRefunds(ctx context.Context, limit int, lease time.Duration) ([]payment.Back, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, claimRefunds, limit, lease.Seconds())
+	rows, err := s.DB.Pool.Query(ctx, claimRefunds, limit, lease.Seconds())
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -202,7 +203,7 @@ func (s *Store) ClaimRefunds(ctx context.Context, limit int, lease time.Duration
 const updateRefund = `UPDATE payment.refund SET state = $2, provider_id = $3 WHERE refund_id = $1`
 
 // SetRefund stores what became of a refund.
-func (s *Store) SetRefund(ctx context.Context, r payment.Back) error {
-	_, err := s.DB.On(ctx).Exec(ctx, updateRefund, r.ID.String(), string(r.State), r.ProviderID)
+func (s *Store) SetRefund(ctx context.Context, tx txn.Tx, r payment.Back) error {
+	_, err := s.on(tx).Exec(ctx, updateRefund, r.ID.String(), string(r.State), r.ProviderID)
 	return sqldb.Classify(err)
 }

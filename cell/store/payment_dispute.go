@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
@@ -18,9 +19,9 @@ const selectOrderOfIntent = `SELECT order_id FROM payment.payment WHERE intent_i
 
 // OrderOfIntent finds the order that an intent of the provider pays, false when it
 // is none of this cell's.
-func (s *Store) OrderOfIntent(ctx context.Context, intent string) (order id.Order, ok bool, err error) {
+func (s *Store) OrderOfIntent(ctx context.Context, tx txn.Tx, intent string) (order id.Order, ok bool, err error) {
 	var text string
-	err = s.DB.On(ctx).QueryRow(ctx, selectOrderOfIntent, intent).Scan(&text)
+	err = s.on(tx).QueryRow(ctx, selectOrderOfIntent, intent).Scan(&text)
 	if noRows(err) {
 		return order, false, nil
 	}
@@ -37,8 +38,8 @@ const selectDisputes = `SELECT dispute_id, intent_id, amount, currency, state, r
 	WHERE order_id = $1 ORDER BY created_at, dispute_id`
 
 // DisputesOf lists the disputes of an order, oldest first, without their movements.
-func (s *Store) DisputesOf(ctx context.Context, order id.Order) ([]payment.Dispute, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectDisputes, order.String())
+func (s *Store) DisputesOf(ctx context.Context, tx txn.Tx, order id.Order) ([]payment.Dispute, error) {
+	rows, err := s.on(tx).Query(ctx, selectDisputes, order.String())
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -69,7 +70,7 @@ const upsertDispute = `INSERT INTO payment.dispute (dispute_id, order_id, event_
 	ON CONFLICT (dispute_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at, blocked = excluded.blocked`
 
 // SetDispute stores a dispute as it is now; the caller holds the event's lock.
-func (s *Store) SetDispute(ctx context.Context, d payment.Dispute) error {
+func (s *Store) SetDispute(ctx context.Context, tx txn.Tx, d payment.Dispute) error {
 	blocked := make([]string, 0, len(d.Blocked))
 	for _, ticket := range d.Blocked {
 		blocked = append(blocked, ticket.String())
@@ -78,7 +79,7 @@ func (s *Store) SetDispute(ctx context.Context, d payment.Dispute) error {
 	if !d.Due.IsZero() {
 		due = &d.Due
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, upsertDispute, d.ID, d.Order.String(), d.Order.Event().String(), d.IntentID, d.Amount.Amount, d.Amount.Currency,
+	_, err := s.on(tx).Exec(ctx, upsertDispute, d.ID, d.Order.String(), d.Order.Event().String(), d.IntentID, d.Amount.Amount, d.Amount.Currency,
 		string(d.State), d.Reason, due, blocked)
 	return sqldb.Classify(err)
 }
@@ -86,8 +87,8 @@ func (s *Store) SetDispute(ctx context.Context, d payment.Dispute) error {
 const selectPolicy = `SELECT on_dispute FROM payment.policy WHERE event_id = $1`
 
 // PolicyOf is what the organizer wants for an event's disputes, "" when he said nothing.
-func (s *Store) PolicyOf(ctx context.Context, event id.Event) (p payment.Policy, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, selectPolicy, event.String()).Scan(&p)
+func (s *Store) PolicyOf(ctx context.Context, tx txn.Tx, event id.Event) (p payment.Policy, err error) {
+	err = s.on(tx).QueryRow(ctx, selectPolicy, event.String()).Scan(&p)
 	if noRows(err) {
 		return "", nil
 	}
@@ -100,11 +101,11 @@ const upsertPolicy = `INSERT INTO payment.policy (event_id, on_dispute) VALUES (
 const deletePolicy = `DELETE FROM payment.policy WHERE event_id = $1`
 
 // SetPolicy stores what the organizer wants for an event's disputes; "" leaves it to the cell.
-func (s *Store) SetPolicy(ctx context.Context, event id.Event, p payment.Policy) error {
+func (s *Store) SetPolicy(ctx context.Context, tx txn.Tx, event id.Event, p payment.Policy) error {
 	if p == "" {
-		_, err := s.DB.On(ctx).Exec(ctx, deletePolicy, event.String())
+		_, err := s.on(tx).Exec(ctx, deletePolicy, event.String())
 		return sqldb.Classify(err)
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, upsertPolicy, event.String(), string(p))
+	_, err := s.on(tx).Exec(ctx, upsertPolicy, event.String(), string(p))
 	return sqldb.Classify(err)
 }

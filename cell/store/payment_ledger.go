@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // insertPostings writes an entry whole or not at all: one that is there already,
@@ -22,7 +23,7 @@ const insertPostings = `INSERT INTO payment.posting (entry_id, line, order_id, e
 	ON CONFLICT (entry_id, line) DO NOTHING`
 
 // Post appends a balanced entry, once by its id (P4). One without postings is nothing.
-func (s *Store) Post(ctx context.Context, e payment.Entry) error {
+func (s *Store) Post(ctx context.Context, tx txn.Tx, e payment.Entry) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func (s *Store) Post(ctx context.Context, e payment.Entry) error {
 	for i, p := range e.Postings {
 		rows.Add(e.ID, int64(i), e.Order.String(), e.Order.Event().String(), string(p.Account), p.Amount, e.Currency, string(e.Kind))
 	}
-	if err := s.put(ctx, insertPostings, rows...); err != nil {
+	if err := s.put(ctx, tx, insertPostings, rows...); err != nil {
 		return fmt.Errorf("post %s: %w", e.ID, err)
 	}
 	return nil
@@ -45,9 +46,9 @@ const sumRevenue = `SELECT coalesce(sum(amount), 0)::bigint FROM payment.posting
 	AND account NOT IN ('provider', 'owed_to_buyer', 'disputes', 'provider_fees', 'buyer_receivable')`
 
 // Revenue is what was sold and not given back, with fees, in minor units.
-func (s *Store) Revenue(ctx context.Context, event id.Event) (int64, error) {
+func (s *Store) Revenue(ctx context.Context, tx txn.Tx, event id.Event) (int64, error) {
 	var owed int64
-	err := s.DB.On(ctx).QueryRow(ctx, sumRevenue, event.String()).Scan(&owed)
+	err := s.on(tx).QueryRow(ctx, sumRevenue, event.String()).Scan(&owed)
 	return -owed, sqldb.Classify(err)
 }
 
@@ -56,7 +57,7 @@ const sumAccounts = `SELECT currency, account, kind, sum(amount)::bigint FROM pa
 
 // AccountsOf adds up an organizer's accounts at this cell.
 func (s *Store) AccountsOf(ctx context.Context, org id.Organizer) ([]payment.Sum, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, sumAccounts, []string{string(payment.OwedTo(org)), string(payment.TaxOf(org))})
+	rows, err := s.DB.Pool.Query(ctx, sumAccounts, []string{string(payment.OwedTo(org)), string(payment.TaxOf(org))})
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -74,20 +75,20 @@ const deletePayee = `DELETE FROM payment.payee WHERE organizer_id = $1`
 
 // SetPayee stores an organizer's own account at the provider; one without an
 // Account takes it away. Orders that were made before keep theirs.
-func (s *Store) SetPayee(ctx context.Context, org id.Organizer, p payment.Payee) error {
+func (s *Store) SetPayee(ctx context.Context, tx txn.Tx, org id.Organizer, p payment.Payee) error {
 	if p.Account == "" {
-		_, err := s.DB.On(ctx).Exec(ctx, deletePayee, org.String())
+		_, err := s.on(tx).Exec(ctx, deletePayee, org.String())
 		return sqldb.Classify(err)
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, upsertPayee, org.String(), p.Account, p.Country, p.Currency)
+	_, err := s.on(tx).Exec(ctx, upsertPayee, org.String(), p.Account, p.Country, p.Currency)
 	return sqldb.Classify(err)
 }
 
 const selectPayee = `SELECT account, country, currency FROM payment.payee WHERE organizer_id = $1`
 
 // PayeeOf reads an organizer's own account, false when he has none.
-func (s *Store) PayeeOf(ctx context.Context, org id.Organizer) (p payment.Payee, ok bool, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, selectPayee, org.String()).Scan(&p.Account, &p.Country, &p.Currency)
+func (s *Store) PayeeOf(ctx context.Context, tx txn.Tx, org id.Organizer) (p payment.Payee, ok bool, err error) {
+	err = s.on(tx).QueryRow(ctx, selectPayee, org.String()).Scan(&p.Account, &p.Country, &p.Currency)
 	if noRows(err) {
 		return p, false, nil
 	}
@@ -101,7 +102,7 @@ const claimUnbooked = `UPDATE payment.payment SET next_check_at = clock_timestam
 
 // ClaimUnbooked leases captured payments of which the provider's fee is not in the books.
 func (s *Store) ClaimUnbooked(ctx context.Context, limit int, lease time.Duration) ([]payment.Payment, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, claimUnbooked, limit, lease.Seconds())
+	rows, err := s.DB.Pool.Query(ctx, claimUnbooked, limit, lease.Seconds())
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -123,7 +124,7 @@ func (s *Store) ClaimUnbooked(ctx context.Context, limit int, lease time.Duratio
 const updateFeeBooked = `UPDATE payment.payment SET fee_booked = true WHERE order_id = $1`
 
 // SetFeeBooked notes that a payment's fee is in the books.
-func (s *Store) SetFeeBooked(ctx context.Context, order id.Order) error {
-	_, err := s.DB.On(ctx).Exec(ctx, updateFeeBooked, order.String())
+func (s *Store) SetFeeBooked(ctx context.Context, tx txn.Tx, order id.Order) error {
+	_, err := s.on(tx).Exec(ctx, updateFeeBooked, order.String())
 	return sqldb.Classify(err)
 }

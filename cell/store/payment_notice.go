@@ -9,6 +9,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertNotices = `INSERT INTO payment.notice (notice_id, type, order_id, body, created_at, outcome)
@@ -18,12 +19,12 @@ const insertNotices = `INSERT INTO payment.notice (notice_id, type, order_id, bo
 
 // InsertNotice stores a webhook once, by the provider's event id: as ignored when
 // its type says nothing to us, else as done until SetNotice knows better.
-func (s *Store) InsertNotice(ctx context.Context, n payment.Notice, order string, body []byte) (bool, error) {
+func (s *Store) InsertNotice(ctx context.Context, tx txn.Tx, n payment.Notice, order string, body []byte) (bool, error) {
 	became := payment.Done
 	if n.Silent() {
 		became = payment.Ignored
 	}
-	return s.insertOne(ctx, insertNotices, n.ID, n.Type, order, body, n.Created, string(became))
+	return s.insertOne(ctx, tx, insertNotices, n.ID, n.Type, order, body, n.Created, string(became))
 }
 
 const updateNotice = `UPDATE payment.notice SET outcome = $2, order_id = CASE WHEN $3 = '' THEN order_id ELSE $3 END,
@@ -31,15 +32,15 @@ const updateNotice = `UPDATE payment.notice SET outcome = $2, order_id = CASE WH
 	WHERE notice_id = $1`
 
 // SetNotice stores what became of a notice, and when to look again at one that waits.
-func (s *Store) SetNotice(ctx context.Context, notice string, outcome payment.Outcome, order string, again time.Duration) error {
-	return s.put(ctx, updateNotice, notice, string(outcome), order, again.Seconds())
+func (s *Store) SetNotice(ctx context.Context, tx txn.Tx, notice string, outcome payment.Outcome, order string, again time.Duration) error {
+	return s.put(ctx, tx, updateNotice, notice, string(outcome), order, again.Seconds())
 }
 
 const countDecline = `UPDATE payment.payment SET declines = declines + 1 WHERE order_id = $1 RETURNING declines`
 
 // CountDecline counts a declined attempt to pay an order; 0 when there is none to pay.
-func (s *Store) CountDecline(ctx context.Context, order id.Order) (n int64, err error) {
-	err = s.DB.On(ctx).QueryRow(ctx, countDecline, order.String()).Scan(&n)
+func (s *Store) CountDecline(ctx context.Context, tx txn.Tx, order id.Order) (n int64, err error) {
+	err = s.on(tx).QueryRow(ctx, countDecline, order.String()).Scan(&n)
 	if noRows(err) {
 		return 0, nil
 	}
@@ -91,12 +92,12 @@ func (s *Store) ForgetNotices(ctx context.Context) (int64, error) {
 	if s.expires.Load() {
 		return 0, nil
 	}
-	tag, err := s.DB.On(ctx).Exec(ctx, deleteNotices, NoticeRetention.Seconds(), noticesPerSweep)
+	tag, err := s.DB.Pool.Exec(ctx, deleteNotices, NoticeRetention.Seconds(), noticesPerSweep)
 	return tag.RowsAffected(), sqldb.Classify(err)
 }
 
 func (s *Store) notices(ctx context.Context, sql string, args ...any) ([]payment.Stored, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, sql, args...)
+	rows, err := s.DB.Pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

@@ -19,7 +19,7 @@ const claimRecall = `INSERT INTO payment.recall AS r (provider, from_at, next_at
 func (s *Store) ClaimRecall(ctx context.Context, provider string, lease, reach time.Duration) (r checkout.Recall, due bool, err error) {
 	r.Provider = provider
 	var until *time.Time
-	err = s.DB.On(ctx).QueryRow(ctx, claimRecall, provider, lease.Seconds(), reach.Seconds()).Scan(&r.From, &until, &r.After, &r.Now)
+	err = s.DB.Pool.QueryRow(ctx, claimRecall, provider, lease.Seconds(), reach.Seconds()).Scan(&r.From, &until, &r.After, &r.Now)
 	if noRows(err) {
 		return r, false, nil
 	}
@@ -37,7 +37,7 @@ func (s *Store) SetRecall(ctx context.Context, r checkout.Recall) error {
 	if !r.Until.IsZero() {
 		until = &r.Until
 	}
-	_, err := s.DB.On(ctx).Exec(ctx, updateRecall, r.Provider, r.From, until, r.After)
+	_, err := s.DB.Pool.Exec(ctx, updateRecall, r.Provider, r.From, until, r.After)
 	return sqldb.Classify(err)
 }
 
@@ -45,7 +45,7 @@ const selectKnownNotices = `SELECT n.notice_id FROM payment.notice AS n WHERE n.
 
 // KnownNotices says which of the provider's events are stored.
 func (s *Store) KnownNotices(ctx context.Context, ids []string) (map[string]bool, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectKnownNotices, ids)
+	rows, err := s.DB.Pool.Query(ctx, selectKnownNotices, ids)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 // An entry that is there is not added to, whatever a later caller thinks is in it.
@@ -20,13 +21,13 @@ func TestPost_isWholeAndOnce(t *testing.T) {
 	entry := payment.Entry{ID: "e", Kind: payment.KindSale, Order: order, Currency: "EUR", Postings: []payment.Posting{{Account: payment.AtProvider, Amount: 10}, {Account: payment.OwedTo(org), Amount: -10}}}
 	longer := entry.Taxed(org, 4)
 	for _, e := range []payment.Entry{entry, entry, longer, {ID: "nothing", Order: order}} {
-		if err := s.Post(t.Context(), e); err != nil {
+		if err := s.Post(t.Context(), txn.None, e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	broken := entry
 	broken.ID, broken.Postings = "broken", entry.Postings[:1]
-	if err := s.Post(t.Context(), broken); err == nil {
+	if err := s.Post(t.Context(), txn.None, broken); err == nil {
 		t.Error("half an entry was posted")
 	}
 	var n, sum int64
@@ -44,11 +45,11 @@ func TestNotices_areForgottenAfterTheirRetentionButNotWhileTheyWait(t *testing.T
 	s := searchStore(t)
 	for _, name := range []string{"evt_old", "evt_waiting", "evt_young"} {
 		n := payment.Notice{ID: name, Type: "charge.updated", Created: time.Now()}
-		if first, err := s.InsertNotice(t.Context(), n, "", []byte("{}")); err != nil || !first {
+		if first, err := s.InsertNotice(t.Context(), txn.None, n, "", []byte("{}")); err != nil || !first {
 			t.Fatal(first, err)
 		}
 	}
-	if err := s.SetNotice(t.Context(), "evt_waiting", payment.Waiting, "", time.Hour); err != nil {
+	if err := s.SetNotice(t.Context(), txn.None, "evt_waiting", payment.Waiting, "", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.DB.Pool.Exec(t.Context(), `UPDATE payment.notice SET received_at = received_at - $1::float8 * INTERVAL '1 second' WHERE notice_id <> 'evt_young'`, (store.NoticeRetention + time.Minute).Seconds()); err != nil {

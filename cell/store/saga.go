@@ -10,25 +10,23 @@ import (
 
 	"guichet/cell/saga"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
-
-// After lets do run when the transaction in ctx has been committed.
-func (s *Store) After(ctx context.Context, do func()) { sqldb.After(ctx, do) }
 
 const insertDefinition = `INSERT INTO saga.definition (name, version, body) VALUES ($1, $2, $3) ON CONFLICT (name, version) DO NOTHING`
 
 // InsertDefinition keeps a definition's text, once.
-func (s *Store) InsertDefinition(ctx context.Context, name, version string, text []byte) error {
-	_, err := s.DB.On(ctx).Exec(ctx, insertDefinition, name, version, string(text))
+func (s *Store) InsertDefinition(ctx context.Context, tx txn.Tx, name, version string, text []byte) error {
+	_, err := s.on(tx).Exec(ctx, insertDefinition, name, version, string(text))
 	return sqldb.Classify(err)
 }
 
 const selectDefinition = `SELECT body FROM saga.definition WHERE name = $1 AND version = $2`
 
 // Definition reads a definition that a run here began with.
-func (s *Store) Definition(ctx context.Context, name, version string) ([]byte, error) {
+func (s *Store) Definition(ctx context.Context, tx txn.Tx, name, version string) ([]byte, error) {
 	var body string
-	err := s.DB.On(ctx).QueryRow(ctx, selectDefinition, name, version).Scan(&body)
+	err := s.on(tx).QueryRow(ctx, selectDefinition, name, version).Scan(&body)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, saga.ErrNoDefinition.With("%s@%s is not kept here", name, version)
 	}
@@ -48,12 +46,12 @@ const insertRuns = `INSERT INTO saga.run (run_id, event_id, name, version, statu
 	ON CONFLICT (run_id) DO NOTHING RETURNING run_id`
 
 // InsertRun stores a new run, leased when it has an owner.
-func (s *Store) InsertRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
+func (s *Store) InsertRun(ctx context.Context, tx txn.Tx, r *saga.Run, lease time.Duration) error {
 	position, err := json.Marshal(r.At)
 	if err != nil {
 		return err
 	}
-	stored, err := s.insertOne(ctx, insertRuns, r.ID, r.Event, r.Name, r.Version, string(r.Status), r.Where(), position, r.Input, r.Output,
+	stored, err := s.insertOne(ctx, tx, insertRuns, r.ID, r.Event, r.Name, r.Version, string(r.Status), r.Where(), position, r.Input, r.Output,
 		r.Steps, r.Error, r.Cause, r.StartedAt, orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())
 	if err == nil && !stored {
 		return saga.ErrRunExists.With("%s was begun before", r.ID)
@@ -88,14 +86,14 @@ const lookBehindRuns = `SELECT n.run_id, clock_timestamp(), (SELECT count(*) FRO
 	FROM unnest($1::text[], $2::text[], $3::text[]) AS n (run_id, handler, signal_id)`
 
 // LockRun locks a run and reads it, then the clock and its signals.
-func (s *Store) LockRun(ctx context.Context, run string, about saga.Signal) (at saga.Locked, err error) {
+func (s *Store) LockRun(ctx context.Context, tx txn.Tx, run string, about saga.Signal) (at saga.Locked, err error) {
 	b := &pgx.Batch{}
 	sqldb.FindOne(b, selectRunsForUpdate, func(row pgx.Row) error {
 		at.Run, err = scanRun(row, &at.Leased)
 		return err
 	}, run)
 	sqldb.FindOne(b, lookBehindRuns, func(row pgx.Row) error { return row.Scan(&at.Now, &at.Waiting, &at.There) }, run, about.Handler, about.ID)
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error { return tx.SendBatch(ctx, b).Close() })
+	err = s.within(ctx, tx, func(ctx context.Context, tx *sqldb.Tx) error { return tx.SendBatch(ctx, b).Close() })
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = saga.ErrRunNotFound.With("there is no saga %q", run)
 	}
@@ -136,12 +134,12 @@ const updateRuns = `UPDATE saga.run SET status = n.status, place = n.place, posi
 	WHERE saga.run.run_id = n.run_id AND saga.run.run_id = ANY($1)`
 
 // SaveRun stores what the engine changed; the caller holds the run's lock.
-func (s *Store) SaveRun(ctx context.Context, r *saga.Run, lease time.Duration) error {
+func (s *Store) SaveRun(ctx context.Context, tx txn.Tx, r *saga.Run, lease time.Duration) error {
 	position, err := json.Marshal(r.At)
 	if err != nil {
 		return err
 	}
-	return s.put(ctx, updateRuns, sqldb.Row(r.ID, string(r.Status), r.Where(), position, r.Output, r.Steps, r.Error, r.Cause,
+	return s.put(ctx, tx, updateRuns, sqldb.Row(r.ID, string(r.Status), r.Where(), position, r.Output, r.Steps, r.Error, r.Cause,
 		orNull(r.Deadline), orNull(r.WakeAt), orNull(r.EndedAt), r.Owner, r.Taken, lease.Seconds())...)
 }
 
@@ -156,7 +154,7 @@ const claimRuns = `WITH due AS (SELECT r.run_id, extract(epoch FROM clock_timest
 // ClaimRuns leases runs that are due. A run whose lease has run out is due: its
 // time to wake is the lease's end.
 func (s *Store) ClaimRuns(ctx context.Context, owner string, lease time.Duration, limit int) ([]saga.Claim, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, claimRuns, owner, lease.Seconds(), limit)
+	rows, err := s.DB.Pool.Query(ctx, claimRuns, owner, lease.Seconds(), limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -175,7 +173,7 @@ const releaseRun = `UPDATE saga.run SET lease_owner = '', lease_until = clock_ti
 
 // ReleaseRun gives a lease up, if it is still held.
 func (s *Store) ReleaseRun(ctx context.Context, c saga.Claim, owner string, pause time.Duration) error {
-	_, err := s.DB.On(ctx).Exec(ctx, releaseRun, c.ID, c.Taken, owner, pause.Seconds())
+	_, err := s.DB.Pool.Exec(ctx, releaseRun, c.ID, c.Taken, owner, pause.Seconds())
 	return sqldb.Classify(err)
 }
 
@@ -184,8 +182,8 @@ const insertSteps = `INSERT INTO saga.step (run_id, step_key, event_id, state, t
 	ON CONFLICT (run_id, step_key) DO UPDATE SET tries = saga.step.tries + 1`
 
 // InsertStep writes down that something is about to be asked of the outside.
-func (s *Store) InsertStep(ctx context.Context, st saga.Step) error {
-	return s.put(ctx, insertSteps, sqldb.Row(st.Run, st.Key, st.Event, st.State)...)
+func (s *Store) InsertStep(ctx context.Context, tx txn.Tx, st saga.Step) error {
+	return s.put(ctx, tx, insertSteps, sqldb.Row(st.Run, st.Key, st.Event, st.State)...)
 }
 
 const updateSteps = `UPDATE saga.step SET result = n.result::jsonb, error = n.error, finished_at = clock_timestamp()
@@ -193,6 +191,6 @@ const updateSteps = `UPDATE saga.step SET result = n.result::jsonb, error = n.er
 	WHERE saga.step.run_id = n.run_id AND saga.step.step_key = n.step_key AND saga.step.run_id = ANY($1)`
 
 // FinishStep writes down what came of it.
-func (s *Store) FinishStep(ctx context.Context, st saga.Step) error {
-	return s.put(ctx, updateSteps, sqldb.Row(st.Run, st.Key, st.Result, st.Error)...)
+func (s *Store) FinishStep(ctx context.Context, tx txn.Tx, st saga.Step) error {
+	return s.put(ctx, tx, updateSteps, sqldb.Row(st.Run, st.Key, st.Result, st.Error)...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"guichet/cell/saga"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const insertSignals = `INSERT INTO saga.signal (run_id, handler, signal_id, event_id, payload, taken)
@@ -18,12 +19,12 @@ const insertSignals = `INSERT INTO saga.signal (run_id, handler, signal_id, even
 	ON CONFLICT (run_id, handler, signal_id) DO NOTHING`
 
 // InsertSignal keeps a signal, once; the caller holds the run's lock.
-func (s *Store) InsertSignal(ctx context.Context, g saga.Signal, event string, taken bool) error {
+func (s *Store) InsertSignal(ctx context.Context, tx txn.Tx, g saga.Signal, event string, taken bool) error {
 	payload, err := json.Marshal(g.Payload)
 	if err != nil {
 		return err
 	}
-	return s.put(ctx, insertSignals, sqldb.Row(g.Run, g.Handler, g.ID, event, string(payload), taken)...)
+	return s.put(ctx, tx, insertSignals, sqldb.Row(g.Run, g.Handler, g.ID, event, string(payload), taken)...)
 }
 
 const takeSignal = `UPDATE saga.signal SET taken = true WHERE run_id = $1 AND handler = $2 AND signal_id = (
@@ -31,9 +32,9 @@ const takeSignal = `UPDATE saga.signal SET taken = true WHERE run_id = $1 AND ha
 	RETURNING payload`
 
 // TakeSignal takes the oldest signal; the caller holds the run's lock.
-func (s *Store) TakeSignal(ctx context.Context, run, handler string) (json.RawMessage, bool, error) {
+func (s *Store) TakeSignal(ctx context.Context, tx txn.Tx, run, handler string) (json.RawMessage, bool, error) {
 	var payload json.RawMessage
-	err := s.DB.On(ctx).QueryRow(ctx, takeSignal, run, handler).Scan(&payload)
+	err := s.on(tx).QueryRow(ctx, takeSignal, run, handler).Scan(&payload)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}
@@ -48,7 +49,7 @@ const selectRuns = `SELECT run_id, event_id, name, version, status, position, in
 
 // Runs lists runs, newest first.
 func (s *Store) Runs(ctx context.Context, q saga.Query) ([]saga.Run, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectRuns, string(q.Status), q.Name, q.Event, q.Before, q.Limit)
+	rows, err := s.DB.Pool.Query(ctx, selectRuns, string(q.Status), q.Name, q.Event, q.Before, q.Limit)
 	if err != nil {
 		return nil, sqldb.Classify(err)
 	}
@@ -69,7 +70,7 @@ const selectSteps = `SELECT run_id, step_key, event_id, state, tries, result, er
 	WHERE run_id = $1 ORDER BY started_at, step_key`
 
 // Run reads a run with its log.
-func (s *Store) Run(ctx context.Context, run string) (saga.Run, []saga.Step, error) {
+func (s *Store) Run(ctx context.Context, tx txn.Tx, run string) (saga.Run, []saga.Step, error) {
 	var r *saga.Run
 	var steps []saga.Step
 	b := &pgx.Batch{}
@@ -84,7 +85,7 @@ func (s *Store) Run(ctx context.Context, run string) (saga.Run, []saga.Step, err
 		})
 		return err
 	})
-	err := s.send(ctx, b)
+	err := s.ask(ctx, tx, b)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return saga.Run{}, nil, saga.ErrRunNotFound.With("there is no saga %q", run)
 	}
@@ -104,7 +105,7 @@ const (
 
 // ForgetRuns deletes runs that ended long ago, with all their rows.
 func (s *Store) ForgetRuns(ctx context.Context, age time.Duration, limit int) (n int64, err error) {
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		rows, err := tx.Query(ctx, endedRuns, age.Seconds(), limit)
 		if err != nil {
 			return err

@@ -75,8 +75,8 @@ func (s *Store) PutDocuments(ctx context.Context, consumer, messageID string, do
 	if err != nil {
 		return err
 	}
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		first, err := s.Once(ctx, consumer, messageID)
+	return s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+		first, err := s.Once(ctx, tx, consumer, messageID)
 		if err != nil || !first || len(rows.ids) == 0 {
 			return err
 		}
@@ -92,7 +92,7 @@ type documentRows struct {
 }
 
 // put writes the rows with a statement of upsertDocuments' kind, behind the counter.
-func (r *documentRows) put(ctx context.Context, tx pgx.Tx, statement string) error {
+func (r *documentRows) put(ctx context.Context, tx *sqldb.Tx, statement string) error {
 	var last int64
 	if err := tx.QueryRow(ctx, raiseCounter, len(r.ids)).Scan(&last); err != nil {
 		return fmt.Errorf("raise catalogue's counter: %w", err)
@@ -140,7 +140,7 @@ func newestOf(docs []search.Document) (rows documentRows, err error) {
 
 // DocumentsAfter implements search.Catalog.
 func (s *Store) DocumentsAfter(ctx context.Context, seq int64, limit int) ([]search.Document, int64, error) {
-	rows, err := s.DB.On(ctx).Query(ctx, selectDocumentsAfter, seq, limit)
+	rows, err := s.DB.Pool.Query(ctx, selectDocumentsAfter, seq, limit)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read documents: %w", sqldb.Classify(err))
 	}
@@ -161,7 +161,7 @@ func (s *Store) DocumentsAfter(ctx context.Context, seq int64, limit int) ([]sea
 // CatalogHead implements search.Catalog.
 func (s *Store) CatalogHead(ctx context.Context) (search.Mark, error) {
 	var m search.Mark
-	if err := s.DB.On(ctx).QueryRow(ctx, selectCounter).Scan(&m.Source, &m.Seq); err != nil {
+	if err := s.DB.Pool.QueryRow(ctx, selectCounter).Scan(&m.Source, &m.Seq); err != nil {
 		return search.Mark{}, fmt.Errorf("read catalogue's counter: %w", sqldb.Classify(err))
 	}
 	return m, nil
@@ -172,7 +172,7 @@ func (s *Store) CatalogHead(ctx context.Context) (search.Mark, error) {
 func (s *Store) Document(ctx context.Context, event id.Event) (search.Document, error) {
 	var d search.Document
 	var text string
-	err := s.DB.On(ctx).QueryRow(ctx, selectDocument, event.String()).Scan(&text)
+	err := s.DB.Pool.QueryRow(ctx, selectDocument, event.String()).Scan(&text)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return d, ErrNoDocument.With("%s is not in the catalogue", event)
 	}
@@ -187,7 +187,7 @@ func (s *Store) Document(ctx context.Context, event id.Event) (search.Document, 
 
 // PutBeat implements search.Hints.
 func (s *Store) PutBeat(ctx context.Context, b search.Beat, received time.Time) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		line, err := lineOf(ctx, tx, string(b.Cell))
 		if err != nil {
 			return err
@@ -214,7 +214,7 @@ func (s *Store) PutBeat(ctx context.Context, b search.Beat, received time.Time) 
 }
 
 // lineOf reads what is known of a cell's beats and locks it until the transaction's end.
-func lineOf(ctx context.Context, tx pgx.Tx, cell string) (l search.Line, err error) {
+func lineOf(ctx context.Context, tx *sqldb.Tx, cell string) (l search.Line, err error) {
 	lock := func() error {
 		return tx.QueryRow(ctx, lockFreshness, cell).Scan(&l.Run, &l.First, &l.Last, &l.Whole, &l.AsOf, &l.Heard)
 	}
@@ -235,7 +235,7 @@ func lineOf(ctx context.Context, tx pgx.Tx, cell string) (l search.Line, err err
 func (s *Store) AvailabilityOf(ctx context.Context, events []string) (map[string]search.Hint, map[topology.CellID]time.Time, error) {
 	hints := make(map[string]search.Hint, len(events))
 	var event, cell, class string
-	rows, err := s.DB.On(ctx).Query(ctx, selectAvailability, events) //nolint:rowserrcheck // ForEachRow checks
+	rows, err := s.DB.Pool.Query(ctx, selectAvailability, events) //nolint:rowserrcheck // ForEachRow checks
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&event, &cell, &class}, func() error {
 			hints[event] = search.Hint{Cell: topology.CellID(cell), Class: client.Availability(class)}
@@ -247,7 +247,7 @@ func (s *Store) AvailabilityOf(ctx context.Context, events []string) (map[string
 	}
 	asOf := map[topology.CellID]time.Time{}
 	var heard time.Time
-	rows, err = s.DB.On(ctx).Query(ctx, selectFreshness) //nolint:rowserrcheck // ForEachRow checks
+	rows, err = s.DB.Pool.Query(ctx, selectFreshness) //nolint:rowserrcheck // ForEachRow checks
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&cell, &heard}, func() error {
 			asOf[topology.CellID(cell)] = heard

@@ -54,11 +54,11 @@ const (
 // SweepCatalogue deletes tombstones and hints that are past their time, in bounded
 // batches, and answers how many rows went.
 func (s *Store) SweepCatalogue(ctx context.Context) (int64, error) {
-	gone, err := s.DB.On(ctx).Exec(ctx, sweepGone, TombstoneRetention.Seconds(), sweepBatch)
+	gone, err := s.DB.Pool.Exec(ctx, sweepGone, TombstoneRetention.Seconds(), sweepBatch)
 	if err != nil {
 		return 0, fmt.Errorf("sweep tombstones: %w", sqldb.Classify(err))
 	}
-	hints, err := s.DB.On(ctx).Exec(ctx, sweepHints, HintRetention.Seconds(), sweepBatch)
+	hints, err := s.DB.Pool.Exec(ctx, sweepHints, HintRetention.Seconds(), sweepBatch)
 	if err != nil {
 		return gone.RowsAffected(), fmt.Errorf("sweep hints: %w", sqldb.Classify(err))
 	}
@@ -70,9 +70,9 @@ func (s *Store) Copied(ctx context.Context, home topology.CellID, bucket, after 
 	var rows pgx.Rows
 	var err error
 	if low, high, ok := converge.Bounds(bucket); ok {
-		rows, err = s.DB.On(ctx).Query(ctx, selectCopied, string(home), after, low, high, limit)
+		rows, err = s.DB.Pool.Query(ctx, selectCopied, string(home), after, low, high, limit)
 	} else {
-		rows, err = s.DB.On(ctx).Query(ctx, selectAllCopied, string(home), after, limit)
+		rows, err = s.DB.Pool.Query(ctx, selectAllCopied, string(home), after, limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the copy: %w", sqldb.Classify(err))
@@ -99,7 +99,7 @@ func (s *Store) Mend(ctx context.Context, home topology.CellID, docs []search.Do
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var seq int64
 		if err := tx.QueryRow(ctx, lockCounter).Scan(&seq); err != nil {
 			return fmt.Errorf("lock catalogue's counter: %w", err)
@@ -159,7 +159,7 @@ func (c copied) mayBecome(d *search.Document, was int64) bool {
 
 // copiesOf reads what the copy has of these events from the cell; a row that a process
 // of an older release wrote names no home, and is written anew.
-func copiesOf(ctx context.Context, tx pgx.Tx, home topology.CellID, ids []string) (map[string]copied, error) {
+func copiesOf(ctx context.Context, tx *sqldb.Tx, home topology.CellID, ids []string) (map[string]copied, error) {
 	rows, err := tx.Query(ctx, selectCopies, ids) //nolint:rowserrcheck // ForEachRow checks
 	if err != nil {
 		return nil, fmt.Errorf("read copies: %w", err)

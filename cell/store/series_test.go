@@ -76,7 +76,7 @@ func never() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 func explain(t *testing.T, s *Store, mode, sql string, args ...any) string {
 	t.Helper()
 	var lines []string
-	err := s.DB.InTx(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(t.Context(), func(ctx context.Context, tx *sqldb.Tx) error {
 		lines = nil
 		if _, err := tx.Exec(ctx, `SET LOCAL plan_cache_mode = `+mode); err != nil {
 			return err

@@ -11,8 +11,6 @@ import (
 	"io/fs"
 	"sync/atomic"
 
-	"github.com/jackc/pgx/v5"
-
 	"guichet/cell/booking"
 	"guichet/control-plane/topology"
 	"guichet/internal/sqldb"
@@ -53,14 +51,4 @@ const AppRole = "guichet_app"
 // Confine gives the cell's sessions AppRole; see sqldb. Call it after Migrate.
 func (s *Store) Confine(ctx context.Context) error {
 	return s.DB.Confine(ctx, sqldb.Role{Name: AppRole, AppendOnly: []string{"booking.ledger", "payment.posting", "audit.entry"}})
-}
-
-// InTx runs fn in one transaction; store calls made with its ctx join it.
-func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	return s.DB.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error { return fn(ctx) })
-}
-
-// InSnapshot runs fn's reads on one state of the database; fn may run again.
-func (s *Store) InSnapshot(ctx context.Context, fn func(ctx context.Context) error) error {
-	return s.DB.InSnapshot(ctx, func(ctx context.Context, _ pgx.Tx) error { return fn(ctx) })
 }

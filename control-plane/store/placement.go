@@ -62,14 +62,14 @@ func placementOf(ctx context.Context, q sqldb.Querier, eventID string) (topology
 
 // Placement implements placement.Book.
 func (s *Store) Placement(ctx context.Context, eventID string) (topology.Placement, bool, error) {
-	p, there, err := placementOf(ctx, s.DB.On(ctx), eventID)
+	p, there, err := placementOf(ctx, s.DB.Pool, eventID)
 	return p, there, sqldb.Classify(err)
 }
 
 // Set implements placement.Book.
 func (s *Store) Set(ctx context.Context, r placement.Request, now time.Time) (placement.Result, error) {
 	var out placement.Result
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var version int64
 		if err := tx.QueryRow(ctx, lockMap).Scan(&version); err != nil {
 			return err
@@ -88,7 +88,7 @@ func (s *Store) Set(ctx context.Context, r placement.Request, now time.Time) (pl
 }
 
 // replay answers an operation that was done before.
-func replay(ctx context.Context, tx pgx.Tx, r placement.Request) (placement.Result, bool, error) {
+func replay(ctx context.Context, tx *sqldb.Tx, r placement.Request) (placement.Result, bool, error) {
 	var was placement.Request
 	p := topology.Placement{State: topology.Serving}
 	err := tx.QueryRow(ctx, selectOperation, r.OperationID).Scan(&was.EventID, &was.To, &was.Seen, &p.Home, &p.Epoch)
@@ -105,7 +105,7 @@ func replay(ctx context.Context, tx pgx.Tx, r placement.Request) (placement.Resu
 	return placement.Result{Placement: p, Replayed: true}, true, nil
 }
 
-func decide(ctx context.Context, tx pgx.Tx, r placement.Request) (topology.Placement, error) {
+func decide(ctx context.Context, tx *sqldb.Tx, r placement.Request) (topology.Placement, error) {
 	before, there, err := placementOf(ctx, tx, r.EventID)
 	if err != nil {
 		return topology.Placement{}, err
@@ -135,7 +135,7 @@ func takesEvents(all []registry.Member, cell topology.CellID) bool {
 	return false
 }
 
-func (s *Store) savePlacement(ctx context.Context, tx pgx.Tx, r placement.Request, p topology.Placement, version int64, now time.Time) error {
+func (s *Store) savePlacement(ctx context.Context, tx *sqldb.Tx, r placement.Request, p topology.Placement, version int64, now time.Time) error {
 	tag, err := tx.Exec(ctx, upsertPlacement, p.EventID, string(p.Home), int64(p.Epoch), string(p.State), now)
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ const (
 
 // Members implements registry.Book.
 func (s *Store) Members(ctx context.Context) ([]registry.Member, error) {
-	out, err := members(ctx, s.DB.On(ctx))
+	out, err := members(ctx, s.DB.Pool)
 	return out, sqldb.Classify(err)
 }
 
@@ -106,7 +106,7 @@ func scanMember(row pgx.CollectableRow) (registry.Member, error) {
 
 // Change implements registry.Book.
 func (s *Store) Change(ctx context.Context, now time.Time, decide func(all []registry.Member) ([]registry.Member, error)) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var version int64
 		if err := tx.QueryRow(ctx, lockMap).Scan(&version); err != nil {
 			return err
@@ -130,7 +130,7 @@ func (s *Store) Change(ctx context.Context, now time.Time, decide func(all []reg
 	return sqldb.Classify(err)
 }
 
-func saveMember(ctx context.Context, tx pgx.Tx, m registry.Member) error {
+func saveMember(ctx context.Context, tx *sqldb.Tx, m registry.Member) error {
 	if m.Keys == nil {
 		m.Keys = []topology.Key{}
 	}
@@ -175,7 +175,7 @@ func (s *Store) Beat(ctx context.Context, cell topology.CellID, urls, revoked []
 	if err != nil {
 		return false, err
 	}
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		tag, err := tx.Exec(ctx, beatProcesses, string(cell), urls, now, told)
 		if err == nil && tag.RowsAffected() != int64(len(urls)) {
 			return errSomeUnknown
@@ -191,7 +191,7 @@ func (s *Store) Beat(ctx context.Context, cell topology.CellID, urls, revoked []
 // Known reports whether a cell was ever registered.
 func (s *Store) Known(ctx context.Context, cell topology.CellID) (bool, error) {
 	var n int64
-	err := s.DB.On(ctx).QueryRow(ctx, cellKnown, string(cell)).Scan(&n)
+	err := s.DB.Pool.QueryRow(ctx, cellKnown, string(cell)).Scan(&n)
 	return n > 0, sqldb.Classify(err)
 }
 
@@ -199,7 +199,7 @@ func (s *Store) Known(ctx context.Context, cell topology.CellID) (bool, error) {
 // rows as they are while they are read.
 func (s *Store) Facts(ctx context.Context) (snapshot.Facts, error) {
 	var out snapshot.Facts
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) (err error) {
 		if err = tx.QueryRow(ctx, readMap).Scan(&out.Version); err != nil {
 			return err
 		}
@@ -217,6 +217,6 @@ func (s *Store) Facts(ctx context.Context) (snapshot.Facts, error) {
 
 // Raise implements snapshot.Archive.
 func (s *Store) Raise(ctx context.Context, version int64) error {
-	_, err := s.DB.On(ctx).Exec(ctx, raiseMap, version)
+	_, err := s.DB.Pool.Exec(ctx, raiseMap, version)
 	return sqldb.Classify(err)
 }

@@ -43,7 +43,7 @@ const (
 
 // Admit implements registry.Book.
 func (s *Store) Admit(ctx context.Context, now time.Time, hash string, decide func(all []registry.Member, inv registry.Invitation) (registry.Member, error)) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var version int64
 		if err := tx.QueryRow(ctx, lockMap).Scan(&version); err != nil {
 			return err
@@ -72,7 +72,7 @@ func (s *Store) Admit(ctx context.Context, now time.Time, hash string, decide fu
 	return sqldb.Classify(err)
 }
 
-func invitation(ctx context.Context, tx pgx.Tx, hash string) (registry.Invitation, error) {
+func invitation(ctx context.Context, tx *sqldb.Tx, hash string) (registry.Invitation, error) {
 	var inv registry.Invitation
 	var used *time.Time
 	err := tx.QueryRow(ctx, selectInvitation, hash).Scan(&inv.Hash, &inv.Cell, &inv.Region, &inv.By, &inv.MadeAt, &inv.ExpiresAt, &used)
@@ -87,7 +87,7 @@ func invitation(ctx context.Context, tx pgx.Tx, hash string) (registry.Invitatio
 
 // Invite implements registry.Book.
 func (s *Store) Invite(ctx context.Context, inv registry.Invitation, before time.Time) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, sweepInvitations, before); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (s *Store) Invite(ctx context.Context, inv registry.Invitation, before time
 func (s *Store) Keys(ctx context.Context, cell topology.CellID) (keys []topology.Key, expelled time.Time, known bool, err error) {
 	var text []byte
 	var at *time.Time
-	err = s.DB.On(ctx).QueryRow(ctx, selectKeys, string(cell)).Scan(&text, &at)
+	err = s.DB.Pool.QueryRow(ctx, selectKeys, string(cell)).Scan(&text, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, time.Time{}, false, nil
 	}
@@ -122,7 +122,7 @@ func (s *Store) Keys(ctx context.Context, cell topology.CellID) (keys []topology
 
 // Revoke implements registry.Book.
 func (s *Store) Revoke(ctx context.Context, id, by string, until, now time.Time, most int) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		var version, n int64
 		if err := tx.QueryRow(ctx, lockMap).Scan(&version); err != nil {
 			return err
@@ -145,7 +145,7 @@ func (s *Store) Revoke(ctx context.Context, id, by string, until, now time.Time,
 	return sqldb.Classify(err)
 }
 
-func revocations(ctx context.Context, tx pgx.Tx, now time.Time) ([]string, error) {
+func revocations(ctx context.Context, tx *sqldb.Tx, now time.Time) ([]string, error) {
 	rows, err := tx.Query(ctx, selectRevocations, now)
 	if err != nil {
 		return nil, err

@@ -33,5 +33,7 @@ func changeAtOnce(ctx context.Context, conn *pgx.Conn, run func(q Querier) error
 			return err
 		}
 	}
-	return execute(ctx, conn, pgx.TxOptions{IsoLevel: pgx.Serializable}, func(tx pgx.Tx) error { return run(tx) })
+	return repeat(ctx, func() error {
+		return once(ctx, conn, pgx.TxOptions{IsoLevel: pgx.Serializable}, func(tx pgx.Tx) error { return run(tx) })
+	}, nil)
 }

@@ -34,10 +34,13 @@ func wantKind(t *testing.T, err, want error) {
 
 // killer gives a function that ends a transaction's own session from outside and
 // waits for its end.
-func killer(t *testing.T, db *sqldb.DB) func(tx pgx.Tx) {
+func killer(t *testing.T, db *sqldb.DB) func(tx *sqldb.Tx) {
 	t.Helper()
-	return func(tx pgx.Tx) {
-		pid := int64(tx.Conn().PgConn().PID())
+	return func(tx *sqldb.Tx) {
+		var pid int64
+		if err := tx.QueryRow(bounded(t), `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
 		if n := number(t, db, `SELECT count(*) FROM pg_terminate_backend($1::int) AS done WHERE done`, pid); n != 1 {
 			t.Fatal("there was no session to end")
 		}
@@ -52,7 +55,7 @@ func TestInTx_onAConnectionThatIsKilledIsUnavailableAndThePoolHeals(t *testing.T
 	dsn := testdb.New(t, schema)
 	db, other, ctx := open(t, dsn, sqldb.MaxConns(1)), open(t, dsn), bounded(t)
 	kill := killer(t, other)
-	err := db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		if err := insert(ctx, tx, "lost"); err != nil {
 			return err
 		}
@@ -73,7 +76,7 @@ func TestInTx_killedBeforeItsCommitDoesNotGuess(t *testing.T) {
 	dsn := testdb.New(t, schema)
 	db, other, ctx := open(t, dsn), open(t, dsn), bounded(t)
 	kill := killer(t, other)
-	err := db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		err := insert(ctx, tx, "lost")
 		kill(tx)
 		return err
@@ -118,7 +121,7 @@ func TestInTx_whoseCommitHasNoAnswerSaysSo(t *testing.T) {
 			dsn := testdb.New(t, schema)
 			direct, db := open(t, dsn), open(t, c.proxy.through(t, dsn))
 			runs := 0
-			err := db.InTx(bounded(t), func(ctx context.Context, tx pgx.Tx) error {
+			err := db.InTx(bounded(t), func(ctx context.Context, tx *sqldb.Tx) error {
 				runs++
 				return insert(ctx, tx, "once")
 			})
@@ -140,7 +143,7 @@ func TestInTx_whoseCommitIsNeverSentIsNoRiddle(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
 	ctx, cancel := context.WithCancel(bounded(t))
-	err := db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		defer cancel()
 		return insert(ctx, tx, "late")
 	})
@@ -156,12 +159,12 @@ func TestInTx_waitsForARowNoLongerThanLockTimeout(t *testing.T) {
 	t.Parallel()
 	dsn := testdb.New(t, schema)
 	db, hasty, ctx := open(t, dsn), open(t, with(t, dsn, "lock_timeout", "20")), bounded(t)
-	err := db.InTx(ctx, func(_ context.Context, tx pgx.Tx) error {
+	err := db.InTx(ctx, func(_ context.Context, tx *sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT id FROM note WHERE id = 'a' FOR UPDATE`); err != nil {
 			return err
 		}
 		runs := 0
-		err := hasty.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		err := hasty.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 			runs++
 			_, err := tx.Exec(ctx, `UPDATE note SET n = 1 WHERE id = 'a'`)
 			return err
@@ -184,7 +187,7 @@ func TestInTx_thatStallsLosesItsLocksAndDecidesAgain(t *testing.T) {
 	dsn := testdb.New(t, schema)
 	stalled, other, ctx := open(t, dsn), open(t, dsn), bounded(t)
 	runs := 0
-	err := stalled.InTx(ctx, func(own context.Context, tx pgx.Tx) error {
+	err := stalled.InTx(ctx, func(own context.Context, tx *sqldb.Tx) error {
 		if runs++; runs > 1 {
 			_, err := tx.Exec(own, `UPDATE note SET n = n + 10 WHERE id = 'a'`)
 			return err
@@ -197,7 +200,7 @@ func TestInTx_thatStallsLosesItsLocksAndDecidesAgain(t *testing.T) {
 		if _, err := tx.Exec(own, `SET LOCAL idle_in_transaction_session_timeout = 20`); err != nil {
 			return err
 		}
-		if err := other.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := other.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 			_, err := tx.Exec(ctx, `UPDATE note SET n = n + 1 WHERE id = 'a'`)
 			return err
 		}); err != nil {
@@ -254,7 +257,7 @@ func TestInTx_withoutADatabaseIsUnavailable(t *testing.T) {
 			dsn = strings.TrimSuffix(u, "_gone") + "_gone?" + strings.TrimSuffix(query, "_gone")
 		}
 		db := open(t, dsn, func(_ *sqldb.DB, c *pgxpool.Config) { c.ConnConfig.ConnectTimeout = 200 * time.Millisecond })
-		err := db.InTx(bounded(t), func(context.Context, pgx.Tx) error { return errors.New("there was a database") })
+		err := db.InTx(bounded(t), func(context.Context, *sqldb.Tx) error { return errors.New("there was a database") })
 		if !errors.Is(err, sqldb.ErrUnavailable) || kind.As(err).Retry <= 0 {
 			t.Errorf("%s: %v, want unavailable", name, err)
 		}
@@ -349,7 +352,7 @@ func TestInTx_takesTheSameWayOnBothEngines(t *testing.T) {
 		p := &proxy{reply: reply}
 		db := open(t, p.through(t, testdb.New(t, schema)))
 		runs := 0
-		if err := db.InTx(bounded(t), func(ctx context.Context, tx pgx.Tx) error {
+		if err := db.InTx(bounded(t), func(ctx context.Context, tx *sqldb.Tx) error {
 			if runs++; runs < 3 {
 				return &pgconn.PgError{Code: "40001"} // as a server would say it
 			}
@@ -376,11 +379,11 @@ func TestInTx_onCockroachDoesNotGuessEither(t *testing.T) {
 		return m
 	}}
 	db := open(t, p.through(t, testdb.New(t, schema)))
-	err := db.InTx(bounded(t), func(ctx context.Context, tx pgx.Tx) error { return insert(ctx, tx, "once") })
+	err := db.InTx(bounded(t), func(ctx context.Context, tx *sqldb.Tx) error { return insert(ctx, tx, "once") })
 	wantKind(t, err, sqldb.ErrOutcomeUnknown)
 
 	ctx, cancel := context.WithCancel(bounded(t))
-	err = db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		defer cancel()
 		return insert(ctx, tx, "late")
 	})

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"guichet/internal/pgproxy"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
@@ -87,7 +85,7 @@ func TestOpen_spreadsItsSessionsOverTheHostsOfItsURL(t *testing.T) {
 }
 
 func count(ctx context.Context, db *sqldb.DB, id string) error {
-	return db.InTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	return db.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE note SET n = n + 1 WHERE id = $1`, id)
 		return err
 	})
@@ -157,7 +155,7 @@ func TestOpen_withADeadFirstHostServesFromTheSecond(t *testing.T) {
 	one.Close()
 	db := open(t, dsns)
 	for range 4 {
-		if err := db.InTx(bounded(t), func(context.Context, pgx.Tx) error { return nil }); err != nil {
+		if err := db.InTx(bounded(t), func(context.Context, *sqldb.Tx) error { return nil }); err != nil {
 			t.Error(err)
 		}
 	}

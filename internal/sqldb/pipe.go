@@ -19,20 +19,9 @@ const (
 // takes four: on a busy machine each costs a turn of the scheduler while the rows
 // are locked. read queues the reads with what takes their answers; decide sees those and
 // queues the writes, or refuses. further may queue reads that depend on the first ones; they
-// cost a round trip only then. All may run again. Inside another transaction it joins it.
+// cost a round trip only then. All may run again.
 func (db *DB) InPipe(ctx context.Context, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further ...func(b *pgx.Batch)) error {
-	if tx := txOf(ctx); tx != nil {
-		return piped(ctx, tx.SendBatch, read, decide, further)
-	}
-	for lost := 0; ; lost++ {
-		err := db.pipeOnConnection(ctx, func(ctx context.Context, conn *pgx.Conn) error { return pipeOnce(ctx, conn, read, decide, further) })
-		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost { // as in inTx
-			return err
-		}
-		if !pause(ctx, lostPause) {
-			return err
-		}
-	}
+	return db.onSession(ctx, db.pipes, func(ctx context.Context, conn *pgx.Conn) error { return pipeOnce(ctx, conn, read, decide, further) })
 }
 
 // pause waits; it is false when ctx ends first.
@@ -45,55 +34,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-type sender = func(context.Context, *pgx.Batch) pgx.BatchResults
-
 // readMore sends the further reads, one after the other.
-func readMore(ctx context.Context, send sender, further []func(b *pgx.Batch)) error {
+func readMore(ctx context.Context, conn *pgx.Conn, further []func(b *pgx.Batch)) error {
 	for _, read := range further {
 		b := &pgx.Batch{}
 		if read(b); b.Len() > 0 {
-			if err := send(ctx, b).Close(); err != nil {
+			if err := conn.SendBatch(ctx, b).Close(); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func piped(ctx context.Context, send sender, read func(b *pgx.Batch), decide func(b *pgx.Batch) error, further []func(b *pgx.Batch)) error {
-	b := &pgx.Batch{}
-	read(b)
-	if err := send(ctx, b).Close(); err != nil {
-		return err
-	}
-	if err := readMore(ctx, send, further); err != nil {
-		return err
-	}
-	writes := &pgx.Batch{}
-	if err := decide(writes); err != nil || writes.Len() == 0 {
-		return err
-	}
-	return send(ctx, writes).Close()
-}
-
-// pipeOnConnection makes attempts until one is through.
-func (db *DB) pipeOnConnection(ctx context.Context, attempt func(ctx context.Context, conn *pgx.Conn) error) error {
-	conn, err := db.pipes.Acquire(ctx)
-	if err != nil {
-		return Classify(err)
-	}
-	defer conn.Release()
-	wait := firstPause
-	for n := 1; ; n++ {
-		err := attempt(ctx, conn.Conn())
-		if err == nil || !retryable(err) || n == maxAttempts {
-			return Classify(err)
-		}
-		if !pause(ctx, jittered(wait)) {
-			return Classify(errors.Join(ctx.Err(), err))
-		}
-		wait = min(2*wait, maxPause)
-	}
 }
 
 // pipeOnce is one attempt. Once the batch that ends in COMMIT was sent, only the
@@ -105,7 +56,7 @@ func pipeOnce(ctx context.Context, conn *pgx.Conn, read func(b *pgx.Batch), deci
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return abandon(ctx, conn, err)
 	}
-	if err := readMore(ctx, conn.SendBatch, further); err != nil {
+	if err := readMore(ctx, conn, further); err != nil {
 		return abandon(ctx, conn, err)
 	}
 	writes := &pgx.Batch{}

@@ -1,7 +1,6 @@
 package sqldb_test
 
 import (
-	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -87,26 +86,6 @@ func TestInPipe_holdsItsRowsFromReadToCommit(t *testing.T) {
 	}
 	if n := number(t, db, `SELECT n FROM note WHERE id = 'a'`); n != int64(each*cap(done)) {
 		t.Errorf("%d of %d were counted", n, each*cap(done))
-	}
-}
-
-func TestInPipe_insideATransactionJoinsIt(t *testing.T) {
-	t.Parallel()
-	db, ctx := fresh(t, sqldb.MaxConns(1)), bounded(t)
-	errOuter := errors.New("outer says no")
-	err := db.InTx(ctx, func(ctx context.Context, _ pgx.Tx) error {
-		runs := 0
-		read, decide := raise(&runs, fine)
-		if err := db.InPipe(ctx, read, decide); err != nil {
-			return err
-		}
-		return errOuter
-	})
-	if !errors.Is(err, errOuter) {
-		t.Fatal(err)
-	}
-	if n := number(t, db, `SELECT n FROM note WHERE id = 'a'`); n != 0 {
-		t.Error("the inner write survived the outer's rollback")
 	}
 }
 

@@ -116,13 +116,10 @@ func giveRights(ctx context.Context, conn *pgx.Conn, role Role) error {
 	return runAll(ctx, conn, statements)
 }
 
-// AsOwner is InTx for the few things that the pool's role may not do: it runs as the user
+// AsOwner is InTx, in a transaction of its own, for the few things that the pool's role may not do: it runs as the user
 // of the URL, who owns the tables. The session takes the role on again before anybody
 // else gets it, or ends.
-func (db *DB) AsOwner(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	if txOf(ctx) != nil {
-		return errors.New("a transaction cannot change whom it works as")
-	}
+func (db *DB) AsOwner(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
 	conn, err := db.Pool.Acquire(ctx)
 	if err != nil {
 		return Classify(err)
@@ -142,9 +139,9 @@ func (db *DB) AsOwner(ctx context.Context, fn func(ctx context.Context, tx pgx.T
 			}
 		}()
 	}
-	return execute(ctx, conn.Conn(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		return fn(context.WithValue(ctx, txKey{}, &joined{tx: tx}), tx)
-	})
+	return repeat(ctx, func() error {
+		return once(ctx, conn.Conn(), pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error { return fn(ctx, tx) })
+	}, nil)
 }
 
 // name puts quoted names into a statement.

@@ -114,7 +114,7 @@ func TestConfine_reachesSessionsThatWereThereBefore(t *testing.T) {
 	if err := piped(`SELECT id FROM shop.book`); err != nil { // as the owner, who may do anything
 		t.Fatal(err)
 	}
-	err := db.InTx(bounded(t), func(ctx context.Context, tx pgx.Tx) error {
+	err := db.InTx(bounded(t), func(ctx context.Context, tx *sqldb.Tx) error {
 		if err := db.Confine(ctx, role); err != nil { // while this session is at work as the owner
 			return err
 		}

@@ -24,26 +24,26 @@ const (
 	selectPages = `SELECT u.note, page.id FROM unnest($1::text[]) AS u (note) JOIN page ON page.note = u.note ORDER BY page.id`
 )
 
-func put(ctx context.Context, db *sqldb.DB, sql string, values ...any) error {
+func put(ctx context.Context, tx *sqldb.Tx, sql string, values ...any) error {
 	b := &pgx.Batch{}
 	b.Queue(sql, sqldb.Row(values...)...)
-	return db.Put(ctx, b)
+	return tx.Put(ctx, b)
 }
 
-func noteOf(ctx context.Context, db *sqldb.DB, id string) (n int64, err error) {
+func noteOf(ctx context.Context, tx *sqldb.Tx, id string) (n int64, err error) {
 	b := &pgx.Batch{}
 	sqldb.FindOne(b, selectNotes, func(row pgx.Row) error { return row.Scan(&n) }, id)
-	return n, db.Ask(ctx, b)
+	return n, tx.Ask(ctx, b)
 }
 
 // keepsNote is a part that inserts a note with two pages, raises it twice, and reads all back.
-func keepsNote(t *testing.T, db *sqldb.DB, id string, found *string) *sqldb.Part {
+func keepsNote(t *testing.T, id string, found *string) *sqldb.Part {
 	t.Helper()
-	return part(t, func(ctx context.Context) error {
+	return part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 		stored := false
 		b := &pgx.Batch{}
 		sqldb.FindEach(b, insertNotes, func(pgx.Row) error { stored = true; return nil }, id, int64(1))
-		if err := db.Ask(ctx, b); err != nil || !stored {
+		if err := tx.Ask(ctx, b); err != nil || !stored {
 			return errors.Join(err, errors.New(id+" was there"))
 		}
 		var pages sqldb.Rows
@@ -51,7 +51,7 @@ func keepsNote(t *testing.T, db *sqldb.DB, id string, found *string) *sqldb.Part
 		pages.Add(id+"/1", id)
 		b = &pgx.Batch{}
 		b.Queue(insertPages, pages...)
-		if err := errors.Join(db.Put(ctx, b), put(ctx, db, updateNotes, id, int64(2)), put(ctx, db, updateNotes, id, int64(3))); err != nil {
+		if err := errors.Join(tx.Put(ctx, b), put(ctx, tx, updateNotes, id, int64(2)), put(ctx, tx, updateNotes, id, int64(3))); err != nil {
 			return err
 		}
 		var n int64
@@ -65,7 +65,7 @@ func keepsNote(t *testing.T, db *sqldb.DB, id string, found *string) *sqldb.Part
 			read[len(read)-1] = page
 			return err
 		}, id)
-		if err := db.Ask(ctx, b); err != nil {
+		if err := tx.Ask(ctx, b); err != nil {
 			return err
 		}
 		*found = fmt.Sprint(n, read)
@@ -88,7 +88,7 @@ func TestRows_manyPartsShareEveryStatement(t *testing.T) {
 		parts, found := make([]*sqldb.Part, n), make([]string, n)
 		id := func(i int) string { return fmt.Sprintf("p%s%d", name, i) }
 		for i := range parts {
-			parts[i] = keepsNote(t, db, id(i), &found[i])
+			parts[i] = keepsNote(t, id(i), &found[i])
 		}
 		before := executed.Load()
 		if err := db.Together(bounded(t), shared(parts...)); err != nil {
@@ -111,21 +111,21 @@ func TestRows_manyPartsShareEveryStatement(t *testing.T) {
 func TestRows_eachTakesItsOwn(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
-	if err := put(bounded(t), db, updateNotes, "a", int64(5)); err != nil {
+	if err := db.InTx(bounded(t), func(ctx context.Context, tx *sqldb.Tx) error { return put(ctx, tx, updateNotes, "a", int64(5)) }); err != nil {
 		t.Fatal(err)
 	}
 	errBad := errors.New("I cannot read this")
 	read := func(id string, n *int64) *sqldb.Part {
-		return part(t, func(ctx context.Context) (err error) {
-			*n, err = noteOf(ctx, db, id)
+		return part(t, func(ctx context.Context, tx *sqldb.Tx) (err error) {
+			*n, err = noteOf(ctx, tx, id)
 			return err
 		})
 	}
 	var first, second, nobody, b int64
-	wrong := part(t, func(ctx context.Context) error {
+	wrong := part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 		batch := &pgx.Batch{}
 		sqldb.FindOne(batch, selectNotes, func(pgx.Row) error { return errBad }, "b")
-		return db.Ask(ctx, batch)
+		return tx.Ask(ctx, batch)
 	})
 	parts := []*sqldb.Part{read("a", &first), read("a", &second), read("nobody", &nobody), wrong, read("b", &b)}
 	if err := db.Together(bounded(t), shared(parts...)); err != nil {
@@ -146,17 +146,17 @@ func TestRows_eachTakesItsOwn(t *testing.T) {
 func TestRows_ofOneSubjectKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
-	about := func(subject string, do func(ctx context.Context) error) *sqldb.Part {
+	about := func(subject string, do func(ctx context.Context, tx *sqldb.Tx) error) *sqldb.Part {
 		p := part(t, do)
 		p.Subject = subject
 		return p
 	}
-	other := about("y", func(ctx context.Context) error { return put(ctx, db, insertPages, "p1", "a") })
-	makes := about("x", func(ctx context.Context) error { return put(ctx, db, insertNotes, "p2", int64(1)) })
-	needs := about("x", func(ctx context.Context) error {
-		return errors.Join(put(ctx, db, insertPages, "p3", "p2"), put(ctx, db, updateNotes, "p2", int64(2)))
+	other := about("y", func(ctx context.Context, tx *sqldb.Tx) error { return put(ctx, tx, insertPages, "p1", "a") })
+	makes := about("x", func(ctx context.Context, tx *sqldb.Tx) error { return put(ctx, tx, insertNotes, "p2", int64(1)) })
+	needs := about("x", func(ctx context.Context, tx *sqldb.Tx) error {
+		return errors.Join(put(ctx, tx, insertPages, "p3", "p2"), put(ctx, tx, updateNotes, "p2", int64(2)))
 	})
-	again := about("x", func(ctx context.Context) error { return put(ctx, db, updateNotes, "p2", int64(3)) })
+	again := about("x", func(ctx context.Context, tx *sqldb.Tx) error { return put(ctx, tx, updateNotes, "p2", int64(3)) })
 	if err := db.Together(bounded(t), shared(other, makes, needs, again)); err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +170,8 @@ func TestRows_oneThatIsRefusedEndsItForAll(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
 	var found string
-	guilty := part(t, func(ctx context.Context) error { return put(ctx, db, updateNotes, "a", int64(-1)) })
-	err := db.Together(bounded(t), shared(keepsNote(t, db, "p1", &found), guilty))
+	guilty := part(t, func(ctx context.Context, tx *sqldb.Tx) error { return put(ctx, tx, updateNotes, "a", int64(-1)) })
+	err := db.Together(bounded(t), shared(keepsNote(t, "p1", &found), guilty))
 	if !sqldb.Violates(err, "note_n") || number(t, db, countNotes) != 0 {
 		t.Errorf("%v, %d notes are stored", err, number(t, db, countNotes))
 	}
@@ -199,10 +199,10 @@ func TestPipes_planOnceAndByKey(t *testing.T) {
 	t.Parallel()
 	db := open(t, with(t, testdb.New(t, schema), "jit", "on"))
 	var settings []string
-	p := part(t, func(ctx context.Context) error {
+	p := part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 		for _, sql := range []string{`SHOW plan_cache_mode`, `SHOW enable_seqscan`, `SHOW jit`} {
 			var value string
-			if err := db.On(ctx).QueryRow(ctx, sql).Scan(&value); err != nil {
+			if err := tx.QueryRow(ctx, sql).Scan(&value); err != nil {
 				return err
 			}
 			settings = append(settings, value)

@@ -26,7 +26,7 @@ const (
 	DefaultMaxConns = 24
 )
 
-// Querier is what reading code needs: the pool, or the transaction in ctx.
+// Querier is what reading code needs: the pool, or a transaction.
 type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -154,11 +154,3 @@ func (db *DB) Close() {
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return Classify(db.Pool.Ping(ctx)) }
-
-// On is the transaction in ctx when there is one, else the pool.
-func (db *DB) On(ctx context.Context) Querier {
-	if tx := txOf(ctx); tx != nil {
-		return tx
-	}
-	return db.Pool
-}

@@ -11,14 +11,15 @@ import (
 
 // Part is one of the functions that share a transaction.
 type Part struct {
-	// Ctx is what Do's own is made from.
+	// Ctx is Do's.
 	Ctx context.Context //nolint:containedctx // a part is somebody's request
 	// Subject is what it is about: of the same one, a part begins when those before
 	// it have ended. "" is about nothing that another could be about.
 	Subject string
-	// Do runs in the transaction, through the calls of DB that join one. It must wait
-	// for nothing else.
-	Do func(ctx context.Context) error
+	// Do runs in the transaction. It must wait for nothing else.
+	Do func(ctx context.Context, tx *Tx) error
+	// With is what the transaction's With answers to it; nil for nothing.
+	With any
 
 	// Err is what Do answered. Undo says that it had changed something by then.
 	Err  error
@@ -55,15 +56,7 @@ var ErrUndone = errors.New("a part of the transaction must be undone")
 // A part that refuses and has changed nothing yet leaves the others alone. A statement
 // that fails ends the transaction for all.
 func (db *DB) Together(ctx context.Context, s *Shared) error {
-	for lost := 0; ; lost++ {
-		err := db.pipeOnConnection(ctx, s.run)
-		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || lost == maxLost { // as in inTx
-			return err
-		}
-		if !pause(ctx, lostPause) {
-			return err
-		}
-	}
+	return db.onSession(ctx, db.pipes, s.run)
 }
 
 // run is one attempt.
@@ -75,13 +68,13 @@ func (s *Shared) run(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return abandon(ctx, conn, err)
 	}
-	if err := readMore(ctx, conn.SendBatch, s.Further); err != nil {
+	if err := readMore(ctx, conn, s.Further); err != nil {
 		return abandon(ctx, conn, err)
 	}
 	if err := s.Ready(); err != nil {
 		return abandon(ctx, conn, err)
 	}
-	if err := t.play(s.Parts); err != nil { //nolint:contextcheck // each part has its own request's
+	if err := t.play(s.Parts); err != nil {
 		return abandon(ctx, conn, err)
 	}
 	for _, p := range s.Parts {
@@ -98,7 +91,7 @@ func (s *Shared) run(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, p := range s.Parts {
 		if p.Err == nil {
-			for _, do := range p.own.joined.after {
+			for _, do := range p.own.tx.after {
 				do()
 			}
 		}
@@ -169,8 +162,8 @@ func (p *Part) perform(t *together) {
 		p.Undo = p.Err != nil && p.own.wrote
 		t.turn <- struct{}{}
 	}()
-	p.own.joined = joined{tx: p.own, part: p.own}
-	p.Err = p.Do(context.WithValue(p.Ctx, txKey{}, &p.own.joined))
+	p.own.tx = Tx{Querier: p.own, part: p.own, with: p.With}
+	p.Err = p.Do(p.Ctx, &p.own.tx)
 }
 
 // send asks the database what the parts have queued. A failure there is everybody's.

@@ -13,7 +13,7 @@ import (
 // partTx is the transaction as one part of it sees it: what it asks is queued, and
 // it waits until that was sent with what the other parts ask.
 type partTx struct {
-	joined   joined
+	tx       Tx
 	t        *together
 	who      any           // asks: itself, or its subject
 	answered chan struct{} // its answer is there: it may go on
@@ -75,7 +75,7 @@ func broken(err error) bool {
 	return err != nil && (errors.As(err, &server) || isConnectionLoss(err) || errors.Is(err, context.DeadlineExceeded))
 }
 
-// Exec implements pgx.Tx.
+// Exec implements Querier.
 func (p *partTx) Exec(_ context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	q := &pgx.QueuedQuery{SQL: sql, Arguments: args}
 	q.Exec(func(ct pgconn.CommandTag) error {
@@ -87,7 +87,7 @@ func (p *partTx) Exec(_ context.Context, sql string, args ...any) (tag pgconn.Co
 	return tag, err
 }
 
-// Query implements pgx.Tx. The rows are read before anybody else's answer is.
+// Query implements Querier. The rows are read before anybody else's answer is.
 func (p *partTx) Query(_ context.Context, sql string, args ...any) (pgx.Rows, error) {
 	kept := &keptRows{types: p.t.conn}
 	q := &pgx.QueuedQuery{SQL: sql, Arguments: args}
@@ -97,14 +97,14 @@ func (p *partTx) Query(_ context.Context, sql string, args ...any) (pgx.Rows, er
 	return kept, kept.err
 }
 
-// QueryRow implements pgx.Tx.
+// QueryRow implements Querier.
 func (p *partTx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
 	rows, _ := p.Query(ctx, sql, args...) //nolint:rowserrcheck,sqlclosecheck // its error is the row's, and all of it was read
 	kept, _ := rows.(*keptRows)
 	return keptRow{kept}
 }
 
-// SendBatch implements pgx.Tx; its results are had by Close.
+// SendBatch implements Querier; its results are had by Close.
 func (p *partTx) SendBatch(_ context.Context, b *pgx.Batch) pgx.BatchResults {
 	for _, q := range b.QueuedQueries {
 		p.queue(q)
@@ -119,31 +119,6 @@ func (p *partTx) put(b *pgx.Batch) {
 		p.t.next = append(p.t.next, asked{q, p.who})
 	}
 }
-
-// Begin implements pgx.Tx: there are no transactions within a part.
-func (p *partTx) Begin(context.Context) (pgx.Tx, error) { return nil, errNotInPart }
-
-// Commit implements pgx.Tx: it is not the part's to say.
-func (p *partTx) Commit(context.Context) error { return errNotInPart }
-
-// Rollback implements pgx.Tx: a part refuses by its error.
-func (p *partTx) Rollback(context.Context) error { return errNotInPart }
-
-// CopyFrom implements pgx.Tx.
-func (p *partTx) CopyFrom(context.Context, pgx.Identifier, []string, pgx.CopyFromSource) (int64, error) {
-	return 0, errNotInPart
-}
-
-// LargeObjects implements pgx.Tx.
-func (p *partTx) LargeObjects() pgx.LargeObjects { return pgx.LargeObjects{} }
-
-// Prepare implements pgx.Tx: statements are prepared by the pool.
-func (p *partTx) Prepare(context.Context, string, string) (*pgconn.StatementDescription, error) {
-	return nil, errNotInPart
-}
-
-// Conn implements pgx.Tx: nobody speaks to the session past the others.
-func (p *partTx) Conn() *pgx.Conn { return nil }
 
 // partResults wait for a part's batch.
 type partResults struct {

@@ -33,19 +33,19 @@ func shared(parts ...*sqldb.Part) *sqldb.Shared {
 	}
 }
 
-func part(t *testing.T, do func(ctx context.Context) error) *sqldb.Part {
+func part(t *testing.T, do func(ctx context.Context, tx *sqldb.Tx) error) *sqldb.Part {
 	t.Helper()
 	return &sqldb.Part{Ctx: t.Context(), Do: do}
 }
 
 // writes is a part that inserts a note, reads it back and says what it found.
-func writes(t *testing.T, db *sqldb.DB, id string, found *int64) *sqldb.Part {
+func writes(t *testing.T, id string, found *int64) *sqldb.Part {
 	t.Helper()
-	return part(t, func(ctx context.Context) error {
-		if _, err := db.On(ctx).Exec(ctx, insertNote, id, 7); err != nil {
+	return part(t, func(ctx context.Context, tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, insertNote, id, 7); err != nil {
 			return err
 		}
-		return db.On(ctx).QueryRow(ctx, selectN, id).Scan(found)
+		return tx.QueryRow(ctx, selectN, id).Scan(found)
 	})
 }
 
@@ -65,7 +65,7 @@ func TestTogether_manyPartsShareEveryRoundTrip(t *testing.T) {
 		var parts []*sqldb.Part
 		found := make([]int64, n)
 		for i := range n {
-			parts = append(parts, writes(t, db, fmt.Sprintf("p%s%d", name, i), &found[i]))
+			parts = append(parts, writes(t, fmt.Sprintf("p%s%d", name, i), &found[i]))
 		}
 		before := syncs.Load()
 		if err := db.Together(bounded(t), shared(parts...)); err != nil {
@@ -95,25 +95,25 @@ func TestTogether_aRefusalThatChangedNothingIsItsOwn(t *testing.T) {
 	said := []string{}
 	say := func(p *sqldb.Part, word string) *sqldb.Part {
 		do := p.Do
-		p.Do = func(ctx context.Context) error {
-			sqldb.After(ctx, func() { said = append(said, word) })
-			return do(ctx)
+		p.Do = func(ctx context.Context, tx *sqldb.Tx) error {
+			tx.After(func() { said = append(said, word) })
+			return do(ctx, tx)
 		}
 		return p
 	}
-	refuses := say(part(t, func(ctx context.Context) error {
+	refuses := say(part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 		var n int64
-		if err := db.On(ctx).QueryRow(ctx, selectN, "a").Scan(&n); err != nil {
+		if err := tx.QueryRow(ctx, selectN, "a").Scan(&n); err != nil {
 			return err
 		}
 		return errRefused
 	}), "refused")
-	panics := say(part(t, func(context.Context) error { panic("our bug") }), "panicked")
-	lacks := say(part(t, func(ctx context.Context) error {
+	panics := say(part(t, func(context.Context, *sqldb.Tx) error { panic("our bug") }), "panicked")
+	lacks := say(part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 		var n int64
-		return db.On(ctx).QueryRow(ctx, selectN, "nobody").Scan(&n)
+		return tx.QueryRow(ctx, selectN, "nobody").Scan(&n)
 	}), "lacked")
-	does := say(writes(t, db, "p1", &found), "done")
+	does := say(writes(t, "p1", &found), "done")
 	if err := db.Together(bounded(t), shared(refuses, panics, lacks, does)); err != nil {
 		t.Fatal(err)
 	}
@@ -128,22 +128,22 @@ func TestTogether_aRefusalThatChangedNothingIsItsOwn(t *testing.T) {
 func TestTogether_aRefusalThatChangedSomethingUndoesAllAndSaysWhose(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
-	for name, change := range map[string]func(ctx context.Context) error{
-		"a statement": func(ctx context.Context) error { _, err := db.On(ctx).Exec(ctx, raiseNote, "a", 1); return err },
-		"a put": func(ctx context.Context) error {
+	for name, change := range map[string]func(ctx context.Context, tx *sqldb.Tx) error{
+		"a statement": func(ctx context.Context, tx *sqldb.Tx) error { _, err := tx.Exec(ctx, raiseNote, "a", 1); return err },
+		"a put": func(ctx context.Context, tx *sqldb.Tx) error {
 			b := &pgx.Batch{}
 			b.Queue(raiseNote, "a", 1)
-			return db.Put(ctx, b)
+			return tx.Put(ctx, b)
 		},
-		"a note of its own": func(ctx context.Context) error { sqldb.Wrote(ctx); return nil },
+		"a note of its own": func(ctx context.Context, tx *sqldb.Tx) error { tx.Wrote(); return nil },
 	} {
 		var found int64
 		said := false
-		guilty := part(t, func(ctx context.Context) error {
-			sqldb.After(ctx, func() { said = true })
-			return errors.Join(change(ctx), errRefused)
+		guilty := part(t, func(ctx context.Context, tx *sqldb.Tx) error {
+			tx.After(func() { said = true })
+			return errors.Join(change(ctx, tx), errRefused)
 		})
-		other := writes(t, db, "p1", &found)
+		other := writes(t, "p1", &found)
 		if err := db.Together(bounded(t), shared(guilty, other)); !errors.Is(err, sqldb.ErrUndone) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -161,15 +161,15 @@ func TestTogether_aStatementThatFailsEndsItForAll(t *testing.T) {
 	db := fresh(t, sqldb.MaxConns(1))
 	var found int64
 	late := false
-	fails := part(t, func(ctx context.Context) error {
+	fails := part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 		b := &pgx.Batch{}
 		b.Queue(raiseNote, "a", -1)
-		return db.Put(ctx, b)
+		return tx.Put(ctx, b)
 	})
-	other := writes(t, db, "p1", &found)
-	after := part(t, func(ctx context.Context) error {
-		_, _ = db.On(ctx).Exec(ctx, raiseNote, "b", 1)
-		_, err := db.On(ctx).Exec(ctx, raiseNote, "b", 1)
+	other := writes(t, "p1", &found)
+	after := part(t, func(ctx context.Context, tx *sqldb.Tx) error {
+		_, _ = tx.Exec(ctx, raiseNote, "b", 1)
+		_, err := tx.Exec(ctx, raiseNote, "b", 1)
 		late = err != nil
 		return err
 	})
@@ -180,7 +180,7 @@ func TestTogether_aStatementThatFailsEndsItForAll(t *testing.T) {
 	if n := number(t, db, countNotes) + number(t, db, selectN, "b"); n != 0 {
 		t.Error("something was stored")
 	}
-	if err := db.Together(bounded(t), shared(writes(t, db, "p2", &found))); err != nil {
+	if err := db.Together(bounded(t), shared(writes(t, "p2", &found))); err != nil {
 		t.Errorf("the session is not clean: %v", err)
 	}
 }
@@ -192,15 +192,15 @@ func TestTogether_ofOneSubjectRunOneAfterTheOther(t *testing.T) {
 	db := fresh(t)
 	var trace []string
 	step := func(name, subject string) *sqldb.Part {
-		p := part(t, func(ctx context.Context) error {
+		p := part(t, func(ctx context.Context, tx *sqldb.Tx) error {
 			var n int64
-			if err := db.On(ctx).QueryRow(ctx, selectN, "a").Scan(&n); err != nil {
+			if err := tx.QueryRow(ctx, selectN, "a").Scan(&n); err != nil {
 				return err
 			}
 			trace = append(trace, fmt.Sprint(name, n))
 			b := &pgx.Batch{}
 			b.Queue(`UPDATE note SET n = $1 WHERE id = 'a'`, n+1)
-			return db.Put(ctx, b)
+			return tx.Put(ctx, b)
 		})
 		p.Subject = subject
 		return p
@@ -224,8 +224,8 @@ func TestTogether_readsRowsWhole(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
 	read := func(ids *[]string) *sqldb.Part {
-		return part(t, func(ctx context.Context) error {
-			rows, err := db.On(ctx).Query(ctx, `SELECT id FROM note ORDER BY id`)
+		return part(t, func(ctx context.Context, tx *sqldb.Tx) error {
+			rows, err := tx.Query(ctx, `SELECT id FROM note ORDER BY id`)
 			if err != nil {
 				return err
 			}

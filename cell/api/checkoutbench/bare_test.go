@@ -14,6 +14,7 @@ import (
 	"guichet/cell/notify"
 	"guichet/cell/payment"
 	"guichet/cell/ticket"
+	"guichet/internal/txn"
 )
 
 // bare is the baseline: the same rows of booking, checkout, payment, mail and
@@ -38,7 +39,7 @@ func bare(h *house) way {
 		if err != nil {
 			return 0, err
 		}
-		if err := h.store.SetIntent(ctx, payment.Payment{Order: o.ID, IntentID: i.ID, ClientSecret: i.ClientSecret}); err != nil {
+		if err := h.store.SetIntent(ctx, txn.None, payment.Payment{Order: o.ID, IntentID: i.ID, ClientSecret: i.ClientSecret}); err != nil {
 			return 0, err
 		}
 		created = time.Since(at)
@@ -51,11 +52,11 @@ func bare(h *house) way {
 
 // place stores the order and its payment at the desk.
 func (h *house) place(ctx context.Context, hold *booking.Hold) (o checkout.Order, err error) {
-	err = h.turn(ctx, hold.ID.String(), func(ctx context.Context) error {
-		if _, err := h.store.Form(ctx, h.sale.ID); err != nil {
+	err = h.turn(ctx, hold.ID.String(), func(ctx context.Context, tx txn.Tx) error {
+		if _, err := h.store.Form(ctx, tx, h.sale.ID); err != nil {
 			return err
 		}
-		return h.store.WithStock(ctx, h.sale.ID, booking.DefaultHoldTTL, []id.Hold{hold.ID}, func(s *booking.Stock) error {
+		return h.store.WithStock(ctx, tx, h.sale.ID, booking.DefaultHoldTTL, []id.Hold{hold.ID}, func(s *booking.Stock) error {
 			kept := s.Holds[hold.ID]
 			if kept == nil {
 				return booking.ErrHoldNotFound
@@ -70,17 +71,17 @@ func (h *house) place(ctx context.Context, hold *booking.Hold) (o checkout.Order
 			for _, item := range kept.Items {
 				o.Fees += item.Fees * item.Quantity
 			}
-			if err := h.store.InsertOrder(ctx, o); err != nil {
+			if err := h.store.InsertOrder(ctx, tx, o); err != nil {
 				return err
 			}
-			return h.store.InsertPayment(ctx, payment.Payment{ID: id.NewPayment(s.ID), Order: o.ID, Provider: h.processor.Name(), State: payment.Created, Amount: o.Total})
+			return h.store.InsertPayment(ctx, tx, payment.Payment{ID: id.NewPayment(s.ID), Order: o.ID, Provider: h.processor.Name(), State: payment.Created, Amount: o.Total})
 		})
 	})
 	return o, err
 }
 
 // turn is done at the desk, in a transaction that it shares with others.
-func (h *house) turn(ctx context.Context, subject string, do func(ctx context.Context) error) error {
+func (h *house) turn(ctx context.Context, subject string, do func(ctx context.Context, tx txn.Tx) error) error {
 	return h.box.Desks.Share(ctx, h.sale.ID, subject, nil, do)
 }
 
@@ -106,30 +107,30 @@ func (h *house) hear(ctx context.Context, body []byte, signature string) error {
 		return err
 	}
 	if n.Intent == nil || n.Intent.State != payment.Captured {
-		_, err := h.store.InsertNotice(ctx, n, "", body)
+		_, err := h.store.InsertNotice(ctx, txn.None, n, "", body)
 		return err
 	}
 	order, err := id.ParseOrder(n.Intent.OrderID)
 	if err != nil {
 		return err
 	}
-	return h.turn(ctx, order.String(), func(ctx context.Context) error {
-		if first, err := h.store.InsertNotice(ctx, n, order.String(), body); err != nil || !first {
+	return h.turn(ctx, order.String(), func(ctx context.Context, tx txn.Tx) error {
+		if first, err := h.store.InsertNotice(ctx, tx, n, order.String(), body); err != nil || !first {
 			return err
 		}
-		before, err := h.store.Order(ctx, order)
+		before, err := h.store.Order(ctx, tx, order)
 		if err != nil {
 			return err
 		}
-		return h.store.WithStock(ctx, h.sale.ID, booking.DefaultHoldTTL, []id.Hold{before.Hold}, func(s *booking.Stock) error {
-			return h.settle(ctx, s, order, *n.Intent)
+		return h.store.WithStock(ctx, tx, h.sale.ID, booking.DefaultHoldTTL, []id.Hold{before.Hold}, func(s *booking.Stock) error {
+			return h.settle(ctx, tx, s, order, *n.Intent)
 		})
 	})
 }
 
 // settle sells the hold, issues the tickets and books the money.
-func (h *house) settle(ctx context.Context, s *booking.Stock, order id.Order, i payment.Intent) error {
-	o, err := h.store.Order(ctx, order)
+func (h *house) settle(ctx context.Context, tx txn.Tx, s *booking.Stock, order id.Order, i payment.Intent) error {
+	o, err := h.store.Order(ctx, tx, order)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (h *house) settle(ctx context.Context, s *booking.Stock, order id.Order, i 
 	if o.Payment.State != payment.Captured || o.Payment.Received != o.Total.Amount {
 		return fmt.Errorf("%s was not paid", order)
 	}
-	if err := h.store.SetPayment(ctx, *o.Payment); err != nil {
+	if err := h.store.SetPayment(ctx, tx, *o.Payment); err != nil {
 		return err
 	}
 	if err := s.Convert(s.Holds[o.Hold]); err != nil {
@@ -151,23 +152,23 @@ func (h *house) settle(ctx context.Context, s *booking.Stock, order id.Order, i 
 			o.Tickets = append(o.Tickets, t)
 		}
 	}
-	if err := h.store.InsertTickets(ctx, o.Tickets, s.Now); err != nil {
+	if err := h.store.InsertTickets(ctx, tx, o.Tickets, s.Now); err != nil {
 		return err
 	}
-	if err := h.store.SetOrder(ctx, o, s.Now, "paid"); err != nil {
+	if err := h.store.SetOrder(ctx, tx, o, s.Now, "paid"); err != nil {
 		return err
 	}
-	if err := h.invoice(ctx, s, &o); err != nil {
+	if err := h.invoice(ctx, tx, s, &o); err != nil {
 		return err
 	}
-	if err := h.store.Post(ctx, payment.Sale(o.ID, s.Organizer, o.Total, o.Fees)); err != nil {
+	if err := h.store.Post(ctx, tx, payment.Sale(o.ID, s.Organizer, o.Total, o.Fees)); err != nil {
 		return err
 	}
-	return h.checkout.Notifier.Enqueue(ctx, checkout.Letter(&o, notify.OrderPaid, ""))
+	return h.checkout.Notifier.Enqueue(ctx, tx, checkout.Letter(&o, notify.OrderPaid, ""))
 }
 
-func (h *house) invoice(ctx context.Context, s *booking.Stock, o *checkout.Order) error {
-	seller, err := h.store.SellerOf(ctx, s.ID, s.Organizer)
+func (h *house) invoice(ctx context.Context, tx txn.Tx, s *booking.Stock, o *checkout.Order) error {
+	seller, err := h.store.SellerOf(ctx, tx, s.ID, s.Organizer)
 	if err != nil {
 		return err
 	}
@@ -181,5 +182,5 @@ func (h *house) invoice(ctx context.Context, s *booking.Stock, o *checkout.Order
 	for _, item := range o.Items {
 		p.Content.Lines = append(p.Content.Lines, checkout.PaperLine{Name: item.Name, Quantity: item.Quantity, Each: item.AllIn.Amount})
 	}
-	return h.store.IssuePaper(ctx, p)
+	return h.store.IssuePaper(ctx, tx, p)
 }

@@ -36,6 +36,7 @@ import (
 	"guichet/internal/signed"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -229,7 +230,7 @@ func (h *house) openSandbox(b *testing.B) {
 func (h *house) sell(b *testing.B) {
 	b.Helper()
 	eur := func(cents int64) money.Money { return money.Money{Amount: cents, Currency: "EUR"} }
-	e, err := h.box.DraftEvent(b.Context(), id.NewOrganizer(cell), booking.Draft{
+	e, err := h.box.DraftEvent(b.Context(), txn.None, id.NewOrganizer(cell), booking.Draft{
 		Name: "On sale", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris", Currency: "EUR",
 		Quotas: []booking.DraftQuota{{Name: "all", Size: places}},
 		Types:  []booking.DraftType{{Name: "Floor", Price: eur(4000), Fees: new(eur(250)), Quotas: []string{"all"}}},

@@ -18,6 +18,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/client"
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 const (
@@ -176,8 +177,8 @@ func straight(h *house) way {
 		}
 		var o checkout.Order
 		at := time.Now()
-		err = h.box.Desks.Share(ctx, h.sale.ID, hold.ID.String(), []id.Hold{hold.ID}, func(ctx context.Context) (err error) {
-			o, err = h.checkout.Create(ctx, checkout.Request{Hold: hold.ID, Buyer: person, Shown: &hold.Total})
+		err = h.box.Desks.Share(ctx, h.sale.ID, hold.ID.String(), []id.Hold{hold.ID}, func(ctx context.Context, tx txn.Tx) (err error) {
+			o, err = h.checkout.Create(ctx, tx, checkout.Request{Hold: hold.ID, Buyer: person, Shown: &hold.Total})
 			return err
 		})
 		if err == nil {

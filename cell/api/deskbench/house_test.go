@@ -20,6 +20,7 @@ import (
 	"guichet/internal/httpd"
 	"guichet/internal/signed"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // house is the API as a cell ships it.
@@ -50,7 +51,7 @@ func newHouse(b *testing.B, s *store.Store) *house {
 func (h *house) event(b *testing.B, places int64) booking.Event {
 	b.Helper()
 	price := money.Money{Amount: 4250, Currency: "EUR"}
-	e, err := h.box.DraftEvent(b.Context(), id.NewOrganizer("euw3"), booking.Draft{
+	e, err := h.box.DraftEvent(b.Context(), txn.None, id.NewOrganizer("euw3"), booking.Draft{
 		Name: "On sale", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris", Currency: "EUR",
 		Quotas: []booking.DraftQuota{{Name: "all", Size: places}}, Types: []booking.DraftType{{Name: "Floor", Price: price, Quotas: []string{"all"}}},
 	}, true)

@@ -7,6 +7,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/money"
+	"guichet/internal/txn"
 )
 
 // withTerms compares a plain ticket type with one that draws on two quotas, one of
@@ -39,7 +40,7 @@ func (h *house) richEvent(b *testing.B) booking.Event {
 	b.Helper()
 	eur := func(cents int64) money.Money { return money.Money{Amount: cents, Currency: "EUR"} }
 	tiers := []booking.DraftTier{{Name: "early", Price: eur(3000), Quantity: 1000}, {Name: "regular", Price: eur(4250), Quantity: 1_000_000}, {Name: "late", Price: eur(5500)}}
-	e, err := h.box.DraftEvent(b.Context(), id.NewOrganizer("euw3"), booking.Draft{
+	e, err := h.box.DraftEvent(b.Context(), txn.None, id.NewOrganizer("euw3"), booking.Draft{
 		Name: "With terms", Venue: booking.Venue{Name: "Hall", City: "Paris", Country: "FR"}, StartsAt: time.Now().AddDate(0, 1, 0).Truncate(time.Second), TimeZone: "Europe/Paris", Currency: "EUR",
 		Quotas: []booking.DraftQuota{{Name: "hall", Size: size}, {Name: "floor", Size: size}},
 		Types: []booking.DraftType{
@@ -50,7 +51,7 @@ func (h *house) richEvent(b *testing.B) booking.Event {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := h.store.PutCode(b.Context(), e.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
+	if _, err := h.store.PutCode(b.Context(), txn.None, e.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
 		return booking.Code{Code: "SPRING", Kind: booking.PromoCode, Terms: booking.CodeTerms{Percent: 1000}}, nil
 	}); err != nil {
 		b.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"guichet/internal/pgproxy"
 	"guichet/internal/sqldb"
 	"guichet/internal/testdb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -231,7 +232,7 @@ func (p *processes) play(ctx context.Context, seeds []uint64) ([]result, error) 
 func (p *processes) open(ctx context.Context, h *theatre, seed uint64) (g *game, err error) {
 	g = &game{seed: seed, size: 2 + rand.New(rand.NewPCG(seed, 0)).Int64N(4), theatre: h}
 	for range 20 {
-		if g.event, err = h.houses[0].box.DraftEvent(ctx, id.NewOrganizer("euw3"), draftOf(g.size), true); err == nil {
+		if g.event, err = h.houses[0].box.DraftEvent(ctx, txn.None, id.NewOrganizer("euw3"), draftOf(g.size), true); err == nil {
 			break
 		}
 	}
@@ -283,13 +284,13 @@ func (p *processes) settle(ctx context.Context, g *game) (kept map[string]bool, 
 
 func (p *processes) holdsOf(ctx context.Context, event id.Event) (map[string]bool, error) {
 	kept := map[string]bool{}
-	return kept, p.stores[0].InTx(ctx, func(ctx context.Context) error {
+	return kept, p.stores[0].DB.InTx(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
 		clear(kept)
 		for _, sql := range []string{
 			`SELECT event_id FROM booking.event WHERE event_id = $1 FOR UPDATE`,
 			`SELECT hold_id FROM booking.hold WHERE event_id = $1`,
 		} {
-			rows, err := p.stores[0].DB.On(ctx).Query(ctx, sql, event.String())
+			rows, err := tx.Query(ctx, sql, event.String())
 			if err != nil {
 				return err
 			}

@@ -20,6 +20,7 @@ import (
 	"guichet/cell/money"
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -407,7 +408,7 @@ func (g *game) ask(ctx context.Context, box *booking.Service, in asked, w *witne
 		err = g.askHold(ctx, box, in, w, &out)
 	case actRead:
 		var e booking.Event
-		if e, err = box.Store.Event(ctx, g.event.ID); err == nil {
+		if e, err = box.Store.Event(ctx, txn.None, g.event.ID); err == nil {
 			out.held, out.sold = e.Quotas[0].Held, e.Quotas[0].Sold
 		}
 	case actSweep:

@@ -11,6 +11,7 @@ import (
 
 	"guichet/cell/booking"
 	"guichet/cell/id"
+	"guichet/internal/txn"
 )
 
 // thinkOf numbers the hold that a key makes (booking.Key).
@@ -72,7 +73,7 @@ func (w *world) convert(ctx context.Context, at int, c *call) error {
 
 func (w *world) turn(ctx context.Context, at int, c *call) error {
 	c.key = nil
-	return w.boxes[at%2].Desks.Turn(ctx, c.hold.Event(), func(ctx context.Context) error {
+	return w.boxes[at%2].Desks.Turn(ctx, c.hold.Event(), func(ctx context.Context, _ txn.Tx) error {
 		return w.procs[at%2].turn(ctx, holdTTL, c.hold, sell(c.hold))
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"guichet/cell/account"
 	"guichet/cell/id"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var accountTests = map[string]func(t *testing.T, s *store.Store){
@@ -37,7 +38,7 @@ func ownerOf(name string) account.Identity {
 func settle(t *testing.T, s *store.Store, owners ...string) (org id.Organizer, members []account.Member) {
 	t.Helper()
 	org = id.NewOrganizer(s.Cell)
-	err := s.ChangeAccount(t.Context(), org, func(a *account.Account, now time.Time) error {
+	err := s.ChangeAccount(t.Context(), txn.None, org, func(a *account.Account, now time.Time) error {
 		members = nil
 		for _, name := range owners {
 			members = append(members, account.Member{ID: id.NewMembership(org), Identity: ownerOf(name), Role: access.Owner, AddedAt: now, AddedBy: "test"})
@@ -54,7 +55,7 @@ func settle(t *testing.T, s *store.Store, owners ...string) (org id.Organizer, m
 // look reads an account as a change would.
 func look(t *testing.T, s *store.Store, org id.Organizer) (a account.Account) {
 	t.Helper()
-	if err := s.ChangeAccount(t.Context(), org, func(read *account.Account, _ time.Time) error {
+	if err := s.ChangeAccount(t.Context(), txn.None, org, func(read *account.Account, _ time.Time) error {
 		a = *read
 		return nil
 	}); err != nil {
@@ -65,7 +66,7 @@ func look(t *testing.T, s *store.Store, org id.Organizer) (a account.Account) {
 
 func mustChange(t *testing.T, s *store.Store, org id.Organizer, decide func(a *account.Account, now time.Time) error) {
 	t.Helper()
-	if err := s.ChangeAccount(t.Context(), org, decide); err != nil {
+	if err := s.ChangeAccount(t.Context(), txn.None, org, decide); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -114,7 +115,7 @@ func accountKept(t *testing.T, s *store.Store) {
 	// Pages are in the order of ids, each behind the last.
 	var paged []id.Membership
 	for after := ""; ; {
-		page, err := s.Members(t.Context(), org, after, 1)
+		page, err := s.Members(t.Context(), txn.None, org, after, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +141,7 @@ func accountsApart(t *testing.T, s *store.Store) {
 	if a := look(t, s, one); len(a.Members) != 1 || a.Members[0].ID != members[0].ID {
 		t.Errorf("%+v", a)
 	}
-	err := s.ChangeAccount(t.Context(), one, func(a *account.Account, now time.Time) error {
+	err := s.ChangeAccount(t.Context(), txn.None, one, func(a *account.Account, now time.Time) error {
 		_, err := a.Remove(account.By{Person: ownerOf("ana")}, others[1].ID, now)
 		return err
 	})
@@ -167,7 +168,7 @@ func accountLastOwner(t *testing.T, s *store.Store) {
 		for i := range 2 {
 			group.Go(func() error {
 				<-start
-				errs[i] = stores[i].ChangeAccount(t.Context(), org, func(a *account.Account, now time.Time) error {
+				errs[i] = stores[i].ChangeAccount(t.Context(), txn.None, org, func(a *account.Account, now time.Time) error {
 					if round%2 == 0 {
 						_, err := a.Remove(account.By{Person: members[i].Identity}, members[1-i].ID, now)
 						return err
@@ -217,7 +218,7 @@ func accountAcceptedOnce(t *testing.T, s *store.Store) {
 		group.Go(func() error {
 			who := ownerOf("new")
 			who.Subject = fmt.Sprint("new", i%2) // two accounts at the issuer with one address
-			err := stores[i%2].ChangeAccount(t.Context(), org, func(a *account.Account, now time.Time) (err error) {
+			err := stores[i%2].ChangeAccount(t.Context(), txn.None, org, func(a *account.Account, now time.Time) (err error) {
 				_, fresh[i], err = a.Accept(who, inv.ID, account.HashText("token"), now)
 				return err
 			})
@@ -243,7 +244,7 @@ func accountAcceptedOnce(t *testing.T, s *store.Store) {
 
 func accountRefusal(t *testing.T, s *store.Store) {
 	org, members := settle(t, s, "ana")
-	err := s.ChangeAccount(t.Context(), org, func(a *account.Account, now time.Time) error {
+	err := s.ChangeAccount(t.Context(), txn.None, org, func(a *account.Account, now time.Time) error {
 		a.Changes.Members = append(a.Changes.Members, account.Member{ID: id.NewMembership(org), Identity: ownerOf("bob"), Role: access.Owner, AddedAt: now})
 		_, err := a.Remove(account.By{Person: members[0].Identity}, members[0].ID, now)
 		return err
@@ -274,8 +275,8 @@ func accountRefusal(t *testing.T, s *store.Store) {
 func accountRollsBack(t *testing.T, s *store.Store) {
 	org, members := settle(t, s, "ana")
 	boom := errors.New("boom")
-	err := s.InTx(t.Context(), func(ctx context.Context) error {
-		err := s.ChangeAccount(ctx, org, func(a *account.Account, now time.Time) error {
+	err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		err := s.ChangeAccount(ctx, tx, org, func(a *account.Account, now time.Time) error {
 			k, err := a.MakeKey(account.By{Person: members[0].Identity}, account.AskedKey{Name: "k", Scope: account.Scope{Role: access.Door}}, now)
 			a.Changes.Keys = append(a.Changes.Keys, *k)
 			return err

@@ -10,6 +10,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var allocationTests = map[string]func(t *testing.T, s *store.Store){
@@ -25,7 +26,7 @@ var allocationTests = map[string]func(t *testing.T, s *store.Store){
 
 func (b shop) allocate(t *testing.T, quota id.Quota, n int64) booking.Allocation {
 	t.Helper()
-	a, err := b.Allocate(t.Context(), b.event.Organizer, b.event.ID, quota, "press", n)
+	a, err := b.Allocate(t.Context(), txn.None, b.event.Organizer, b.event.ID, quota, "press", n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func (b shop) allocate(t *testing.T, quota id.Quota, n int64) booking.Allocation
 func (b shop) holdAside(t *testing.T, from id.Allocation, of id.TicketType, n int64) (booking.Hold, error) {
 	t.Helper()
 	want := booking.NamedRequest{From: from, Hold: id.NewHold(b.event.ID), Type: of, Quantity: n}
-	return b.HoldAside(t.Context(), b.event.Organizer, want, booking.NamedBuyer{Name: "Ana", Email: "ana@example.org"})
+	return b.HoldAside(t.Context(), txn.None, b.event.Organizer, want, booking.NamedBuyer{Name: "Ana", Email: "ana@example.org"})
 }
 
 const sumAllocated = `SELECT coalesce(sum(quantity), 0)::bigint FROM booking.allocation WHERE event_id = $1 AND quota_id = $2`
@@ -43,7 +44,7 @@ const sumAllocated = `SELECT coalesce(sum(quantity), 0)::bigint FROM booking.all
 // wantAside: a quota's counter is the sum of its allocations.
 func (b shop) wantAside(t *testing.T, hall, gallery int64) {
 	t.Helper()
-	e, err := b.store.Event(t.Context(), b.event.ID)
+	e, err := b.store.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func allocationStored(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 20, 10)
 	first, second := b.allocate(t, b.hall, 5), b.allocate(t, b.upper, 3)
 	b.wantAside(t, 5, 3)
-	after, err := b.Deallocate(t.Context(), b.event.Organizer, first.ID, 2)
+	after, err := b.Deallocate(t.Context(), txn.None, b.event.Organizer, first.ID, 2)
 	if err != nil || after.Quantity != 3 || after.Asked != 5 {
 		t.Errorf("%+v, %v", after, err)
 	}
@@ -72,7 +73,7 @@ func allocationStored(t *testing.T, s *store.Store) {
 	}
 	b.wantAside(t, 3, 1)
 	for range 2 {
-		if _, err := b.CloseAllocation(t.Context(), b.event.Organizer, first.ID); err != nil {
+		if _, err := b.CloseAllocation(t.Context(), txn.None, b.event.Organizer, first.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,7 +93,7 @@ func allocationStored(t *testing.T, s *store.Store) {
 		t.Errorf("listed %+v", seen)
 	}
 	for _, a := range seen {
-		if one, err := s.Allocation(t.Context(), b.event.ID, a.ID); err != nil || one != a || a.Closed != (a.ID == first.ID) {
+		if one, err := s.Allocation(t.Context(), txn.None, b.event.ID, a.ID); err != nil || one != a || a.Closed != (a.ID == first.ID) {
 			t.Errorf("%+v is listed as %+v: %v", one, a, err)
 		}
 	}
@@ -138,13 +139,13 @@ func allocationRace(t *testing.T, s *store.Store) {
 						fine(0, err)
 					}
 				case 1:
-					a, err := box.Allocate(ctx, org, b.event.ID, []id.Quota{b.hall, b.upper}[round%2], "crew", int64(1+i%4))
+					a, err := box.Allocate(ctx, txn.None, org, b.event.ID, []id.Quota{b.hall, b.upper}[round%2], "crew", int64(1+i%4))
 					if fine(1, err) && i%3 > 0 {
-						_, err = other.CloseAllocation(ctx, org, a.ID)
+						_, err = other.CloseAllocation(ctx, txn.None, org, a.ID)
 						fine(2, err)
 					}
 				case 2:
-					_, err := box.Deallocate(ctx, org, house.ID, 1)
+					_, err := box.Deallocate(ctx, txn.None, org, house.ID, 1)
 					fine(3, err)
 				case 3:
 					h, err := box.holdAside(t, house.ID, b.gallery, 1)
@@ -187,7 +188,7 @@ func allocationComesBack(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	b.wantAside(t, 0, 2)
-	if _, err := b.CloseAllocation(t.Context(), b.event.Organizer, a.ID); err != nil {
+	if _, err := b.CloseAllocation(t.Context(), txn.None, b.event.Organizer, a.ID); err != nil {
 		t.Fatal(err)
 	}
 	b.expire(t, holds[2].ID, 0)
@@ -219,15 +220,15 @@ func allocationSweeps(t *testing.T, s *store.Store) {
 func allocationForeign(t *testing.T, s *store.Store) {
 	b, other := openShop(t, s, 10, 4), openShop(t, s, 10, 4)
 	a := b.allocate(t, b.hall, 3)
-	_, err := b.Allocate(t.Context(), other.event.Organizer, b.event.ID, b.hall, "x", 1)
+	_, err := b.Allocate(t.Context(), txn.None, other.event.Organizer, b.event.ID, b.hall, "x", 1)
 	wantErr(t, err, booking.ErrEventNotFound)
-	_, err = b.CloseAllocation(t.Context(), other.event.Organizer, a.ID)
+	_, err = b.CloseAllocation(t.Context(), txn.None, other.event.Organizer, a.ID)
 	wantErr(t, err, booking.ErrEventNotFound)
-	_, err = b.Deallocate(t.Context(), b.event.Organizer, id.NewAllocation(b.event.ID), 1)
+	_, err = b.Deallocate(t.Context(), txn.None, b.event.Organizer, id.NewAllocation(b.event.ID), 1)
 	wantErr(t, err, booking.ErrAllocNotFound)
-	_, err = s.Allocation(t.Context(), other.event.ID, a.ID)
+	_, err = s.Allocation(t.Context(), txn.None, other.event.ID, a.ID)
 	wantErr(t, err, booking.ErrAllocNotFound)
-	_, err = b.Allocate(t.Context(), b.event.Organizer, b.event.ID, other.hall, "x", 1)
+	_, err = b.Allocate(t.Context(), txn.None, b.event.Organizer, b.event.ID, other.hall, "x", 1)
 	wantErr(t, err, booking.ErrQuotaNotFound)
 	b.wantAside(t, 3, 0)
 }
@@ -237,13 +238,13 @@ func allocationLimit(t *testing.T, s *store.Store) {
 	b.exec(t, `INSERT INTO booking.allocation (allocation_id, event_id, quota_id, name, asked, quantity, closed, created_at)
 		SELECT $1::text || n::text, $1, $2, 'old', 1, 0, true, now() FROM generate_series(1, $3::bigint) AS n`,
 		b.event.ID.String(), b.hall.String(), booking.MaxAllocations)
-	_, err := b.Allocate(t.Context(), b.event.Organizer, b.event.ID, b.hall, "one more", 1)
+	_, err := b.Allocate(t.Context(), txn.None, b.event.Organizer, b.event.ID, b.hall, "one more", 1)
 	wantErr(t, err, booking.ErrAllocLimit)
 	b.exec(t, `DELETE FROM booking.allocation WHERE event_id = $1`, b.event.ID.String())
 	b.exec(t, `INSERT INTO booking.allocation (allocation_id, event_id, quota_id, name, asked, quantity, closed, created_at)
 		SELECT 'alc' || substr($1, 4) || '_' || to_char(n, 'FM0000000000000000'), $1, $2, 'empty', 1, 0, false, now() FROM generate_series(1, $3::bigint) AS n`,
 		b.event.ID.String(), b.hall.String(), booking.MaxOpenAllocations)
-	_, err = b.Allocate(t.Context(), b.event.Organizer, b.event.ID, b.hall, "one more", 1)
+	_, err = b.Allocate(t.Context(), txn.None, b.event.Organizer, b.event.ID, b.hall, "one more", 1)
 	wantErr(t, err, booking.ErrAllocLimit)
 	b.wantCounters(t, [4]int64{0, 0, 0, 0})
 }
@@ -288,7 +289,7 @@ func allocationLastPlace(t *testing.T, s *store.Store) {
 		race(func(box shop) error { _, err := box.holdAside(t, a.ID, b.floor, 1); return err })
 		all.Go(func() {
 			<-start
-			if _, err := boxes[1].CloseAllocation(t.Context(), b.event.Organizer, a.ID); err != nil {
+			if _, err := boxes[1].CloseAllocation(t.Context(), txn.None, b.event.Organizer, a.ID); err != nil {
 				t.Error(err)
 			}
 		})

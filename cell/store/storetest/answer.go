@@ -9,6 +9,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/store"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 var answerTests = map[string]func(t *testing.T, s *store.Store){
@@ -30,7 +31,7 @@ func (b shop) answered(ctx context.Context, key string) (body string, replayed b
 		return "", false, err
 	}
 	defer leave()
-	_, raw, replayed, err := b.store.AnswerOnce(ctx, scope, key, "print", holdOnce(b))
+	_, raw, replayed, err := b.store.AnswerOnce(ctx, txn.None, scope, key, "print", holdOnce(b))
 	return string(raw), replayed, err
 }
 
@@ -42,7 +43,7 @@ func answerReplayed(t *testing.T, s *store.Store) {
 		t.Fatal(replayed, err)
 	}
 	for _, box := range []shop{b, other, b} {
-		status, body, replayed, err := box.store.AnswerOnce(t.Context(), scope, "k", "print", func(context.Context) (int, []byte, error) {
+		status, body, replayed, err := box.store.AnswerOnce(t.Context(), txn.None, scope, "k", "print", func(context.Context, txn.Tx) (int, []byte, error) {
 			t.Error("the effect happened again")
 			return 0, nil, nil
 		})
@@ -51,7 +52,7 @@ func answerReplayed(t *testing.T, s *store.Store) {
 		}
 	}
 	// Another scope is another caller's or another call's key.
-	if _, _, replayed, err := s.AnswerOnce(t.Context(), "POST /v1/orders", "k", "print", holdOnce(b)); replayed || err != nil {
+	if _, _, replayed, err := s.AnswerOnce(t.Context(), txn.None, "POST /v1/orders", "k", "print", holdOnce(b)); replayed || err != nil {
 		t.Error(replayed, err)
 	}
 	b.wantCounters(t, [4]int64{2, 0, 0, 0})
@@ -62,7 +63,7 @@ func answerOtherBody(t *testing.T, s *store.Store) {
 	if _, _, err := b.answered(t.Context(), "k"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, _, err := twin(t, s).AnswerOnce(t.Context(), scope, "k", "another print", holdOnce(b))
+	_, _, _, err := twin(t, s).AnswerOnce(t.Context(), txn.None, scope, "k", "another print", holdOnce(b))
 	wantErr(t, err, store.ErrKeyReused)
 	b.wantCounters(t, [4]int64{1, 0, 0, 0})
 }
@@ -71,11 +72,11 @@ const countAnswers = `SELECT count(*) FROM booking.answer WHERE key = $1`
 
 func answerFailed(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 1, 1)
-	_, _, replayed, err := s.AnswerOnce(t.Context(), scope, "k", "print", func(ctx context.Context) (int, []byte, error) {
-		if _, _, err := holdOnce(b)(ctx); err != nil {
+	_, _, replayed, err := s.AnswerOnce(t.Context(), txn.None, scope, "k", "print", func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
+		if _, _, err := holdOnce(b)(ctx, tx); err != nil {
 			return 0, nil, err
 		}
-		_, err := b.within(ctx, b.floor, 1)
+		_, err := b.within(ctx, tx, b.floor, 1)
 		return 0, nil, err
 	})
 	wantErr(t, err, booking.ErrSoldOut)
@@ -91,16 +92,16 @@ func answerFailed(t *testing.T, s *store.Store) {
 
 // slow is an effect that takes until told; its session is never idle for long, so
 // that the database does not end it.
-func slow(b shop, begun chan<- struct{}, end <-chan struct{}) func(ctx context.Context) (int, []byte, error) {
-	return func(ctx context.Context) (int, []byte, error) {
+func slow(b shop, begun chan<- struct{}, end <-chan struct{}) func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
+	return func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
 		close(begun)
 		for {
-			if _, err := b.store.DB.On(ctx).Exec(ctx, selectNow); err != nil {
+			if _, err := sqlOf(b.store, tx).Exec(ctx, selectNow); err != nil {
 				return 0, nil, err
 			}
 			select {
 			case <-end:
-				return holdOnce(b)(ctx)
+				return holdOnce(b)(ctx, tx)
 			case <-ctx.Done():
 				return 0, nil, ctx.Err()
 			case <-time.After(100 * time.Millisecond):
@@ -120,7 +121,7 @@ func answerInFlightHere(t *testing.T, s *store.Store) {
 			return
 		}
 		defer leave()
-		if _, _, _, err := s.AnswerOnce(t.Context(), scope, "k", "print", slow(b, begun, end)); err != nil {
+		if _, _, _, err := s.AnswerOnce(t.Context(), txn.None, scope, "k", "print", slow(b, begun, end)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -150,7 +151,7 @@ func answerInFlightElsewhere(t *testing.T, s *store.Store) {
 	var running sync.WaitGroup
 	var first string
 	running.Go(func() {
-		_, body, _, err := s.AnswerOnce(t.Context(), scope, "k", "print", slow(b, begun, end))
+		_, body, _, err := s.AnswerOnce(t.Context(), txn.None, scope, "k", "print", slow(b, begun, end))
 		if err != nil {
 			t.Error(err)
 		}
@@ -187,10 +188,10 @@ func answerKilled(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	end := killer(t, s)
 	runs := 0
-	_, _, replayed, err := s.AnswerOnce(t.Context(), scope, "k", "print", func(ctx context.Context) (int, []byte, error) {
+	_, _, replayed, err := s.AnswerOnce(t.Context(), txn.None, scope, "k", "print", func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
 		runs++
-		status, body, err := holdOnce(b)(ctx)
-		end(ctx)
+		status, body, err := holdOnce(b)(ctx, tx)
+		end(ctx, tx)
 		return status, body, err
 	})
 	if err == nil || replayed || kind.Of(err) != kind.Unavailable || runs != 2 {
@@ -206,14 +207,14 @@ func answerKilled(t *testing.T, s *store.Store) {
 	b.wantCounters(t, [4]int64{1, 0, 0, 0})
 }
 
-// killer ends the session that runs the transaction in ctx, from another one.
-func killer(t *testing.T, s *store.Store) func(ctx context.Context) {
+// killer ends the session that runs the transaction tx, from another one.
+func killer(t *testing.T, s *store.Store) func(ctx context.Context, tx txn.Tx) {
 	t.Helper()
 	other := connectAs(t, s, s.DB.Pool.Config().ConnString(), "") // the cell's role may end nobody's session
 	if isCockroach(t, s) {
-		return func(ctx context.Context) {
+		return func(ctx context.Context, tx txn.Tx) {
 			var session string
-			if err := s.DB.On(ctx).QueryRow(ctx, `SHOW session_id`).Scan(&session); err != nil {
+			if err := sqlOf(s, tx).QueryRow(ctx, `SHOW session_id`).Scan(&session); err != nil {
 				t.Error(err)
 			}
 			if _, err := other.DB.Pool.Exec(ctx, `CANCEL SESSION $1`, session); err != nil {
@@ -221,9 +222,9 @@ func killer(t *testing.T, s *store.Store) func(ctx context.Context) {
 			}
 		}
 	}
-	return func(ctx context.Context) {
+	return func(ctx context.Context, tx txn.Tx) {
 		var pid int64
-		if err := s.DB.On(ctx).QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		if err := sqlOf(s, tx).QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
 			t.Error(err)
 		}
 		if _, err := other.DB.Pool.Exec(ctx, `SELECT pg_terminate_backend($1, 10000)`, pid); err != nil {

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"guichet/cell/audit"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var auditTests = map[string]func(t *testing.T, s *store.Store){
@@ -31,7 +30,7 @@ func note(e audit.Entry) *audit.Note {
 
 func record(t *testing.T, s *store.Store, n *audit.Note) {
 	t.Helper()
-	if err := s.AppendNote(audit.With(t.Context(), n)); err != nil {
+	if err := s.AppendNote(audit.With(t.Context(), n), txn.None); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -52,7 +51,7 @@ func auditKept(t *testing.T, s *store.Store) {
 	n := note(audit.Entry{Action: "PUT /v1/x", RequestID: "req\x00\xff", Address: audit.Truncate("203.0.113.77")}).
 		For("org").At("evt").On("quota", "quo").
 		Changed(map[string]any{"size": 1, "name": "a\x00b", "api_key": "key1.secret"}, map[string]any{"size": 2, "name": "a\x00b", "nested": map[string]any{"token": "t", "kept": 1}})
-	if err := s.AppendNote(t.Context()); err != nil { // a call without a note
+	if err := s.AppendNote(t.Context(), txn.None); err != nil { // a call without a note
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -78,8 +77,8 @@ func auditKept(t *testing.T, s *store.Store) {
 func auditRollsBack(t *testing.T, s *store.Store) {
 	boom := errors.New("boom")
 	ctx := audit.With(t.Context(), note(audit.Entry{Action: "PUT /v1/x"}))
-	err := s.InTx(ctx, func(ctx context.Context) error {
-		if err := s.AppendNote(ctx); err != nil {
+	err := s.InTx(ctx, func(ctx context.Context, tx txn.Tx) error {
+		if err := s.AppendNote(ctx, tx); err != nil {
 			return err
 		}
 		return boom
@@ -158,7 +157,7 @@ func auditForgets(t *testing.T, s *store.Store) {
 		t.Errorf("%+v", list)
 	}
 	boom := errors.New("boom")
-	wantErr(t, s.DB.AsOwner(t.Context(), func(context.Context, pgx.Tx) error { return boom }), boom)
+	wantErr(t, s.DB.AsOwner(t.Context(), func(context.Context, sqldb.Querier) error { return boom }), boom)
 	if s.DB.Confined() == "" {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 // These tests go around every lock and every rule of the code: the database's own
@@ -107,28 +108,28 @@ func ticketConstraint(t *testing.T, s *store.Store) {
 		return tickets
 	}
 	first := set()
-	if err := s.InsertTickets(t.Context(), first, o.CreatedAt); err != nil {
+	if err := s.InsertTickets(t.Context(), txn.None, first, o.CreatedAt); err != nil {
 		t.Fatal(err)
 	}
-	if err := twin(t, s).InsertTickets(t.Context(), set(), o.CreatedAt); !sqldb.Violates(err, "ticket_once") {
+	if err := twin(t, s).InsertTickets(t.Context(), txn.None, set(), o.CreatedAt); !sqldb.Violates(err, "ticket_once") {
 		t.Errorf("a second set of tickets: %v", err)
 	}
-	got, err := s.Order(t.Context(), o.ID)
+	got, err := s.Order(t.Context(), txn.None, o.ID)
 	if err != nil || len(got.Tickets) != 2 || got.Tickets[0] != first[0] || got.Tickets[1] != first[1] {
 		t.Errorf("%v: %+v, want %+v", err, got.Tickets, first)
 	}
-	one, err := s.Ticket(t.Context(), first[1].ID)
+	one, err := s.Ticket(t.Context(), txn.None, first[1].ID)
 	if err != nil || one != first[1] {
 		t.Errorf("%v: %+v", err, one)
 	}
-	_, err = s.Ticket(t.Context(), id.NewTicket(b.event.ID))
+	_, err = s.Ticket(t.Context(), txn.None, id.NewTicket(b.event.ID))
 	wantErr(t, err, checkout.ErrTicketNotFound)
 	for range 2 {
-		if err := s.CancelTickets(t.Context(), o.ID); err != nil {
+		if err := s.CancelTickets(t.Context(), txn.None, o.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if one, err = s.Ticket(t.Context(), first[0].ID); err != nil || one.State != checkout.TicketCanceled {
+	if one, err = s.Ticket(t.Context(), txn.None, first[0].ID); err != nil || one.State != checkout.TicketCanceled {
 		t.Errorf("%v: %s", err, one.State)
 	}
 }
@@ -138,11 +139,11 @@ func orderConstraint(t *testing.T, s *store.Store) {
 	o := b.order(t, 1)
 	second := o
 	second.ID, second.Code = id.NewOrder(b.event.ID), "ANOTHER"
-	if err := s.InsertOrder(t.Context(), second); !sqldb.Violates(err, "orders_of_hold") {
+	if err := s.InsertOrder(t.Context(), txn.None, second); !sqldb.Violates(err, "orders_of_hold") {
 		t.Errorf("a second order of the hold: %v", err)
 	}
 	pay := func() error {
-		return s.InsertPayment(t.Context(), payment.Payment{
+		return s.InsertPayment(t.Context(), txn.None, payment.Payment{
 			ID: id.NewPayment(b.event.ID), Order: o.ID, Provider: "stripe", State: payment.Created, Amount: o.Total,
 		})
 	}
@@ -184,7 +185,7 @@ func (b shop) order(t *testing.T, n int64) checkout.Order {
 		Attendees: []checkout.Attendee{{Name: "Ada"}}, Items: h.Items, CreatedAt: h.CreatedAt, ExpiresAt: h.ExpiresAt,
 		Policy: booking.RefundPolicy{Kind: booking.RefundUntil, UntilHours: 48, FeeAmount: 100, FeeBasisPoints: 250},
 	}
-	if err := b.store.InsertOrder(t.Context(), o); err != nil {
+	if err := b.store.InsertOrder(t.Context(), txn.None, o); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -193,7 +194,7 @@ func (b shop) order(t *testing.T, n int64) checkout.Order {
 func (b shop) pay(t *testing.T, o checkout.Order) payment.Payment {
 	t.Helper()
 	p := payment.Payment{ID: id.NewPayment(b.event.ID), Order: o.ID, Provider: "stripe", State: payment.Created, Amount: money.Money{Amount: o.Total.Amount, Currency: "EUR"}}
-	if err := b.store.InsertPayment(t.Context(), p); err != nil {
+	if err := b.store.InsertPayment(t.Context(), txn.None, p); err != nil {
 		t.Fatal(err)
 	}
 	return p

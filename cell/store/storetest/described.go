@@ -9,6 +9,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var describedTests = map[string]func(t *testing.T, s *store.Store){
@@ -53,7 +54,7 @@ func describedAnew(t *testing.T, s *store.Store) {
 	elsewhere := shops[0].at(twin(t, s))
 	change := func(with func(e *booking.Event, floor *booking.TicketType) error) {
 		t.Helper()
-		if _, err := elsewhere.Change(t.Context(), elsewhere.event.ID, elsewhere.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+		if _, err := elsewhere.Change(t.Context(), txn.None, elsewhere.event.ID, elsewhere.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 			return with(e, e.Type(elsewhere.floor))
 		}); err != nil {
 			t.Fatal(err)
@@ -100,7 +101,7 @@ func describedByEdition(t *testing.T, s *store.Store) {
 	shops[0].exec(t, `UPDATE booking.ticket_type SET price = 8000 WHERE ticket_type_id = $1`, shops[0].floor.String())
 	shops[0].exec(t, `UPDATE booking.event SET version = version + 1 WHERE event_id = $1`, shops[0].event.ID.String())
 	wantSold(t, shops, 8250, 4250)
-	if _, err := shops[0].Change(t.Context(), shops[0].event.ID, shops[0].event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+	if _, err := shops[0].Change(t.Context(), txn.None, shops[0].event.ID, shops[0].event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 		e.Type(shops[0].floor).Price = eur(9000)
 		return nil
 	}); err != nil {
@@ -139,7 +140,7 @@ func describedRising(t *testing.T, s *store.Store) {
 	office := twin(t, s)
 	for range raises {
 		for _, b := range shops {
-			if _, err := b.at(office).Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+			if _, err := b.at(office).Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 				e.Type(b.floor).Price.Amount++
 				return nil
 			}); err != nil {
@@ -175,14 +176,14 @@ func describedSeen(t *testing.T, s *store.Store) {
 	b.mustBatch(t, &booking.Op{Decide: seen("known")})
 	b.exec(t, `UPDATE booking.event SET version = version + 1 WHERE event_id = $1`, b.event.ID.String())
 	b.mustBatch(t, &booking.Op{Decide: seen("read anew")})
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, nil, seen("alone")); err != nil {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, seen("alone")); err != nil {
 		t.Error(err)
 	}
 }
 
 func describedAtLength(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 20, 4)
-	if _, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+	if _, err := b.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 		e.Summary = strings.Repeat("🎭", booking.MaxSummary) // four bytes each: with all else more than is kept
 		return nil
 	}); err != nil {

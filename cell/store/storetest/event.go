@@ -13,6 +13,7 @@ import (
 	"guichet/cell/store"
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var eventTests = map[string]func(t *testing.T, s *store.Store){
@@ -26,7 +27,7 @@ var eventTests = map[string]func(t *testing.T, s *store.Store){
 
 func eventReadsBack(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
-	e, err := abroad(t, s, "Pacific/Kiritimati").Event(t.Context(), b.event.ID)
+	e, err := abroad(t, s, "Pacific/Kiritimati").Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +38,11 @@ func eventReadsBack(t *testing.T, s *store.Store) {
 	if !reflect.DeepEqual(e, b.event) {
 		t.Errorf("got  %+v\nwant %+v", e, b.event)
 	}
-	_, err = s.Event(t.Context(), id.NewEvent(s.Cell))
+	_, err = s.Event(t.Context(), txn.None, id.NewEvent(s.Cell))
 	wantErr(t, err, booking.ErrEventNotFound)
 	_, err = s.Hold(t.Context(), id.NewHold(b.event.ID))
 	wantErr(t, err, booking.ErrHoldNotFound)
-	wantErr(t, s.WithStock(t.Context(), id.NewEvent(s.Cell), ttl, nil, func(*booking.Stock) error { return nil }), booking.ErrEventNotFound)
+	wantErr(t, s.WithStock(t.Context(), txn.None, id.NewEvent(s.Cell), ttl, nil, func(*booking.Stock) error { return nil }), booking.ErrEventNotFound)
 }
 
 func eventChanges(t *testing.T, s *store.Store) {
@@ -52,12 +53,12 @@ func eventChanges(t *testing.T, s *store.Store) {
 	for i := range changes {
 		box := b.at([]*store.Store{s, other}[i%2])
 		all.Go(func() {
-			if _, err := box.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+			if _, err := box.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 				return e.Resize(b.hall, "hall", e.Quotas[0].Size+1)
 			}); err != nil {
 				t.Error(err)
 			}
-			if _, err := box.Change(t.Context(), b.event.ID, b.event.Organizer, 1, func(*booking.Event, time.Time) error { return nil }); err == nil {
+			if _, err := box.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 1, func(*booking.Event, time.Time) error { return nil }); err == nil {
 				t.Error("a change of a version that is gone was taken")
 			} else {
 				stale <- err
@@ -69,14 +70,14 @@ func eventChanges(t *testing.T, s *store.Store) {
 	for err := range stale {
 		wantErr(t, err, booking.ErrStale)
 	}
-	e, err := s.Event(t.Context(), b.event.ID)
+	e, err := s.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil || e.Version != 1+changes || e.Quotas[0].Size != 10+changes {
 		t.Errorf("%v: version %d, size %d", err, e.Version, e.Quotas[0].Size)
 	}
 	nop := func(*booking.Event, time.Time) error { return nil }
-	_, err = b.Change(t.Context(), b.event.ID, id.NewOrganizer(s.Cell), 0, nop)
+	_, err = b.Change(t.Context(), txn.None, b.event.ID, id.NewOrganizer(s.Cell), 0, nop)
 	wantErr(t, err, booking.ErrEventNotFound) // another's event is nobody's business
-	_, err = b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Resize(b.hall, "gallery", 30) })
+	_, err = b.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Resize(b.hall, "gallery", 30) })
 	wantErr(t, err, booking.ErrInvalidEvent)
 }
 
@@ -87,7 +88,7 @@ func eventOfSource(t *testing.T, s *store.Store) {
 	made := make(chan id.Event, 20)
 	for i := range 20 {
 		all.Go(func() {
-			e, err := boxes[i%2].DraftEvent(t.Context(), org, draft(1, 1), true)
+			e, err := boxes[i%2].DraftEvent(t.Context(), txn.None, org, draft(1, 1), true)
 			if err == nil {
 				made <- e.ID
 			} else if !errors.Is(err, booking.ErrEventExists) {
@@ -99,14 +100,14 @@ func eventOfSource(t *testing.T, s *store.Store) {
 	if len(made) != 1 {
 		t.Fatalf("%d events", len(made))
 	}
-	_, err := boxes[0].DraftEvent(t.Context(), org, draft(1, 1), true)
+	_, err := boxes[0].DraftEvent(t.Context(), txn.None, org, draft(1, 1), true)
 	if e := kind.As(err); e == nil || e.Fields["event_id"] != (<-made).String() {
 		t.Errorf("the event that is there is not named: %v", err)
 	}
 	for range 2 { // what comes from no catalogue is never the same
 		own := draft(1, 1)
 		own.Source = nil
-		if _, err := boxes[0].DraftEvent(t.Context(), org, own, true); err != nil {
+		if _, err := boxes[0].DraftEvent(t.Context(), txn.None, org, own, true); err != nil {
 			t.Error(err)
 		}
 	}
@@ -117,7 +118,7 @@ const countOutbox = `SELECT count(*) FROM bus.outbox WHERE event_key = $1`
 func eventTold(t *testing.T, s *store.Store) {
 	s.Announce = func(e booking.Event) ([]byte, error) { return []byte(e.Name), nil }
 	box := service(s)
-	e, err := box.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), draft(1, 1), false)
+	e, err := box.DraftEvent(t.Context(), txn.None, id.NewOrganizer(s.Cell), draft(1, 1), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func eventTold(t *testing.T, s *store.Store) {
 		}
 	}
 	change := func(with func(e *booking.Event, now time.Time) error) error {
-		_, err := box.Change(t.Context(), e.ID, e.Organizer, 0, with)
+		_, err := box.Change(t.Context(), txn.None, e.ID, e.Organizer, 0, with)
 		return err
 	}
 	told(0)
@@ -146,7 +147,7 @@ func eventTold(t *testing.T, s *store.Store) {
 		t.Error("a change that could not be told was kept")
 	}
 	told(1)
-	if now, err := s.Event(t.Context(), e.ID); err != nil || now.State != booking.Published {
+	if now, err := s.Event(t.Context(), txn.None, e.ID); err != nil || now.State != booking.Published {
 		t.Errorf("%v: the event is %s", err, now.State)
 	}
 }
@@ -168,7 +169,7 @@ func eventFenced(t *testing.T, s *store.Store) {
 	wantErr(t, err, booking.ErrMoved)
 	_, err = b.Extend(t.Context(), due.ID)
 	wantErr(t, err, booking.ErrMoved)
-	_, err = b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() })
+	_, err = b.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() })
 	wantErr(t, err, booking.ErrMoved)
 	if n, err := b.Sweep(t.Context()); err != nil || n != 0 {
 		t.Errorf("the sweeper visited %d sealed events (%v)", n, err)
@@ -179,17 +180,17 @@ func eventFenced(t *testing.T, s *store.Store) {
 func organizerKept(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	org := id.NewOrganizer(s.Cell)
-	if _, err := service(s).OpenAccount(ctx, org, "Théâtre"); err != nil {
+	if _, err := service(s).OpenAccount(ctx, txn.None, org, "Théâtre"); err != nil {
 		t.Fatal(err)
 	}
 	o, err := s.Organizer(ctx, org)
 	if err != nil || o != (booking.Organizer{ID: org, Name: "Théâtre", HomeRegion: "eu-west-3"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if err := s.InsertOrganizer(ctx, o); !sqldb.Violates(err, "organizer_pkey") {
+	if err := s.InsertOrganizer(ctx, txn.None, o); !sqldb.Violates(err, "organizer_pkey") {
 		t.Errorf("a second account with the id: %v", err)
 	}
 	_, err = s.Organizer(ctx, id.NewOrganizer(s.Cell))
 	wantErr(t, err, booking.ErrOrganizerNotFound)
-	wantErr(t, s.InTx(ctx, func(context.Context) error { return booking.ErrState }), booking.ErrState)
+	wantErr(t, s.InTx(ctx, func(context.Context, txn.Tx) error { return booking.ErrState }), booking.ErrState)
 }

@@ -7,6 +7,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 // anew is an op that makes the hold, as one with a key does, and where it leaves what it
@@ -121,7 +122,7 @@ func groupKinds(t *testing.T, s *store.Store) {
 		}
 	}
 	for _, b := range shops {
-		e, err := s.Event(t.Context(), b.event.ID)
+		e, err := s.Event(t.Context(), txn.None, b.event.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

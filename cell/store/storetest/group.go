@@ -12,6 +12,7 @@ import (
 	"guichet/cell/bus"
 	"guichet/cell/id"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var groupTests = map[string]func(t *testing.T, s *store.Store){
@@ -64,8 +65,8 @@ func groupLeftOut(t *testing.T, s *store.Store) {
 		{Event: two.event.ID, Ops: []*booking.Op{two.grant(two.floor, 1)}},
 		{Event: id.NewEvent(s.Cell), Ops: []*booking.Op{{Decide: func(*booking.Stock) error { t.Error("decided for an event that there is none of"); return nil }}}},
 	}
-	if err := twin(t, s).InTx(t.Context(), func(ctx context.Context) error {
-		if _, err := two.within(ctx, two.floor, 2); err != nil { // locked by another process until it is done
+	if err := twin(t, s).InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if _, err := two.within(ctx, tx, two.floor, 2); err != nil { // locked by another process until it is done
 			return err
 		}
 		began := time.Now()                                       //nolint:forbidigo // how long it takes is what is tested
@@ -197,7 +198,7 @@ func groupBuckets(t *testing.T, s *store.Store) {
 	for process, msgs := range map[*store.Store][]store.Outgoing{telling: news, too: back} {
 		all.Go(func() {
 			for range 200 {
-				if err := process.InTx(t.Context(), func(ctx context.Context) error { return process.Publish(ctx, msgs...) }); err != nil {
+				if err := process.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error { return process.Publish(ctx, tx, msgs...) }); err != nil {
 					t.Error(err)
 				}
 			}
@@ -217,7 +218,7 @@ func groupTerms(t *testing.T, s *store.Store) {
 	for _, b := range []shop{one, two} {
 		b.expire(t, b.mustHold(t, b.floor, 3).ID, 0)
 	}
-	if _, err := s.PutCode(t.Context(), two.event.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
+	if _, err := s.PutCode(t.Context(), txn.None, two.event.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
 		return booking.Code{Code: "SPRING", Kind: booking.PromoCode, Terms: booking.CodeTerms{Percent: 1000}}, nil
 	}); err != nil {
 		t.Fatal(err)

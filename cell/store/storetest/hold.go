@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var holdTests = map[string]func(t *testing.T, s *store.Store){
@@ -127,7 +128,7 @@ func holdPaid(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 2, 2)
 	h := b.mustHold(t, b.floor, 2)
 	order := id.NewOrder(b.event.ID)
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{h.ID}, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{h.ID}, func(stock *booking.Stock) error {
 		return stock.Enter(stock.Holds[h.ID], order, stock.Now.Add(time.Minute))
 	}); err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ const makeDue = `UPDATE booking.hold SET expires_at = clock_timestamp() - $2::fl
 func holdBehindManyDue(t *testing.T, s *store.Store) {
 	const crowd = 230
 	b := openShop(t, s, crowd+1, 1)
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		for range crowd {
 			if _, err := stock.Grant(booking.Request{Hold: id.NewHold(b.event.ID), Lines: []booking.Line{{Type: b.floor, Quantity: 1}}}); err != nil {
 				return err
@@ -203,7 +204,7 @@ func holdBehindManyDue(t *testing.T, s *store.Store) {
 func holdElsewhere(t *testing.T, s *store.Store) {
 	b, c := openShop(t, s, 2, 2), openShop(t, s, 2, 2)
 	h := b.mustHold(t, b.floor, 1)
-	if err := s.WithStock(t.Context(), c.event.ID, ttl, []id.Hold{h.ID}, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, c.event.ID, ttl, []id.Hold{h.ID}, func(stock *booking.Stock) error {
 		if stock.Holds[h.ID] != nil {
 			t.Error("another event's hold is loaded")
 		}
@@ -211,7 +212,7 @@ func holdElsewhere(t *testing.T, s *store.Store) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	err := s.WithStock(t.Context(), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		stock.Quota(b.hall).Held = 3 // a bug of ours, or a lock that was not taken
 		return nil
 	})

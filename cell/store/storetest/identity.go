@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var identityTests = map[string]func(t *testing.T, s *store.Store){
@@ -56,7 +57,7 @@ func usedLinkForgotten(t *testing.T, s *store.Store) {
 // clock is the database's.
 func clock(t *testing.T, s *store.Store) time.Time {
 	t.Helper()
-	now, err := s.Clock(t.Context())
+	now, err := s.Clock(t.Context(), txn.None)
 	if err != nil {
 		t.Fatal(err)
 	}

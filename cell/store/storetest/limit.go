@@ -14,6 +14,7 @@ import (
 	"guichet/cell/store"
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 func tierRace(t *testing.T, s *store.Store) {
@@ -80,7 +81,7 @@ func codeLimit(t *testing.T, s *store.Store) {
 	for i, h := range holds {
 		all.Go(func() {
 			if err := retried(t, func(int) error {
-				return boxes[i%2].store.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{h.ID}, func(stock *booking.Stock) error {
+				return boxes[i%2].store.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{h.ID}, func(stock *booking.Stock) error {
 					held := stock.Holds[h.ID]
 					if held.Order.IsZero() {
 						if err := stock.Enter(held, id.NewOrder(b.event.ID), stock.Now.Add(time.Hour)); err != nil {
@@ -136,9 +137,9 @@ func codeChanged(t *testing.T, s *store.Store) {
 	if list, err = s.Codes(t.Context(), b.event.ID, "A", 10); err != nil || len(list) != 1 {
 		t.Errorf("%v: %+v", err, list)
 	}
-	_, err = s.Code(t.Context(), openShop(t, s, 1, 1).event.ID, "OFF")
+	_, err = s.Code(t.Context(), txn.None, openShop(t, s, 1, 1).event.ID, "OFF")
 	wantErr(t, err, booking.ErrAccessCode) // it is another event's
-	_, err = s.PutCode(t.Context(), id.NewEvent(s.Cell), "X", nil)
+	_, err = s.PutCode(t.Context(), txn.None, id.NewEvent(s.Cell), "X", nil)
 	wantErr(t, err, booking.ErrEventNotFound)
 }
 
@@ -147,7 +148,7 @@ func codeBehindDue(t *testing.T, s *store.Store) {
 	const crowd = 230
 	b := openShop(t, s, 2*crowd, 4)
 	b.putCode(t, booking.Code{Code: "ONE", Kind: booking.PromoCode, MaxUses: new(int64(1)), Terms: booking.CodeTerms{Off: 1}})
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		for range crowd {
 			if _, err := stock.Grant(b.want(b.floor, 1)); err != nil {
 				return err
@@ -253,7 +254,7 @@ func buyerOwn(t *testing.T, s *store.Store) {
 		t.Errorf("%v: %+v", err, seen)
 	}
 	o := id.NewOrder(b.event.ID)
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{mine.ID}, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{mine.ID}, func(stock *booking.Stock) error {
 		return stock.Enter(stock.Holds[mine.ID], o, stock.Now.Add(time.Hour))
 	}); err != nil {
 		t.Fatal(err)
@@ -261,7 +262,7 @@ func buyerOwn(t *testing.T, s *store.Store) {
 	if own := refusal(ana); len(own) != 1 || own[0].Order != o.String() {
 		t.Errorf("own holds %v", own)
 	}
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{mine.ID}, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{mine.ID}, func(stock *booking.Stock) error {
 		return stock.Convert(stock.Holds[mine.ID])
 	}); err != nil {
 		t.Fatal(err)
@@ -294,12 +295,12 @@ func termsConstraints(t *testing.T, s *store.Store) {
 		}
 	}
 	// A lock that was not taken: the desk's own sums would pass the limit.
-	err := s.WithStock(context.WithoutCancel(t.Context()), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	err := s.WithStock(context.WithoutCancel(t.Context()), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		stock.Counters.Moved.Codes = map[string]booking.Use{"OFF": {Uses: 2}}
 		return nil
 	})
 	wantErr(t, err, booking.ErrCodeUsedUp)
-	err = s.WithStock(t.Context(), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	err = s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		stock.Counters.Moved.Tiers = map[booking.TierKey]int64{{Type: b.floor, Tier: 1}: 5}
 		return nil
 	})

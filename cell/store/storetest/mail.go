@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var mailTests = map[string]func(t *testing.T, s *store.Store){
@@ -32,7 +33,7 @@ func letter(s *store.Store, k notify.Kind, part string) notify.Message {
 func enqueue(t *testing.T, s *store.Store, ms ...notify.Message) {
 	t.Helper()
 	for _, m := range ms {
-		if err := s.Enqueue(t.Context(), m); err != nil {
+		if err := s.Enqueue(t.Context(), txn.None, m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +65,7 @@ func mailOnce(t *testing.T, s *store.Store) {
 	for _, process := range []*store.Store{s, twin(t, s)} {
 		for range 5 {
 			racing.Go(func() {
-				if err := process.Enqueue(t.Context(), m); err != nil {
+				if err := process.Enqueue(t.Context(), txn.None, m); err != nil {
 					t.Error(err)
 				}
 			})
@@ -162,7 +163,7 @@ func mailAgain(t *testing.T, s *store.Store) {
 	for range 10 {
 		for _, process := range []*store.Store{s, other} {
 			racing.Go(func() {
-				wait, err := process.Again(t.Context(), m, "again-", limit, 1000*24*time.Hour)
+				wait, err := process.Again(t.Context(), txn.None, m, "again-", limit, 1000*24*time.Hour)
 				if err != nil {
 					t.Error(err)
 				}
@@ -213,7 +214,7 @@ func mailForgets(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	search := notify.Message{Kind: notify.FindMyTickets, To: "ana@example.org"}
-	if _, err := s.Again(t.Context(), search, "search-", 1, time.Hour); err != nil {
+	if _, err := s.Again(t.Context(), txn.None, search, "search-", 1, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	enqueue(t, s, waiting)
@@ -251,8 +252,8 @@ func mailReach(t *testing.T, s *store.Store) {
 func mailRollsBack(t *testing.T, s *store.Store) {
 	m := letter(s, notify.OrderPaid, "")
 	failed := errors.New("the order was not paid after all")
-	err := s.InTx(t.Context(), func(ctx context.Context) error {
-		return errors.Join(s.Enqueue(ctx, m), failed)
+	err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		return errors.Join(s.Enqueue(ctx, tx, m), failed)
 	})
 	if !errors.Is(err, failed) {
 		t.Fatal(err)
@@ -274,11 +275,11 @@ func mailCaused(t *testing.T, s *store.Store) {
 	first := caused("", "Ana+1@example.org")
 	enqueue(t, s, first, first, caused("", "ana@EXAMPLE.org"), caused("", "bob@example.org"), letter(s, notify.OrderPaid, ""))
 	again := caused("", "ana+again@example.org")
-	if _, err := twin(t, s).Again(t.Context(), again, "again-", 5, time.Hour); err != nil {
+	if _, err := twin(t, s).Again(t.Context(), txn.None, again, "again-", 5, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.InTx(t.Context(), func(ctx context.Context) error {
-		if err := s.Enqueue(ctx, caused("", "ana@example.org")); err != nil {
+	if err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if err := s.Enqueue(ctx, tx, caused("", "ana@example.org")); err != nil {
 			return err
 		}
 		return errors.New("rolled back")
@@ -286,14 +287,14 @@ func mailCaused(t *testing.T, s *store.Store) {
 		t.Fatal("it was stored")
 	}
 	key := notify.LimitHash("ana@example.org")
-	now, at, err := s.Caused(t.Context(), key, 10)
+	now, at, err := s.Caused(t.Context(), txn.None, key, 10)
 	if err != nil || len(at) != 3 {
 		t.Fatalf("%d were caused: %v", len(at), err)
 	}
 	if at[0].Before(at[1]) || at[1].Before(at[2]) || now.Before(at[0]) || now.Sub(at[2]) > time.Minute {
 		t.Errorf("%v, and it is %s", at, now)
 	}
-	if _, at, err := s.Caused(t.Context(), key, 2); err != nil || len(at) != 2 {
+	if _, at, err := s.Caused(t.Context(), txn.None, key, 2); err != nil || len(at) != 2 {
 		t.Errorf("%d of at most 2: %v", len(at), err)
 	}
 	if n, err := s.ForgetCaused(t.Context(), time.Hour, 10); err != nil || n != 0 {

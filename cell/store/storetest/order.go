@@ -12,6 +12,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/payment"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var orderTests = map[string]func(t *testing.T, s *store.Store){
@@ -29,7 +30,7 @@ func orderReadsBack(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	o := b.order(t, 2)
 	p := b.pay(t, o)
-	got, err := abroad(t, s, "Pacific/Kiritimati").Order(t.Context(), o.ID)
+	got, err := abroad(t, s, "Pacific/Kiritimati").Order(t.Context(), txn.None, o.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,14 +44,14 @@ func orderReadsBack(t *testing.T, s *store.Store) {
 	}
 	o.State, o.Refund, o.Kept = checkout.Paid, checkout.PartialRefund, 300
 	for _, what := range []string{"paid", "paid"} { // a moment is one entry, whoever tells it twice
-		if err := s.SetOrder(t.Context(), o, o.CreatedAt.Add(time.Second), what); err != nil {
+		if err := s.SetOrder(t.Context(), txn.None, o, o.CreatedAt.Add(time.Second), what); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Note(t.Context(), o.ID, o.CreatedAt.Add(2*time.Second), "refund_sent"); err != nil {
+	if err := s.Note(t.Context(), txn.None, o.ID, o.CreatedAt.Add(2*time.Second), "refund_sent"); err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.OrdersOf(t.Context(), b.event.ID, "", 10)
+	list, err := s.OrdersOf(t.Context(), txn.None, b.event.ID, "", 10)
 	if err != nil || len(list) != 1 || list[0].State != checkout.Paid || list[0].Refund != checkout.PartialRefund || list[0].Kept != 300 || list[0].Policy != o.Policy {
 		t.Fatalf("%v: %+v", err, list)
 	}
@@ -61,9 +62,9 @@ func orderReadsBack(t *testing.T, s *store.Store) {
 	if !slices.Equal(told, []string{"created", "paid", "refund_sent"}) {
 		t.Errorf("timeline %v", told)
 	}
-	_, err = s.Order(t.Context(), id.NewOrder(b.event.ID))
+	_, err = s.Order(t.Context(), txn.None, id.NewOrder(b.event.ID))
 	wantErr(t, err, checkout.ErrOrderNotFound)
-	orders, sold, in, err := s.Counts(t.Context(), b.event.ID)
+	orders, sold, in, err := s.Counts(t.Context(), txn.None, b.event.ID)
 	if err != nil || orders["paid"] != 1 || len(sold) != 0 || in != 0 {
 		t.Errorf("counts %v %v %d, %v", orders, sold, in, err)
 	}
@@ -75,21 +76,21 @@ func orderCode(t *testing.T, s *store.Store) {
 	first := b.order(t, 1)
 	next := first
 	next.ID, next.Hold = id.NewOrder(b.event.ID), b.mustHold(t, b.floor, 1).ID
-	if err := s.InTx(t.Context(), func(ctx context.Context) error {
-		wantErr(t, s.InsertOrder(ctx, next), checkout.ErrCodeTaken)
+	if err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		wantErr(t, s.InsertOrder(ctx, tx, next), checkout.ErrCodeTaken)
 		next.Code = "OTHERXX"
-		return s.InsertOrder(ctx, next)
+		return s.InsertOrder(ctx, tx, next)
 	}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Order(t.Context(), next.ID)
+	got, err := s.Order(t.Context(), txn.None, next.ID)
 	if err != nil || got.Code != "OTHERXX" || len(got.Items) != 1 {
 		t.Errorf("%v: %+v", err, got)
 	}
 	elsewhere := openShop(t, s, 10, 4)
 	same := elsewhere.order(t, 1)
 	same.ID, same.Hold, same.Code = id.NewOrder(elsewhere.event.ID), elsewhere.mustHold(t, elsewhere.floor, 1).ID, first.Code
-	if err := s.InsertOrder(t.Context(), same); err != nil {
+	if err := s.InsertOrder(t.Context(), txn.None, same); err != nil {
 		t.Errorf("a code is another event's too: %v", err)
 	}
 }
@@ -100,7 +101,7 @@ func paymentIntent(t *testing.T, s *store.Store) {
 	p := b.pay(t, o)
 	read := func() payment.Payment {
 		t.Helper()
-		got, err := s.Order(t.Context(), o.ID)
+		got, err := s.Order(t.Context(), txn.None, o.ID)
 		if err != nil || got.Payment == nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func paymentIntent(t *testing.T, s *store.Store) {
 	}
 	for _, intent := range []string{"pi_1", "pi_2"} {
 		p.IntentID, p.ClientSecret = intent, intent+"_secret_x"
-		if err := s.SetIntent(t.Context(), p); err != nil {
+		if err := s.SetIntent(t.Context(), txn.None, p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,14 +117,14 @@ func paymentIntent(t *testing.T, s *store.Store) {
 		t.Errorf("%+v", got)
 	}
 	p.State, p.IntentID, p.ClientSecret = payment.Failed, "", ""
-	if err := s.SetPayment(t.Context(), p); err != nil {
+	if err := s.SetPayment(t.Context(), txn.None, p); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(); got.IntentID != "pi_1" || got.ClientSecret != "pi_1_secret_x" || got.State != payment.Failed || got.Settled {
 		t.Errorf("who knows no intent has wiped it: %+v", got)
 	}
 	p.State, p.IntentID, p.Received, p.Settled = payment.Captured, "pi_2", 4250, true
-	if err := s.SetPayment(t.Context(), p); err != nil {
+	if err := s.SetPayment(t.Context(), txn.None, p); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(); got.IntentID != "pi_2" || got.State != payment.Captured || got.Received != 4250 || !got.Settled {
@@ -144,7 +145,7 @@ func paymentLease(t *testing.T, s *store.Store) {
 		if settled.IsZero() {
 			settled = o.ID
 			p.State, p.Settled = payment.Captured, true
-			if err := s.SetPayment(t.Context(), p); err != nil {
+			if err := s.SetPayment(t.Context(), txn.None, p); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -205,7 +206,7 @@ func refundLease(t *testing.T, s *store.Store) {
 		ID: id.NewRefund(b.event.ID), Order: o.ID, Amount: eur(250), State: payment.RefundCreated, Source: payment.ByOrganizer, Reason: "«pardon»",
 		Tickets: []id.Ticket{id.NewTicket(b.event.ID)}, CreatedAt: birthday,
 	}
-	if err := s.InsertRefund(t.Context(), back); err != nil {
+	if err := s.InsertRefund(t.Context(), txn.None, back); err != nil {
 		t.Fatal(err)
 	}
 	claim := func(by *store.Store, want int) []payment.Back {
@@ -224,12 +225,12 @@ func refundLease(t *testing.T, s *store.Store) {
 	b.exec(t, expireLeases, b.event.ID.String())
 	got = claim(other, 1)[0]
 	got.State, got.ProviderID = payment.RefundDone, "re_1"
-	if err := other.SetRefund(t.Context(), got); err != nil {
+	if err := other.SetRefund(t.Context(), txn.None, got); err != nil {
 		t.Fatal(err)
 	}
 	b.exec(t, expireLeases, b.event.ID.String())
 	claim(s, 0)
-	if backs, err := s.Refunds(t.Context(), o.ID); err != nil || len(backs) != 1 || !reflect.DeepEqual(backs[0], got) {
+	if backs, err := s.Refunds(t.Context(), txn.None, o.ID); err != nil || len(backs) != 1 || !reflect.DeepEqual(backs[0], got) {
 		t.Errorf("%v: %+v, want %+v", err, backs, got)
 	}
 }
@@ -241,7 +242,7 @@ func noticeOnce(t *testing.T, s *store.Store) {
 	firsts := make(chan bool, 20)
 	for i := range 20 {
 		all.Go(func() {
-			first, err := []*store.Store{s, other}[i%2].InsertNotice(t.Context(), n, "", []byte(`{}`))
+			first, err := []*store.Store{s, other}[i%2].InsertNotice(t.Context(), txn.None, n, "", []byte(`{}`))
 			if err != nil {
 				t.Error(err)
 			}
@@ -276,7 +277,7 @@ func ledger(t *testing.T, s *store.Store) {
 			payment.Sale(o.ID, org, o.Total, o.Fees), payment.Promise(ref, o.ID, org, eur(1000), 58), payment.Payback(ref, o.ID, eur(1000)),
 			payment.Late(id.NewOrder(b.event.ID), eur(5)),
 		} {
-			if err := s.Post(t.Context(), e); err != nil {
+			if err := s.Post(t.Context(), txn.None, e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -284,12 +285,12 @@ func ledger(t *testing.T, s *store.Store) {
 	if sum, n := b.number(t, sumPostings, b.event.ID.String()), b.number(t, countPostings, b.event.ID.String()); sum != 0 || n != 3+3+2+3*2 {
 		t.Errorf("%d postings sum to %d", n, sum)
 	}
-	if revenue, err := s.Revenue(t.Context(), b.event.ID); err != nil || revenue != 8500-1000 {
+	if revenue, err := s.Revenue(t.Context(), txn.None, b.event.ID); err != nil || revenue != 8500-1000 {
 		t.Errorf("revenue %d, %v", revenue, err)
 	}
 	wrong := payment.Sale(id.NewOrder(b.event.ID), org, eur(100), 0)
 	wrong.Postings[0].Amount++
-	wantErr(t, s.Post(t.Context(), wrong), payment.ErrUnbalanced)
+	wantErr(t, s.Post(t.Context(), txn.None, wrong), payment.ErrUnbalanced)
 	if sum := b.number(t, sumPostings, b.event.ID.String()); sum != 0 {
 		t.Errorf("the postings sum to %d", sum)
 	}
@@ -298,8 +299,8 @@ func ledger(t *testing.T, s *store.Store) {
 func ledgerInTx(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	o := b.order(t, 1)
-	wantErr(t, s.InTx(t.Context(), func(ctx context.Context) error {
-		if err := s.Post(ctx, payment.Sale(o.ID, b.event.Organizer, o.Total, 0)); err != nil {
+	wantErr(t, s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		if err := s.Post(ctx, tx, payment.Sale(o.ID, b.event.Organizer, o.Total, 0)); err != nil {
 			return err
 		}
 		return checkout.ErrState

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/checkout"
 	"guichet/cell/id"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var paperTests = map[string]func(t *testing.T, s *store.Store){
@@ -33,13 +34,13 @@ func papersWithoutGaps(t *testing.T, s *store.Store) {
 		for range each {
 			racing.Go(func() {
 				o := id.NewOrder(id.NewEvent(s.Cell))
-				if err := process.InTx(t.Context(), func(ctx context.Context) error {
-					return errors.Join(process.IssuePaper(ctx, invoiceOf(o, org)), failed)
+				if err := process.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+					return errors.Join(process.IssuePaper(ctx, tx, invoiceOf(o, org)), failed)
 				}); !errors.Is(err, failed) {
 					t.Error(err)
 				}
 				for range 2 { // the second has its number already
-					if err := process.IssuePaper(t.Context(), invoiceOf(o, org)); err != nil {
+					if err := process.IssuePaper(t.Context(), txn.None, invoiceOf(o, org)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -52,11 +53,11 @@ func papersWithoutGaps(t *testing.T, s *store.Store) {
 	racing.Wait()
 	var numbers []int64
 	for _, o := range orders {
-		p, err := s.Paper(t.Context(), o, checkout.Invoice, 1)
+		p, err := s.Paper(t.Context(), txn.None, o, checkout.Invoice, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Paper(t.Context(), o, checkout.Invoice, 2); !errors.Is(err, checkout.ErrPaperNotFound) {
+		if _, err := s.Paper(t.Context(), txn.None, o, checkout.Invoice, 2); !errors.Is(err, checkout.ErrPaperNotFound) {
 			t.Errorf("a second invoice: %v", err)
 		}
 		numbers = append(numbers, p.Number)
@@ -72,10 +73,10 @@ func papersWithoutGaps(t *testing.T, s *store.Store) {
 	note := invoiceOf(o, org)
 	note.Kind, note.Cause = checkout.CreditNote, "ref_1"
 	for _, p := range []checkout.Paper{invoiceOf(o, other), note} {
-		if err := s.IssuePaper(t.Context(), p); err != nil {
+		if err := s.IssuePaper(t.Context(), txn.None, p); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Paper(t.Context(), o, p.Kind, 1); err != nil || got.Number != 1 || got.Series != s.Cell.String() {
+		if got, err := s.Paper(t.Context(), txn.None, o, p.Kind, 1); err != nil || got.Number != 1 || got.Series != s.Cell.String() {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
@@ -84,14 +85,14 @@ func papersWithoutGaps(t *testing.T, s *store.Store) {
 func revocationsWithoutGaps(t *testing.T, s *store.Store) {
 	event := id.NewEvent(s.Cell)
 	failed := errors.New("the refund was not stored")
-	if err := s.InTx(t.Context(), func(ctx context.Context) error {
-		return errors.Join(s.Revoke(ctx, event, []string{"x", "y"}), failed)
+	if err := s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		return errors.Join(s.Revoke(ctx, tx, event, []string{"x", "y"}), failed)
 	}); !errors.Is(err, failed) {
 		t.Fatal(err)
 	}
 	// A ticket that was revoked by itself is canceled with its order later on.
 	for _, barcodes := range [][]string{{"a", "b", "c"}, nil, {"a"}, {"d", "b", "d"}} {
-		if err := s.Revoke(t.Context(), event, barcodes); err != nil {
+		if err := s.Revoke(t.Context(), txn.None, event, barcodes); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/search"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var publicTests = map[string]func(t *testing.T, s *store.Store){
@@ -28,7 +29,7 @@ func publicClasses(t *testing.T, s *store.Store) {
 	over.exec(t, `UPDATE booking.event SET starts_at = clock_timestamp() - interval '2 hours', ends_at = clock_timestamp() WHERE event_id = $1`, over.event.ID.String())
 	few.mustHold(t, few.floor, 9)
 	gone.allocate(t, gone.hall, 10)
-	if _, err := off.Change(t.Context(), off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	if _, err := off.Change(t.Context(), txn.None, off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	missing := id.NewEvent(s.Cell)
@@ -43,7 +44,7 @@ func publicClasses(t *testing.T, s *store.Store) {
 
 func publicChanges(t *testing.T, s *store.Store) {
 	first, second := openShop(t, s, 10, 4), openShop(t, s, 10, 4)
-	if _, err := first.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), draft(1, 1), false); err != nil { // nobody's business
+	if _, err := first.DraftEvent(t.Context(), txn.None, id.NewOrganizer(s.Cell), draft(1, 1), false); err != nil { // nobody's business
 		t.Fatal(err)
 	}
 	all, now, err := s.StockChanges(t.Context(), time.Time{}, 10)
@@ -82,7 +83,7 @@ func publicChangesOfEvents(t *testing.T, s *store.Store) {
 		t.Fatalf("%+v, %v", before, err)
 	}
 	b.exec(t, ageStand, b.event.ID.String())
-	if _, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	if _, err := b.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	after, _, err := s.StockChanges(t.Context(), before[0].At.Add(time.Microsecond), 10)
@@ -109,7 +110,7 @@ func publicStand(t *testing.T, s *store.Store) {
 	if now := stand(); now != opened+2 {
 		t.Errorf("the ledger ends before %d, then before %d, want two entries more", opened, now)
 	}
-	if _, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	if _, err := b.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
 	if now := stand(); now != opened+2 {
@@ -122,10 +123,10 @@ func publicStand(t *testing.T, s *store.Store) {
 func publicLive(t *testing.T, s *store.Store) {
 	live, off, over := openShop(t, s, 10, 4), openShop(t, s, 10, 4), openShop(t, s, 10, 4)
 	over.exec(t, `UPDATE booking.event SET starts_at = clock_timestamp() - interval '2 hours', ends_at = clock_timestamp() WHERE event_id = $1`, over.event.ID.String())
-	if _, err := off.Change(t.Context(), off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
+	if _, err := off.Change(t.Context(), txn.None, off.event.ID, off.event.Organizer, 0, func(e *booking.Event, _ time.Time) error { return e.Cancel() }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := live.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), draft(1, 1), false); err != nil {
+	if _, err := live.DraftEvent(t.Context(), txn.None, id.NewOrganizer(s.Cell), draft(1, 1), false); err != nil {
 		t.Fatal(err)
 	}
 	changes, _, err := s.StockChanges(t.Context(), time.Time{}, 10)

@@ -14,6 +14,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var seatTests = map[string]func(t *testing.T, s *store.Store){
@@ -67,7 +68,7 @@ func openSeated(t *testing.T, s *store.Store, rows, perRow int, change ...func(d
 	for _, c := range change {
 		c(d.Seating)
 	}
-	e, err := box.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), d, true)
+	e, err := box.DraftEvent(t.Context(), txn.None, id.NewOrganizer(s.Cell), d, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ const (
 // wantSeatsToAddUp: seats, claims, holds, quotas and the ledger tell the same.
 func (b shop) wantSeatsToAddUp(t *testing.T) {
 	t.Helper()
-	e, err := b.store.Event(t.Context(), b.event.ID)
+	e, err := b.store.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func seatWithoutLocks(t *testing.T, s *store.Store) {
 	b.wantState(t, granted.ID, booking.HoldActive)
 
 	meanwhile := id.NewHold(b.event.ID)
-	err := s.WithStock(t.Context(), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		load(stock, "one-2-7", "one-2-8")
 		if _, err := stock.Grant(b.wantOf(b.floor, "one-2-7", "one-2-8")); err != nil {
 			return err
@@ -327,7 +328,7 @@ func seatLate(t *testing.T, s *store.Store) {
 	b := openSeated(t, s, 1, 4)
 	h := b.mustSit(t, b.floor, "one-1-1", "one-1-2")
 	on := func(hold id.Hold, do func(stock *booking.Stock, h *booking.Hold) error) error {
-		return s.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error { return do(stock, stock.Holds[hold]) })
+		return s.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error { return do(stock, stock.Holds[hold]) })
 	}
 	convert := func(stock *booking.Stock, h *booking.Hold) error { return stock.Convert(h) }
 	b.expire(t, h.ID, 0)
@@ -364,7 +365,7 @@ func seatPlan(t *testing.T, s *store.Store) {
 	plain := seatedDraft(1, 4)
 	plan := *plain.Seating
 	plain.Seating = nil
-	e, err := box.DraftEvent(t.Context(), org, plain, false)
+	e, err := box.DraftEvent(t.Context(), txn.None, org, plain, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,11 +388,11 @@ func seatPlan(t *testing.T, s *store.Store) {
 			t.Errorf("seat %+v\nwant %+v", got, want)
 		}
 	}
-	read, err := s.Event(t.Context(), e.ID)
+	read, err := s.Event(t.Context(), txn.None, e.ID)
 	if err != nil || !read.Seated || !read.AllowGaps || len(read.Types[0].Categories) != 1 || read.Quotas[1].Size != 4 || read.Quotas[1].Allocated != 1 {
 		t.Fatalf("%v: %+v", err, read)
 	}
-	if _, err := box.Change(t.Context(), e.ID, org, 0, func(e *booking.Event, now time.Time) error { return e.Publish(now) }); err != nil {
+	if _, err := box.Change(t.Context(), txn.None, e.ID, org, 0, func(e *booking.Event, now time.Time) error { return e.Publish(now) }); err != nil {
 		t.Fatal(err)
 	}
 	_, err = box.LaySeats(t.Context(), e.ID, org, 0, plan)
@@ -405,7 +406,7 @@ func seatPlan(t *testing.T, s *store.Store) {
 
 func seatNone(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 4, 2)
-	if err := s.WithStock(t.Context(), b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+	if err := s.WithStock(t.Context(), txn.None, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		if stock.Seats != nil {
 			t.Error("seats were loaded for an event without any")
 		}
@@ -476,7 +477,7 @@ func seatAside(t *testing.T, s *store.Store) {
 	org := b.event.Organizer
 	due := b.mustSit(t, b.floor, "one-1-1", "one-1-2")
 	b.expire(t, due.ID, 0)
-	a, err := b.Allocate(t.Context(), org, b.event.ID, b.hall, "press", 15)
+	a, err := b.Allocate(t.Context(), txn.None, org, b.event.ID, b.hall, "press", 15)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -484,7 +485,7 @@ func seatAside(t *testing.T, s *store.Store) {
 	if n := b.number(t, disagree, b.event.ID.String()) + b.number(t, seatsIn, b.event.ID.String(), "held"); n != 0 {
 		t.Errorf("%d seats of an expired hold are not free", n)
 	}
-	h, err := b.HoldAside(t.Context(), org, booking.NamedRequest{From: a.ID, Hold: id.NewHold(b.event.ID), Type: b.floor, Quantity: 3}, booking.NamedBuyer{Name: "Ana"})
+	h, err := b.HoldAside(t.Context(), txn.None, org, booking.NamedRequest{From: a.ID, Hold: id.NewHold(b.event.ID), Type: b.floor, Quantity: 3}, booking.NamedBuyer{Name: "Ana"})
 	if err != nil || len(h.Items[0].Seats) != 3 {
 		t.Fatalf("%v: %+v", err, h.Items)
 	}

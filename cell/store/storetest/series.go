@@ -10,6 +10,7 @@ import (
 	"guichet/cell/booking"
 	"guichet/cell/id"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var seriesTests = map[string]func(t *testing.T, s *store.Store){
@@ -273,7 +274,7 @@ func seriesPublishedAgain(t *testing.T, s *store.Store) {
 	d.Dates = []time.Time{soon.AddDate(0, -2, 0), soon, soon.AddDate(0, 0, 1), soon.AddDate(0, 0, 2)}
 	series := mustCreate(t, box, org, d, "k")
 	all := occurrences(t, s, series.ID)
-	if _, err := box.Change(t.Context(), all[1].ID, org, 0, func(e *booking.Event, now time.Time) error { return e.Publish(now) }); err != nil {
+	if _, err := box.Change(t.Context(), txn.None, all[1].ID, org, 0, func(e *booking.Event, now time.Time) error { return e.Publish(now) }); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 2 {

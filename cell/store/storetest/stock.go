@@ -14,6 +14,7 @@ import (
 	"guichet/cell/store"
 	"guichet/internal/kind"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var stockTests = map[string]func(t *testing.T, s *store.Store){
@@ -101,9 +102,9 @@ func lastTicket(t *testing.T, s *store.Store) {
 }
 
 // holdOnce is the effect of a request for one ticket: its answer is the hold's id.
-func holdOnce(b shop) func(ctx context.Context) (int, []byte, error) {
-	return func(ctx context.Context) (int, []byte, error) {
-		h, err := b.within(ctx, b.floor, 1)
+func holdOnce(b shop) func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
+	return func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
+		h, err := b.within(ctx, tx, b.floor, 1)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -139,7 +140,7 @@ func sharedQuota(t *testing.T, s *store.Store) {
 	for n := range granted {
 		sum += n
 	}
-	e, err := s.Event(t.Context(), b.event.ID)
+	e, err := s.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func stalledWorker(t *testing.T, s *store.Store) {
 	outcome := make(chan error, 1)
 	runs := 0
 	go func() {
-		outcome <- s.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{hold.ID}, func(stock *booking.Stock) error {
+		outcome <- s.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{hold.ID}, func(stock *booking.Stock) error {
 			if runs++; runs > 1 { // its session was cut: it decides again, on what is there by now
 				return stock.Convert(stock.Holds[hold.ID])
 			}
@@ -232,7 +233,7 @@ func everything(t *testing.T, s *store.Store) {
 				case 2:
 					_, err = box.Extend(ctx, h.ID)
 				case 3:
-					_, err = box.Change(ctx, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+					_, err = box.Change(ctx, txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 						return e.Resize(b.upper, "gallery", int64(5+round))
 					})
 				}
@@ -241,7 +242,7 @@ func everything(t *testing.T, s *store.Store) {
 		})
 	}
 	all.Wait()
-	e, err := s.Event(t.Context(), b.event.ID)
+	e, err := s.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

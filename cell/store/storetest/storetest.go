@@ -17,6 +17,7 @@ import (
 	"guichet/cell/money"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 const (
@@ -104,7 +105,7 @@ type shop struct {
 func openShop(t *testing.T, s *store.Store, hall, gallery int64) shop {
 	t.Helper()
 	box := service(s)
-	e, err := box.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), draft(hall, gallery), true)
+	e, err := box.DraftEvent(t.Context(), txn.None, id.NewOrganizer(s.Cell), draft(hall, gallery), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,9 +150,9 @@ func (b shop) want(of id.TicketType, n int64) booking.Request {
 	return booking.Request{Hold: id.NewHold(b.event.ID), Lines: []booking.Line{{Type: of, Quantity: n}}}
 }
 
-// within is ask in the transaction of ctx, past the desk.
-func (b shop) within(ctx context.Context, of id.TicketType, n int64) (h booking.Hold, err error) {
-	err = b.store.WithStock(ctx, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
+// within is ask in the transaction tx, past the desk.
+func (b shop) within(ctx context.Context, tx txn.Tx, of id.TicketType, n int64) (h booking.Hold, err error) {
+	err = b.store.WithStock(ctx, tx, b.event.ID, ttl, nil, func(stock *booking.Stock) error {
 		granted, err := stock.Grant(b.want(of, n))
 		if err == nil {
 			h = *granted
@@ -173,7 +174,7 @@ func (b shop) mustHold(t *testing.T, of id.TicketType, n int64) booking.Hold {
 // counters are held and sold of the hall and of the gallery.
 func (b shop) wantCounters(t *testing.T, want [4]int64) {
 	t.Helper()
-	e, err := b.store.Event(t.Context(), b.event.ID)
+	e, err := b.store.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,4 +280,18 @@ func wait(t *testing.T, signal <-chan struct{}, what string) {
 	case <-time.After(patience):
 		t.Fatalf("waited %s for %s", patience, what)
 	}
+}
+
+// sqlOf is where a statement of a test goes that works in tx.
+func sqlOf(s *store.Store, tx txn.Tx) sqldb.Querier {
+	if own, ok := tx.(*sqldb.Tx); ok {
+		return own
+	}
+	return s.DB.Pool
+}
+
+// sharing says that tx is a part of a shared transaction.
+func sharing(tx txn.Tx) bool {
+	own, ok := tx.(*sqldb.Tx)
+	return ok && own.Shared()
 }

@@ -14,6 +14,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/store"
 	"guichet/internal/kind"
+	"guichet/internal/txn"
 )
 
 var termsTests = map[string]func(t *testing.T, s *store.Store){
@@ -39,7 +40,7 @@ func openBazaar(t *testing.T, s *store.Store, places int64) shop {
 	d.Types[0].Terms = booking.DraftTerms{Tiers: &steps, MaxPerBuyer: new(int64(6)), Tax: &booking.Tax{BasisPoints: 1000, OnTop: true}}
 	d.Types[1].Terms = booking.DraftTerms{Hidden: new(true)}
 	box := service(s)
-	e, err := box.DraftEvent(t.Context(), id.NewOrganizer(s.Cell), d, true)
+	e, err := box.DraftEvent(t.Context(), txn.None, id.NewOrganizer(s.Cell), d, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func (b shop) putCode(t *testing.T, c booking.Code) {
 
 func (b shop) tryCode(t *testing.T, c booking.Code) error {
 	t.Helper()
-	_, err := b.store.PutCode(t.Context(), b.event.ID, c.Code, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
+	_, err := b.store.PutCode(t.Context(), txn.None, b.event.ID, c.Code, func(e *booking.Event, before *booking.Code) (booking.Code, error) {
 		return c, c.Check(e, before)
 	})
 	return err
@@ -63,7 +64,7 @@ func (b shop) tryCode(t *testing.T, c booking.Code) error {
 
 func (b shop) codeNow(t *testing.T, code string) booking.Code {
 	t.Helper()
-	c, err := b.store.Code(t.Context(), b.event.ID, code)
+	c, err := b.store.Code(t.Context(), txn.None, b.event.ID, code)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func (b shop) wantAs(who booking.Buyer, n int64, promo string) booking.Request {
 
 func termsReadBack(t *testing.T, s *store.Store) {
 	b := openBazaar(t, s, 100)
-	e, err := s.Event(t.Context(), b.event.ID)
+	e, err := s.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func termsReadBack(t *testing.T, s *store.Store) {
 	// A change of the description keeps the counters, and a step that is begun its number.
 	fewer := []booking.DraftTier{{Name: "First", Price: eur(900), Quantity: 5}, {Name: "Second", Price: eur(1900), Quantity: 1}}
 	change := func(tiers []booking.DraftTier) error {
-		_, err := b.Change(t.Context(), b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
+		_, err := b.Change(t.Context(), txn.None, b.event.ID, b.event.Organizer, 0, func(e *booking.Event, _ time.Time) error {
 			u := e.Type(b.floor)
 			return u.Revise(e, booking.DraftType{Name: u.Name, Price: u.Price, Max: 50, Terms: booking.DraftTerms{Tiers: &tiers}})
 		})
@@ -120,7 +121,7 @@ func termsReadBack(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	wantErr(t, change(fewer[:1]), booking.ErrTierTooSmall)
-	if e, err = s.Event(t.Context(), b.event.ID); err != nil || len(e.Types[0].Terms.Tiers) != 2 || e.Types[0].Terms.Tiers[0].Used != 5 || e.Free(&e.Types[0]) != 0 {
+	if e, err = s.Event(t.Context(), txn.None, b.event.ID); err != nil || len(e.Types[0].Terms.Tiers) != 2 || e.Types[0].Terms.Tiers[0].Used != 5 || e.Free(&e.Types[0]) != 0 {
 		t.Errorf("%v: %+v", err, e.Types[0].Terms)
 	}
 	_, err = b.Hold(t.Context(), b.wantAs(b.buyer(t, "bob@example.org"), 1, ""))
@@ -209,7 +210,7 @@ func termsAddUp(t *testing.T, s *store.Store) {
 		}
 		all.Wait()
 		b.wantTermsToAddUp(t)
-		e, err := s.Event(t.Context(), b.event.ID)
+		e, err := s.Event(t.Context(), txn.None, b.event.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +235,7 @@ func (b shop) anything(t *testing.T, r *rand.Rand) booking.Request {
 func (b shop) anyEnd(t *testing.T, r *rand.Rand, hold id.Hold) bool {
 	t.Helper()
 	how := r.IntN(3)
-	err := b.store.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error {
+	err := b.store.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error {
 		h := stock.Holds[hold]
 		switch {
 		case how == 0:
@@ -270,7 +271,7 @@ func termsLate(t *testing.T, s *store.Store) {
 	b.putCode(t, booking.Code{Code: "TWO", Kind: booking.PromoCode, MaxUses: new(int64(2)), Terms: booking.CodeTerms{Off: 100}})
 	ana, bob := b.buyer(t, "ana@example.org"), b.buyer(t, "bob@example.org")
 	sell := func(hold id.Hold) error {
-		return s.WithStock(t.Context(), b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error {
+		return s.WithStock(t.Context(), txn.None, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error {
 			h := stock.Holds[hold]
 			if h.State == booking.HoldActive {
 				if err := stock.Enter(h, id.NewOrder(b.event.ID), stock.Now.Add(time.Hour)); err != nil {
@@ -318,7 +319,7 @@ func termsLate(t *testing.T, s *store.Store) {
 func termsPlain(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	b.mustHold(t, b.gallery, 2)
-	e, err := s.Event(t.Context(), b.event.ID)
+	e, err := s.Event(t.Context(), txn.None, b.event.ID)
 	if err != nil || e.Types[0].Terms != nil || e.SeenAt.IsZero() {
 		t.Errorf("%v: %+v, seen at %s", err, e.Types[0].Terms, e.SeenAt)
 	}

@@ -15,6 +15,7 @@ import (
 	"guichet/cell/id"
 	"guichet/cell/notify"
 	"guichet/cell/store"
+	"guichet/internal/txn"
 )
 
 var transferTests = map[string]func(t *testing.T, s *store.Store){
@@ -37,7 +38,7 @@ func (b shop) issued(t *testing.T, n int64) []checkout.Ticket {
 		tid := id.NewTicket(b.event.ID)
 		tickets[i] = checkout.Ticket{ID: tid, Order: o.ID, Type: b.floor, Name: "Floor", Attendee: "Ada", State: checkout.TicketValid, Barcode: "code of " + tid.String()}
 	}
-	if err := b.store.InsertTickets(t.Context(), tickets, o.CreatedAt); err != nil {
+	if err := b.store.InsertTickets(t.Context(), txn.None, tickets, o.CreatedAt); err != nil {
 		t.Fatal(err)
 	}
 	return tickets
@@ -58,11 +59,11 @@ func transferReadsBack(t *testing.T, s *store.Store) {
 	first := nextOf(tickets[1], "bob")
 	second := nextOf(first, "cy")
 	for _, step := range []struct{ old, now checkout.Ticket }{{tickets[1], first}, {first, second}} {
-		if err := s.TransferTicket(t.Context(), step.old.ID, step.now, at); err != nil {
+		if err := s.TransferTicket(t.Context(), txn.None, step.old.ID, step.now, at); err != nil {
 			t.Fatal(err)
 		}
 	}
-	o, err := abroad(t, s, "Pacific/Marquesas").Order(t.Context(), tickets[0].Order)
+	o, err := abroad(t, s, "Pacific/Marquesas").Order(t.Context(), txn.None, tickets[0].Order)
 	if err != nil || len(o.Tickets) != 3 || o.Tickets[0] != tickets[0] || o.Tickets[2] != tickets[2] {
 		t.Fatalf("%+v, %v", o.Tickets, err)
 	}
@@ -70,7 +71,7 @@ func transferReadsBack(t *testing.T, s *store.Store) {
 	if gone := got.Gone; gone.ID != tickets[1].ID || gone.To != "bob" || !gone.At.Equal(at) {
 		t.Errorf("its buyer is told %+v", gone)
 	}
-	one, err := s.Ticket(t.Context(), second.ID)
+	one, err := s.Ticket(t.Context(), txn.None, second.ID)
 	if err != nil || one != got {
 		t.Errorf("%+v, %v", one, err)
 	}
@@ -81,7 +82,7 @@ func transferReadsBack(t *testing.T, s *store.Store) {
 		id   id.Ticket
 		told string
 	}{{tickets[1].ID, "bob"}, {first.ID, "cy"}} {
-		k, err := s.Ticket(t.Context(), old.id)
+		k, err := s.Ticket(t.Context(), txn.None, old.id)
 		if err != nil || !k.Dead() || k.State != checkout.TicketCanceled || k.Barcode != "" || k.Attendee != "" || k.Gone.To != old.told || k.Order != o.ID || k.Name != "Floor" || k.Type != b.floor {
 			t.Errorf("%+v, %v", k, err)
 		}
@@ -90,11 +91,11 @@ func transferReadsBack(t *testing.T, s *store.Store) {
 	if err != nil || len(list) != 2 {
 		t.Errorf("%d barcodes are revoked, %v", len(list), err)
 	}
-	if err := s.CancelSome(t.Context(), o.ID, []id.Ticket{second.ID}); err != nil {
+	if err := s.CancelSome(t.Context(), txn.None, o.ID, []id.Ticket{second.ID}); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, s.TransferTicket(t.Context(), second.ID, nextOf(second, "dee"), at), checkout.ErrTransferred)
-	if _, sold, _, err := s.Counts(t.Context(), b.event.ID); err != nil || sold[b.floor.String()] != 2 {
+	wantErr(t, s.TransferTicket(t.Context(), txn.None, second.ID, nextOf(second, "dee"), at), checkout.ErrTransferred)
+	if _, sold, _, err := s.Counts(t.Context(), txn.None, b.event.ID); err != nil || sold[b.floor.String()] != 2 {
 		t.Errorf("%v, %v", sold, err)
 	}
 }
@@ -109,7 +110,7 @@ func transferConstraint(t *testing.T, s *store.Store) {
 	for i, process := range slices.Repeat([]*store.Store{s, twin(t, s)}, 8) {
 		racing.Go(func() {
 			err := retried(t, func(int) error {
-				return process.TransferTicket(t.Context(), k.ID, nextOf(k, "p"+strconv.Itoa(i)), transferredAt)
+				return process.TransferTicket(t.Context(), txn.None, k.ID, nextOf(k, "p"+strconv.Itoa(i)), transferredAt)
 			})
 			if err == nil {
 				won.Add(1)
@@ -119,7 +120,7 @@ func transferConstraint(t *testing.T, s *store.Store) {
 		})
 	}
 	racing.Wait()
-	o, err := s.Order(t.Context(), k.Order)
+	o, err := s.Order(t.Context(), txn.None, k.Order)
 	if err != nil || won.Load() != 1 || len(o.Tickets) != 1 || o.Tickets[0].Transfers != 1 {
 		t.Errorf("%d won, %+v, %v", won.Load(), o.Tickets, err)
 	}
@@ -129,10 +130,10 @@ func transferInTx(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	k := b.issued(t, 1)[0]
 	failed := errors.New("the mail could not be queued")
-	wantErr(t, s.InTx(t.Context(), func(ctx context.Context) error {
-		return errors.Join(s.TransferTicket(ctx, k.ID, nextOf(k, "bob"), transferredAt), failed)
+	wantErr(t, s.InTx(t.Context(), func(ctx context.Context, tx txn.Tx) error {
+		return errors.Join(s.TransferTicket(ctx, tx, k.ID, nextOf(k, "bob"), transferredAt), failed)
 	}), failed)
-	if got, err := s.Ticket(t.Context(), k.ID); err != nil || got != k {
+	if got, err := s.Ticket(t.Context(), txn.None, k.ID); err != nil || got != k {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if list, _, _, err := s.Revocations(t.Context(), b.event.ID, 0, 100); err != nil || len(list) != 0 {
@@ -144,10 +145,10 @@ func transferPolicy(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	want := checkout.TransfersAllowed
 	for _, set := range []checkout.TransferPolicy{checkout.TransfersForbidden, checkout.TransfersAllowed, checkout.TransfersForbidden} {
-		if got, err := s.TransferPolicy(t.Context(), b.event.ID); err != nil || got != want {
+		if got, err := s.TransferPolicy(t.Context(), txn.None, b.event.ID); err != nil || got != want {
 			t.Errorf("%s, want %s; %v", got, want, err)
 		}
-		if err := s.SetTransferPolicy(t.Context(), b.event.ID, set); err != nil {
+		if err := s.SetTransferPolicy(t.Context(), txn.None, b.event.ID, set); err != nil {
 			t.Fatal(err)
 		}
 		want = set
@@ -160,7 +161,7 @@ func transferReach(t *testing.T, s *store.Store) {
 	mail := func(k notify.Kind, part, to string) {
 		t.Helper()
 		for range 2 { // once, whoever tells it twice
-			if err := s.Enqueue(t.Context(), notify.Message{Kind: k, Order: tickets[0].Order, Part: part, To: to}); err != nil {
+			if err := s.Enqueue(t.Context(), txn.None, notify.Message{Kind: k, Order: tickets[0].Order, Part: part, To: to}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -180,5 +181,5 @@ func transferReach(t *testing.T, s *store.Store) {
 	reach(bob, tickets[1].ID, tickets[0].ID)
 	mail(notify.TicketGiven, tickets[1].ID.String(), bob)
 	reach(bob, tickets[0].ID)
-	wantErr(t, s.Enqueue(t.Context(), notify.Message{Kind: notify.TicketReceived, Order: tickets[0].Order, Part: "none", To: bob}), notify.ErrInvalid)
+	wantErr(t, s.Enqueue(t.Context(), txn.None, notify.Message{Kind: notify.TicketReceived, Order: tickets[0].Order, Part: "none", To: bob}), notify.ErrInvalid)
 }

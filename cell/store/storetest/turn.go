@@ -16,6 +16,7 @@ import (
 	"guichet/cell/payment"
 	"guichet/cell/store"
 	"guichet/internal/sqldb"
+	"guichet/internal/txn"
 )
 
 var turnTests = map[string]func(t *testing.T, s *store.Store){
@@ -36,7 +37,7 @@ var turnTests = map[string]func(t *testing.T, s *store.Store){
 type asked struct {
 	subject string
 	holds   []id.Hold
-	do      func(ctx context.Context) error
+	do      func(ctx context.Context, tx txn.Tx) error
 }
 
 // together asks all of it while the desk is kept busy, so that it meets in one batch.
@@ -46,7 +47,7 @@ func (b shop) together(t *testing.T, all ...asked) []error {
 	errs := make([]error, len(all))
 	var crowd sync.WaitGroup
 	crowd.Go(func() {
-		if err := b.Desks.Turn(t.Context(), b.event.ID, func(context.Context) error { close(began); <-open; return nil }); err != nil {
+		if err := b.Desks.Turn(t.Context(), b.event.ID, func(context.Context, txn.Tx) error { close(began); <-open; return nil }); err != nil {
 			t.Error(err)
 		}
 	})
@@ -67,16 +68,16 @@ func (b shop) together(t *testing.T, all ...asked) []error {
 
 // sells converts a hold and says so.
 func (b shop) sells(hold id.Hold) asked {
-	return asked{subject: hold.String(), do: func(ctx context.Context) error { return b.convert(ctx, hold) }}
+	return asked{subject: hold.String(), do: func(ctx context.Context, tx txn.Tx) error { return b.convert(ctx, tx, hold) }}
 }
 
-func (b shop) convert(ctx context.Context, hold id.Hold) error {
-	err := b.store.WithStock(ctx, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error { return stock.Convert(stock.Holds[hold]) })
+func (b shop) convert(ctx context.Context, tx txn.Tx, hold id.Hold) error {
+	err := b.store.WithStock(ctx, tx, b.event.ID, ttl, []id.Hold{hold}, func(stock *booking.Stock) error { return stock.Convert(stock.Holds[hold]) })
 	if err != nil {
 		return err
 	}
 	event := b.event.ID.String()
-	return b.store.Publish(ctx, store.Outgoing{Key: event, Subject: bus.Catalog(b.store.Cell, event), Payload: []byte("{}")})
+	return b.store.Publish(ctx, tx, store.Outgoing{Key: event, Subject: bus.Catalog(b.store.Cell, event), Payload: []byte("{}")})
 }
 
 const (
@@ -119,9 +120,9 @@ func turnRefuses(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	one, two := b.mustHold(t, b.floor, 1).ID, b.mustHold(t, b.floor, 1).ID
 	runs := 0
-	refuses := asked{do: func(ctx context.Context) error {
+	refuses := asked{do: func(ctx context.Context, tx txn.Tx) error {
 		runs++
-		return b.store.WithStock(ctx, b.event.ID, ttl, []id.Hold{two}, func(stock *booking.Stock) error {
+		return b.store.WithStock(ctx, tx, b.event.ID, ttl, []id.Hold{two}, func(stock *booking.Stock) error {
 			if stock.Holds[two].State != booking.HoldActive {
 				t.Errorf("the hold is %s", stock.Holds[two].State)
 			}
@@ -141,9 +142,9 @@ func turnUndone(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
 	one, two := b.mustHold(t, b.floor, 1).ID, b.mustHold(t, b.floor, 1).ID
 	var shared []bool
-	refuses := asked{do: func(ctx context.Context) error {
-		shared = append(shared, sqldb.Shares(ctx))
-		return b.store.InTx(ctx, func(ctx context.Context) error { return errors.Join(b.convert(ctx, two), errNo) })
+	refuses := asked{do: func(ctx context.Context, tx txn.Tx) error {
+		shared = append(shared, sharing(tx))
+		return txn.In(ctx, b.store, tx, func(ctx context.Context, tx txn.Tx) error { return errors.Join(b.convert(ctx, tx, two), errNo) })
 	}}
 	errs := b.together(t, refuses, b.sells(one))
 	wantErr(t, errs[0], errNo)
@@ -175,10 +176,10 @@ func turnUndoneByPart(t *testing.T, s *store.Store) {
 			of = sold
 		}
 		runs := 0
-		errs := b.together(t, b.sells(other), asked{do: func(ctx context.Context) error {
+		errs := b.together(t, b.sells(other), asked{do: func(ctx context.Context, tx txn.Tx) error {
 			runs++
-			return b.store.InTx(ctx, func(ctx context.Context) error {
-				return b.store.WithStock(ctx, b.event.ID, ttl, []id.Hold{of}, func(stock *booking.Stock) error {
+			return txn.In(ctx, b.store, tx, func(ctx context.Context, tx txn.Tx) error {
+				return b.store.WithStock(ctx, tx, b.event.ID, ttl, []id.Hold{of}, func(stock *booking.Stock) error {
 					change(stock, stock.Holds[of])
 					return errNo
 				})
@@ -199,8 +200,8 @@ func turnBreaks(t *testing.T, s *store.Store) {
 	for range 5 {
 		all = append(all, b.sells(b.mustHold(t, b.floor, 1).ID))
 	}
-	all = append(all, asked{do: func(ctx context.Context) error {
-		_, err := b.store.DB.On(ctx).Exec(ctx, `UPDATE booking.quota SET held = -1 WHERE quota_id = $1`, b.hall.String())
+	all = append(all, asked{do: func(ctx context.Context, tx txn.Tx) error {
+		_, err := sqlOf(b.store, tx).Exec(ctx, `UPDATE booking.quota SET held = -1 WHERE quota_id = $1`, b.hall.String())
 		return err
 	}})
 	errs := b.together(t, all...)
@@ -232,7 +233,7 @@ func turnsAtTheLastTicket(t *testing.T, s *store.Store) {
 
 func turnWithCounters(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
-	if _, err := s.PutCode(t.Context(), b.event.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
+	if _, err := s.PutCode(t.Context(), txn.None, b.event.ID, "SPRING", func(*booking.Event, *booking.Code) (booking.Code, error) {
 		return booking.Code{Code: "SPRING", Kind: booking.PromoCode, MaxUses: new(int64(2)), Terms: booking.CodeTerms{Percent: 1000}}, nil
 	}); err != nil {
 		t.Fatal(err)
@@ -250,22 +251,22 @@ func turnWithCounters(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	b.wantCounters(t, [4]int64{0, 3, 0, 0})
-	if c, err := s.Code(t.Context(), b.event.ID, "SPRING"); err != nil || c.Uses != 2 {
+	if c, err := s.Code(t.Context(), txn.None, b.event.ID, "SPRING"); err != nil || c.Uses != 2 {
 		t.Errorf("the code was used %d times, %v", c.Uses, err)
 	}
 }
 
 func turnPastTheStock(t *testing.T, s *store.Store) {
 	b := openShop(t, s, 10, 4)
-	change := asked{do: func(ctx context.Context) error {
-		if !sqldb.Shares(ctx) {
+	change := asked{do: func(ctx context.Context, tx txn.Tx) error {
+		if !sharing(tx) {
 			return nil
 		}
-		_, err := s.ChangeEvent(ctx, b.event.ID, func(*booking.Event, time.Time) error { return nil })
+		_, err := s.ChangeEvent(ctx, tx, b.event.ID, func(*booking.Event, time.Time) error { return nil })
 		return err
 	}}
-	aside := asked{do: func(ctx context.Context) error {
-		return s.WithAside(ctx, b.event.ID, ttl, nil, func(*booking.Stock) (*booking.Named, error) { return nil, nil }) //nolint:nilnil // nobody's hold
+	aside := asked{do: func(ctx context.Context, tx txn.Tx) error {
+		return s.WithAside(ctx, tx, b.event.ID, ttl, nil, func(*booking.Stock) (*booking.Named, error) { return nil, nil }) //nolint:nilnil // nobody's hold
 	}}
 	for i, err := range b.together(t, change, aside) {
 		if err == nil {
@@ -279,10 +280,10 @@ func turnAnswers(t *testing.T, s *store.Store) {
 	hold := b.mustHold(t, b.floor, 1).ID
 	ran := 0
 	ask := func(fingerprint string, replayed *bool) asked {
-		return asked{subject: hold.String(), do: func(ctx context.Context) error {
-			_, _, again, err := s.AnswerOnce(ctx, "POST /v1/orders", "k", fingerprint, func(ctx context.Context) (int, []byte, error) {
+		return asked{subject: hold.String(), do: func(ctx context.Context, tx txn.Tx) error {
+			_, _, again, err := s.AnswerOnce(ctx, tx, "POST /v1/orders", "k", fingerprint, func(ctx context.Context, tx txn.Tx) (int, []byte, error) {
 				ran++
-				return 201, []byte(`{}`), b.convert(ctx, hold)
+				return 201, []byte(`{}`), b.convert(ctx, tx, hold)
 			})
 			*replayed = again
 			return err
@@ -322,14 +323,14 @@ func turnsWithPapers(t *testing.T, s *store.Store) {
 		return e
 	}
 	was := papers[3].Order
-	if err := errors.Join(s.IssuePaper(t.Context(), papers[3]), s.Post(t.Context(), booked(was, 7))); err != nil {
+	if err := errors.Join(s.IssuePaper(t.Context(), txn.None, papers[3]), s.Post(t.Context(), txn.None, booked(was, 7))); err != nil {
 		t.Fatal(err)
 	}
 	ran, turns := 0, make([]asked, len(papers))
 	for i, p := range papers {
-		turns[i] = asked{subject: p.Order.String(), do: func(ctx context.Context) error {
+		turns[i] = asked{subject: p.Order.String(), do: func(ctx context.Context, tx txn.Tx) error {
 			ran++
-			return errors.Join(s.IssuePaper(ctx, p), s.Post(ctx, booked(p.Order, 90, 10)))
+			return errors.Join(s.IssuePaper(ctx, tx, p), s.Post(ctx, tx, booked(p.Order, 90, 10)))
 		}}
 	}
 	if err := errors.Join(b.together(t, turns...)...); err != nil {
@@ -340,7 +341,7 @@ func turnsWithPapers(t *testing.T, s *store.Store) {
 	}
 	numbers := map[string][]int64{}
 	for i, p := range papers {
-		got, err := s.Paper(t.Context(), p.Order, p.Kind, 1)
+		got, err := s.Paper(t.Context(), txn.None, p.Order, p.Kind, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,7 @@ import (
 	"guichet/cell/web/account"
 	"guichet/control-plane/topology"
 	"guichet/internal/signed"
+	"guichet/internal/txn"
 )
 
 // guests is an organizer's account in memory, and what the cell's pages ask about it.
@@ -34,7 +35,7 @@ type guests struct {
 	keys    signed.Keys
 }
 
-func (g *guests) ChangeAccount(_ context.Context, _ id.Organizer, decide func(a *domain.Account, now time.Time) error) error {
+func (g *guests) ChangeAccount(_ context.Context, _ txn.Tx, _ id.Organizer, decide func(a *domain.Account, now time.Time) error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.a
@@ -50,7 +51,7 @@ func (g *guests) ChangeAccount(_ context.Context, _ id.Organizer, decide func(a 
 	return nil
 }
 
-func (*guests) PostInvitation(context.Context, domain.Invitation) error { return nil }
+func (*guests) PostInvitation(context.Context, txn.Tx, domain.Invitation) error { return nil }
 
 func (g *guests) Open(token string) (string, topology.CellID, error) {
 	of, err := domain.OpenInvitation(token, g.keys)
@@ -62,7 +63,9 @@ func (g *guests) Look(ctx context.Context, p access.Person, token string) (accou
 }
 
 func (g *guests) Accept(r *http.Request, p access.Person, token string) (account.Offer, error) {
-	offer, err := g.ask(r.Context(), g.service.Accept, p, token)
+	offer, err := g.ask(r.Context(), func(ctx context.Context, who domain.Identity, of id.Invitation, token string) (domain.Member, bool, error) {
+		return g.service.Accept(ctx, txn.None, who, of, token)
+	}, p, token)
 	offer.Member = true
 	return offer, err
 }
@@ -85,7 +88,7 @@ func (g *guests) members() int {
 // invite gives an invitation and its token.
 func (g *guests) invite(t *testing.T, email string, role access.Role) (domain.Invitation, string) {
 	t.Helper()
-	inv, err := g.service.Invite(t.Context(), g.a.Organizer, domain.By{Key: g.key.ID}, domain.Asked{Email: email, Role: role})
+	inv, err := g.service.Invite(t.Context(), txn.None, g.a.Organizer, domain.By{Key: g.key.ID}, domain.Asked{Email: email, Role: role})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +102,7 @@ func invites(t *testing.T) (*world, *guests) {
 	g := &guests{a: domain.Account{Organizer: id.NewOrganizer("euw3")}, now: w.clock.now, keys: w.signer.Keys(nil)}
 	g.service = &domain.Service{Store: g, Key: w.signer.Key(), Post: g}
 	var err error
-	if g.key, err = g.service.OpenFirst(t.Context(), g.a.Organizer, "an operator"); err != nil {
+	if g.key, err = g.service.OpenFirst(t.Context(), txn.None, g.a.Organizer, "an operator"); err != nil {
 		t.Fatal(err)
 	}
 	w.guests = g
@@ -235,7 +238,7 @@ func TestInvitation_saysWhyItCannotBeAccepted(t *testing.T) {
 	refuse("none", "", "cannot be accepted")
 	refuse("very long", strings.Repeat("x", 9000), "cannot be accepted")
 	refuse("of another key", inv.Token(accessSigner(t, 9).Key()), "cannot be accepted")
-	if _, _, err := g.service.Withdraw(t.Context(), g.a.Organizer, domain.By{Key: g.key.ID}, inv.ID); err != nil {
+	if _, _, err := g.service.Withdraw(t.Context(), txn.None, g.a.Organizer, domain.By{Key: g.key.ID}, inv.ID); err != nil {
 		t.Fatal(err)
 	}
 	refuse("withdrawn", token, "was withdrawn")
@@ -249,11 +252,11 @@ func TestInvitation_saysWhyItCannotBeAccepted(t *testing.T) {
 		t.Errorf("the same person again: %d %s", a.status, a.body)
 	}
 	// Another person of the same address, as another issuer would say.
-	if _, _, err := g.service.Accept(t.Context(), domain.Identity{Issuer: "https://other.example", Subject: "x", Email: "ada@example.org"}, inv.ID, token); err == nil {
+	if _, _, err := g.service.Accept(t.Context(), txn.None, domain.Identity{Issuer: "https://other.example", Subject: "x", Email: "ada@example.org"}, inv.ID, token); err == nil {
 		t.Error("it made another person a member")
 	}
 	_, token = g.invite(t, "drew@example.org", access.Reader)
-	if _, _, err := g.service.Accept(t.Context(), domain.Identity{Issuer: "https://other.example", Subject: "x", Email: "drew@example.org"}, g.a.Invitations[len(g.a.Invitations)-1].ID, token); err != nil {
+	if _, _, err := g.service.Accept(t.Context(), txn.None, domain.Identity{Issuer: "https://other.example", Subject: "x", Email: "drew@example.org"}, g.a.Invitations[len(g.a.Invitations)-1].ID, token); err != nil {
 		t.Fatal(err)
 	}
 	b = w.signedIn(t, "drew@example.org")
