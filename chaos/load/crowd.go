@@ -39,9 +39,10 @@ func (l *Load) Wait() { l.working.Wait() }
 // arrivals are a Poisson process of its own for each place.
 func (l *Load) arrivals(ctx context.Context, place int) {
 	rng := rand.New(rand.NewPCG(l.seed, uint64(place))) //nolint:gosec // it must be repeatable, not secret
-	at := time.Duration(0)
+	next := time.Duration(0)
 	for {
-		at += time.Duration(rng.ExpFloat64() / l.rate * float64(time.Second))
+		next += time.Duration(rng.ExpFloat64() / l.rate * float64(time.Second))
+		at := next // each person has a time of their own
 		p := plan{near: place, home: place, what: rng.IntN(100), pays: rng.IntN(2) == 0, scarce: rng.IntN(5) == 0}
 		if other := rng.IntN(len(l.town.Places)); rng.IntN(10) < 4 {
 			p.home = other
