@@ -119,7 +119,8 @@ func TestWallet_keepsWhatTwoTabsOpenAtTheSameTime(t *testing.T) {
 	}
 	page := h.visitor(t).get(t, "/wallet")
 	b.visit(t, "/en/find")
-	// The same program as in three tabs, run at once.
+	// The same program as in three tabs, run at once, where reading takes a while.
+	b.does(t, `var match = Cache.prototype.match; Cache.prototype.match = function (k) { return match.call(this, k).then(r => new Promise(done => setTimeout(() => done(r), 300))); }`)
 	b.does(t, `document.body.innerHTML = "`+strings.Join([]string{`<i data-keep='` + source[0] + `'></i>`, `<i data-keep='` + source[1] + `'></i>`, `<i data-keep='` + source[2] + `'></i>`}, "")+`"; var s = document.createElement("script"); s.src = "`+assetIn(t, page, "wallet.js")+`"; document.body.append(s);`)
 	b.becomes(t, `String(document.querySelectorAll("[data-kept]").length)`, "3")
 	b.does(t, `caches.open("guichet-wallet").then(c => c.match("/wallet/list")).then(r => r.json()).then(all => { window.kept = Object.keys(all).length; })`)
