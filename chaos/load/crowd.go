@@ -58,7 +58,7 @@ func (l *Load) arrivals(ctx context.Context, place int) {
 		case l.room <- struct{}{}:
 			l.working.Go(func() {
 				defer func() { <-l.room }()
-				l.attend(context.WithoutCancel(ctx), p, at) //nolint:contextcheck // who has arrived is served to the end
+				l.attend(context.WithoutCancel(ctx), p, at) // who has arrived is served to the end
 			})
 		default: // as many as one machine takes; to be seen in the report
 			l.note(Record{At: at, Near: l.town.Places[p.near].Cell, Home: l.town.Places[p.home].Cell, Action: "search", Code: "crowd_full"})
@@ -168,7 +168,7 @@ func settled(ctx context.Context, ask func(context.Context) (client.Meta, error)
 		if m, err = ask(ctx); client.CodeOf(err) != "in_flight" || ctx.Err() != nil {
 			return m, err
 		}
-		pause(ctx, paidPoll)
+		pause(ctx)
 	}
 }
 
@@ -178,7 +178,7 @@ func (l *Load) payable(ctx context.Context, c *client.Client, o *client.Order) (
 		if time.Now().After(end) {
 			return fmt.Errorf("order %s is %s, its payment %s, and it says not how to pay (%w)", o.ID, o.State, o.PaymentState, err)
 		}
-		pause(ctx, paidPoll)
+		pause(ctx)
 		var got client.Order
 		if got, _, err = c.GetOrder(ctx, o.ID); err == nil {
 			*o = got

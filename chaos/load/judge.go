@@ -76,7 +76,7 @@ func verdict(seen int, what string, wrong []string) (string, []string) {
 	case seen == 0:
 		return Unseen, []string{"there was none of " + what}
 	}
-	return Kept, []string{fmt.Sprintf("%s: none wrong", what)}
+	return Kept, []string{what + ": none wrong"}
 }
 
 func (l *Load) noOversell(ctx context.Context) (string, []string) {
@@ -158,7 +158,7 @@ func (l *Load) books(ctx context.Context) (string, []string) {
 				ended = o.State == "paid" && len(o.Tickets) > 0 || o.PaymentState == "refunded" || o.RefundStatus == "full"
 			}
 			if !ended {
-				pause(ctx, paidPoll)
+				pause(ctx)
 			}
 		}
 		if !ended {
@@ -301,12 +301,13 @@ func again[T any](ctx context.Context, ask func(context.Context) (T, error)) (go
 		if got, err = ask(ctx); err == nil || !client.Retryable(err) || ctx.Err() != nil {
 			return got, err
 		}
-		pause(ctx, paidPoll)
+		pause(ctx)
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
+// pause waits a moment, or until ctx ends.
+func pause(ctx context.Context) {
+	t := time.NewTimer(paidPoll)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -99,14 +99,21 @@ func (r *Runner) process(ctx context.Context, p experiment.Provider) (res experi
 	case err = <-done:
 	case <-ctx.Done():
 		_ = child.SignalGroup(cmd.Process.Pid, syscall.SIGKILL) // it is ours
-		<-done
-		return res, ctx.Err()
+		return res, errors.Join(ctx.Err(), killed(<-done))
 	}
 	res.Text, res.Code = out.String(), cmd.ProcessState.ExitCode()
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = nil // the tolerance decides
 	}
 	return res, err
+}
+
+// killed is how a process ended that was killed: that it was is no news.
+func killed(err error) error {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return nil
+	}
+	return err
 }
 
 var caller = &http.Client{

@@ -62,8 +62,10 @@ func (r *Runner) Do(ctx context.Context) (*Journal, error) {
 	if err != nil {
 		node = "unknown"
 	}
-	j := &Journal{Version: "1.44.0", Runner: "guichet drill", Platform: runtime.GOOS + "/" + runtime.GOARCH, Node: node, Experiment: r.Experiment, Start: time.Now(), Status: Completed,
-		Run: []Entry{}, Rollbacks: []Entry{}, Steady: States{During: []State{}}}
+	j := &Journal{
+		Version: "1.44.0", Runner: "guichet drill", Platform: runtime.GOOS + "/" + runtime.GOARCH, Node: node, Experiment: r.Experiment, Start: time.Now(), Status: Completed,
+		Run: []Entry{}, Rollbacks: []Entry{}, Steady: States{During: []State{}},
+	}
 	err = r.whole(ctx, dir, j)
 	r.reached("end")
 	j.End = time.Now()
