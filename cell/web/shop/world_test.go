@@ -262,7 +262,9 @@ func (h *house) call(t testing.TB, method, path string, body any, bearer string)
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+bearer)
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
 	r.Header.Set("Idempotency-Key", rand.Text())
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
