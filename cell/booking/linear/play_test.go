@@ -303,28 +303,23 @@ func (g *game) watch(op *booking.Op) {
 	}
 	decide := op.Decide
 	op.Decide = func(s *booking.Stock) error {
-		before := map[id.Hold]booking.Hold{}
-		for _, hold := range op.Holds {
-			if h := s.Holds[hold]; h != nil {
-				before[hold] = *h
-			}
-		}
 		err := decide(s)
-		w.(*witness).hear(s, op.Holds, before, err) //nolint:forcetypeassert // ours
+		w.(*witness).hear(s, op.Holds, err) //nolint:forcetypeassert // ours
 		return err
 	}
 }
 
-func (w *witness) hear(s *booking.Stock, named []id.Hold, before map[id.Hold]booking.Hold, err error) {
+func (w *witness) hear(s *booking.Stock, named []id.Hold, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
 		w.refusals++
 	}
 	for _, hold := range named {
-		h, was := s.Holds[hold], before[hold]
-		if err == nil && h != nil && (was.ID != hold || !was.ExpiresAt.Equal(h.ExpiresAt)) {
-			w.agreed = append(w.agreed, view(*h))
+		if h := s.Holds[hold]; err == nil && h != nil { // also when it changes nothing: the answer is kept under the key
+			if v := view(*h); !slices.Contains(w.agreed, v) {
+				w.agreed = append(w.agreed, v)
+			}
 		}
 	}
 }
