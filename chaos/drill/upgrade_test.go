@@ -14,7 +14,7 @@ import (
 )
 
 // previousRelease is the commit of the release before. It moves forward with each one.
-const previousRelease = "0d3c0d2ee69ec2b3435d30b0a06d4902f78de780"
+const previousRelease = "292349d53c894f7bf4a0b4376ae350917444fc7e"
 
 // While a release is rolled out, processes of two releases serve one cell. This one
 // migrates first; then whatever one of them began the other goes on with.
