@@ -112,9 +112,16 @@ func (p *peers) client(cell topology.CellID) *http.Client {
 	return p.clients[cell]
 }
 
-// forCells is the only path, beside those below converge.Path, that another cell may
-// ask: it gathers a person's tickets with the person's own token.
-const forCells = "/v1/me/tickets"
+// forCells says whether another cell may read a path: where it gathers a person's tickets
+// with the person's own token, or an organizer's events and series with a key that the
+// organizer's cell has made for that, and where cells compare their catalogues.
+func forCells(path string) bool {
+	if path == "/v1/me/tickets" || strings.HasPrefix(path, converge.Path) {
+		return true
+	}
+	of, list, _ := strings.Cut(strings.TrimPrefix(path, "/v1/organizers/"), "/")
+	return strings.HasPrefix(path, "/v1/organizers/") && of != "" && (list == "events" || list == "series")
+}
 
 // mailbox mails links that sign people in.
 type mailbox struct {
@@ -188,8 +195,8 @@ func (h *house) handler() http.Handler {
 // cellsOnly keeps another cell from every call but those that are for cells.
 func cellsOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer, ok := mtls.PeerOf(r.TLS); ok && peer.Kind == mtls.Cell && (r.Method != http.MethodGet || r.URL.Path != forCells && !strings.HasPrefix(r.URL.Path, converge.Path)) {
-			http.Error(w, "cells ask cells for nothing but "+forCells+" and "+converge.Path, http.StatusForbidden)
+		if peer, ok := mtls.PeerOf(r.TLS); ok && peer.Kind == mtls.Cell && (r.Method != http.MethodGet || !forCells(r.URL.Path)) {
+			http.Error(w, "cells ask cells only for what they gather and compare", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

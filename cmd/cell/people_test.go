@@ -42,7 +42,7 @@ func TestConfigurePeople_wantsASecretAndASafeWayToTheIssuer(t *testing.T) {
 	}
 }
 
-func TestCellsOnly_keepsOtherCellsFromAllButOneCall(t *testing.T) {
+func TestCellsOnly_keepsOtherCellsFromAllButWhatTheyGatherAndCompare(t *testing.T) {
 	ask := func(method, path, peer string) int {
 		r := httptest.NewRequest(method, path, http.NoBody)
 		if peer != "" {
@@ -57,14 +57,19 @@ func TestCellsOnly_keepsOtherCellsFromAllButOneCall(t *testing.T) {
 		return w.Code
 	}
 	for line, want := range map[string]int{
-		"GET /v1/me/tickets?here=true cell/use1": 200,
-		"GET /v1/events cell/use1":               403,
-		"POST /v1/me/tickets cell/use1":          403,
-		"GET /v1/catalogue/digest cell/use1":     200,
-		"POST /v1/catalogue/digest cell/use1":    403,
-		"GET /account cell/use1":                 403,
-		"GET /v1/events router/paris":            200,
-		"GET /v1/events ":                        200,
+		"GET /v1/me/tickets?here=true cell/use1":                   200,
+		"GET /v1/events cell/use1":                                 403,
+		"POST /v1/me/tickets cell/use1":                            403,
+		"GET /v1/catalogue/digest cell/use1":                       200,
+		"GET /v1/organizers/org_euw3_x/events?here=true cell/use1": 200,
+		"GET /v1/organizers/org_euw3_x/series?here=true cell/use1": 200,
+		"POST /v1/organizers/org_euw3_x/events cell/use1":          403,
+		"GET /v1/organizers/org_euw3_x/api_keys cell/use1":         403,
+		"GET /v1/organizers/org_euw3_x/events/more cell/use1":      403,
+		"POST /v1/catalogue/digest cell/use1":                      403,
+		"GET /account cell/use1":                                   403,
+		"GET /v1/events router/paris":                              200,
+		"GET /v1/events ":                                          200,
 	} {
 		parts := strings.SplitN(line, " ", 3)
 		if got := ask(parts[0], parts[1], parts[2]); got != want {
