@@ -68,13 +68,15 @@ func (s *Server) withRefunds(ctx context.Context, v *client.Order, o *checkout.O
 	if err != nil {
 		return err
 	}
-	backs, err := s.Checkout.Store.Refunds(ctx, txn.None, o.ID)
-	if err != nil {
-		return err
-	}
 	var given int64
-	for _, b := range backs {
-		given += b.Amount.Amount
+	if o.Refund != checkout.NoRefund { // it is stored together with an order's first refund
+		backs, err := s.Checkout.Store.Refunds(ctx, txn.None, o.ID)
+		if err != nil {
+			return err
+		}
+		for _, b := range backs {
+			given += b.Amount.Amount
+		}
 	}
 	if right := o.RightOf(&e, e.SeenAt); !right.Until.IsZero() {
 		v.RefundableUntil = new(right.Until.UTC())
